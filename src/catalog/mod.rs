@@ -1,0 +1,2 @@
+//! The catalog.
+pub mod builtin;

@@ -1,0 +1,140 @@
+//! Load-time checks: **a spec that loads cannot fail for a typo.**
+
+mod resources;
+mod step;
+mod tool;
+
+use std::ops::Range;
+
+pub use resources::{Instances, Resources};
+pub(crate) use resources::{check_bucket, check_stream};
+pub use step::StepCheck;
+pub(crate) use tool::close;
+pub use tool::{Surroundings, ToolDraft, check_tool};
+
+use super::data::Json;
+use super::diag::{Diagnostic, Report};
+use super::doc::{Doc, join};
+use super::expr::{self, Form};
+use super::shape::{Scope, Shape};
+use super::tree::Tree;
+
+/// What the names `project` and `config` are, everywhere in a pack.
+pub fn base_scope(settings: Option<&Json>) -> Scope {
+    let config = settings.map_or_else(
+        || Shape::object([]),
+        |schema| Shape::from_schema(&schema.to_value()),
+    );
+    Scope::new()
+        .with("project", project_shape())
+        .with("config", config)
+}
+
+/// The facts about a project (`src/project/`), as expressions see them.
+fn project_shape() -> Shape {
+    let channel = Shape::object([
+        ("name", Shape::Text),
+        ("description", Shape::Text),
+        ("maxMessages", Shape::Number),
+        ("maxBytes", Shape::Number),
+        ("maxAge", Shape::Text),
+    ]);
+    Shape::object([
+        ("path", Shape::Text),
+        ("id", Shape::Text),
+        ("namespace", Shape::Text),
+        ("hostname", Shape::Text),
+        ("user", Shape::Text),
+        ("channels", channel.list()),
+    ])
+}
+
+/// Checks one text at a place of a document; answers with the shape of its value.
+pub(crate) fn check_text(
+    doc: &Doc,
+    pointer: &str,
+    text: &str,
+    form: Form,
+    scope: &Scope,
+    report: &mut Report,
+) -> Shape {
+    let (problems, shape) = expr::check(text, form, scope);
+    for problem in problems {
+        let range = doc.inner_range(pointer, text, problem.range.clone());
+        report.push(diagnostic(&problem, &doc.source, range));
+    }
+    shape
+}
+
+/// Checks the text of a template file.
+pub(crate) fn check_file(source: &super::source::Source, scope: &Scope, report: &mut Report) {
+    let (problems, _) = expr::check(source.text(), Form::Template, scope);
+    for problem in problems {
+        report.push(diagnostic(&problem, source, problem.range.clone()));
+    }
+}
+
+fn diagnostic(
+    problem: &expr::Problem,
+    source: &super::source::Source,
+    range: Range<usize>,
+) -> Diagnostic {
+    let diagnostic = Diagnostic::error(problem.code, source, range, problem.message.clone())
+        .help(problem.help.clone());
+    if problem.warning {
+        diagnostic.warning()
+    } else {
+        diagnostic
+    }
+}
+
+/// Checks every text of a tree; answers with the shape of its value.
+pub(crate) fn check_tree(
+    doc: &Doc,
+    pointer: &str,
+    tree: &Tree,
+    scope: &Scope,
+    report: &mut Report,
+) -> Shape {
+    match tree {
+        Tree::Literal(json) => literal_shape(json),
+        Tree::Expr(text) => check_text(doc, pointer, text, Form::Template, scope, report),
+        Tree::Template(text) => {
+            check_text(doc, pointer, text, Form::Template, scope, report);
+            Shape::Text
+        }
+        Tree::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                check_tree(doc, &join(pointer, &index.to_string()), item, scope, report);
+            }
+            Shape::Any.list()
+        }
+        Tree::Map(map) => {
+            let fields: Vec<(&str, Shape)> = map
+                .iter()
+                .map(|(key, item)| {
+                    (
+                        key,
+                        check_tree(doc, &join(pointer, key), item, scope, report),
+                    )
+                })
+                .collect();
+            Shape::object(fields)
+        }
+    }
+}
+
+fn literal_shape(json: &Json) -> Shape {
+    match json {
+        Json::Null => Shape::Any,
+        Json::Bool(_) => Shape::Bool,
+        Json::Int(_) | Json::Uint(_) | Json::Float(_) => Shape::Number,
+        Json::Str(_) => Shape::Text,
+        Json::List(items) => items.first().map_or(Shape::Any, literal_shape).list(),
+        Json::Map(map) => {
+            let fields: Vec<(&str, Shape)> =
+                map.iter().map(|(k, v)| (k, literal_shape(v))).collect();
+            Shape::object(fields)
+        }
+    }
+}

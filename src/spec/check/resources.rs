@@ -1,0 +1,343 @@
+//! Streams and buckets: their declarations, and what a step must say to pick one.
+
+use std::collections::BTreeMap;
+
+use super::{check_text, check_tree};
+use crate::spec::data::{List, Text};
+use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::doc::{Doc, join};
+use crate::spec::expr::Form;
+use crate::spec::model::{BucketDecl, StreamDecl};
+use crate::spec::shape::{Scope, Shape};
+use crate::spec::tree::{
+    Expr, Size, Span, Token, Tree, Whole, is_template, parse_size, parse_span,
+};
+
+/// How a declared resource becomes actual ones.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Instances {
+    /// Exactly one.
+    One,
+    /// One for each element of a list; `with:` names fields of the element.
+    Each(Shape),
+    /// One for each combination of these parameters; `with:` gives all of them.
+    Params(Vec<String>),
+    /// The declaration is broken: what is said about it elsewhere is enough.
+    Unknown,
+}
+
+/// What is known of a pack's resources.
+#[derive(Debug, Default)]
+pub struct Resources {
+    /// Streams by name: their instances, and the subjects as written.
+    pub streams: BTreeMap<String, (Instances, Vec<String>)>,
+    /// Buckets by name.
+    pub buckets: BTreeMap<String, Instances>,
+    /// Names of the session state.
+    pub session: Vec<String>,
+}
+
+/// Checks a stream declaration and notes it.
+pub(crate) fn check_stream(
+    doc: &Doc,
+    name: &str,
+    decl: &StreamDecl,
+    base: &Scope,
+    resources: &mut Resources,
+    report: &mut Report,
+) {
+    let mut cx = DeclCheck::new(doc, join("/streams", name), base, report);
+    let instances = cx.instances(decl.each.as_ref(), decl.params.as_ref());
+    cx.token("name", &decl.name);
+    for (index, subject) in decl.subjects.iter().enumerate() {
+        cx.subject(&format!("subjects/{index}"), subject);
+    }
+    if decl.subjects.is_empty() {
+        cx.error("subjects", "a stream needs at least one subject");
+    }
+    cx.wholes(&[
+        ("max_messages", decl.max_messages.as_ref()),
+        (
+            "max_messages_per_subject",
+            decl.max_messages_per_subject.as_ref(),
+        ),
+        ("replicas", decl.replicas.as_ref()),
+    ]);
+    cx.sizes(&[
+        ("max_bytes", decl.max_bytes.as_ref()),
+        ("max_message_size", decl.max_message_size.as_ref()),
+    ]);
+    cx.spans(&[
+        ("max_age", decl.max_age.as_ref()),
+        ("duplicate_window", decl.duplicate_window.as_ref()),
+    ]);
+    let subjects = decl.subjects.iter().map(|s| s.0.to_string()).collect();
+    resources
+        .streams
+        .insert(name.to_owned(), (instances, subjects));
+}
+
+/// Checks a bucket declaration and notes it.
+pub(crate) fn check_bucket(
+    doc: &Doc,
+    name: &str,
+    decl: &BucketDecl,
+    base: &Scope,
+    resources: &mut Resources,
+    report: &mut Report,
+) {
+    let mut cx = DeclCheck::new(doc, join("/buckets", name), base, report);
+    let instances = cx.instances(None, decl.params.as_ref());
+    cx.token("name", &decl.name);
+    cx.wholes(&[
+        ("history", decl.history.as_ref()),
+        ("replicas", decl.replicas.as_ref()),
+    ]);
+    cx.sizes(&[
+        ("max_bytes", decl.max_bytes.as_ref()),
+        ("max_value_size", decl.max_value_size.as_ref()),
+    ]);
+    cx.spans(&[
+        ("ttl", decl.ttl.as_ref()),
+        ("limit_markers", decl.limit_markers.as_ref()),
+    ]);
+    resources.buckets.insert(name.to_owned(), instances);
+}
+
+struct DeclCheck<'a> {
+    doc: &'a Doc,
+    pointer: String,
+    scope: Scope,
+    report: &'a mut Report,
+}
+
+impl<'a> DeclCheck<'a> {
+    fn new(doc: &'a Doc, pointer: String, base: &Scope, report: &'a mut Report) -> Self {
+        Self {
+            doc,
+            pointer,
+            scope: base.clone(),
+            report,
+        }
+    }
+
+    fn instances(&mut self, each: Option<&Expr>, params: Option<&List<Text>>) -> Instances {
+        match (each, params) {
+            (Some(_), Some(_)) => {
+                self.error("params", "`each` and `params` exclude each other");
+                Instances::Unknown
+            }
+            (Some(each), None) => {
+                let pointer = join(&self.pointer, "each");
+                let list = check_text(
+                    self.doc,
+                    &pointer,
+                    &each.0,
+                    Form::Bare,
+                    &self.scope,
+                    self.report,
+                );
+                let item = list.element();
+                self.scope.bind("item", item.clone());
+                Instances::Each(item)
+            }
+            (None, Some(params)) => {
+                for param in params.iter() {
+                    self.scope.bind(param, Shape::Text);
+                }
+                Instances::Params(params.iter().map(ToString::to_string).collect())
+            }
+            (None, None) => Instances::One,
+        }
+    }
+
+    fn error(&mut self, key: &str, message: &str) {
+        let range = self.doc.value_range(&format!("{}/{key}", self.pointer));
+        self.report.push(Diagnostic::error(
+            Code::Schema,
+            &self.doc.source,
+            range,
+            message,
+        ));
+    }
+
+    fn token(&mut self, key: &str, token: &Token) {
+        let pointer = format!("{}/{key}", self.pointer);
+        check_token(self.doc, &pointer, token, false, &self.scope, self.report);
+    }
+
+    fn subject(&mut self, key: &str, token: &Token) {
+        let pointer = format!("{}/{key}", self.pointer);
+        check_token(self.doc, &pointer, token, true, &self.scope, self.report);
+    }
+
+    fn wholes(&mut self, entries: &[(&str, Option<&Whole>)]) {
+        for (key, value) in entries {
+            if let Some(value) = value {
+                check_tree(
+                    self.doc,
+                    &join(&self.pointer, key),
+                    &value.0,
+                    &self.scope,
+                    self.report,
+                );
+            }
+        }
+    }
+
+    fn sizes(&mut self, entries: &[(&str, Option<&Size>)]) {
+        for (key, value) in entries {
+            if let Some(value) = value {
+                self.measure(key, &value.0, |text| parse_size(text).is_some());
+            }
+        }
+    }
+
+    fn spans(&mut self, entries: &[(&str, Option<&Span>)]) {
+        for (key, value) in entries {
+            if let Some(value) = value {
+                self.measure(key, &value.0, |text| parse_span(text).is_some());
+            }
+        }
+    }
+
+    fn measure(&mut self, key: &str, tree: &Tree, fits: impl Fn(&str) -> bool) {
+        if let Tree::Literal(crate::spec::data::Json::Str(text)) = tree
+            && !fits(text)
+        {
+            self.error(
+                key,
+                &format!("\"{text}\" is too large or not in a known unit"),
+            );
+        }
+        check_tree(
+            self.doc,
+            &join(&self.pointer, key),
+            tree,
+            &self.scope,
+            self.report,
+        );
+    }
+}
+
+/// Checks a subject, name or key: its expressions, and as far as it is literal, that NATS would take it.
+///
+/// `wild` allows `*` and `>` as whole tokens, as in the subjects of a stream.
+pub(crate) fn check_token(
+    doc: &Doc,
+    pointer: &str,
+    token: &Token,
+    wild: bool,
+    scope: &Scope,
+    report: &mut Report,
+) {
+    let text = token.0.as_ref();
+    check_text(doc, pointer, text, Form::Template, scope, report);
+    if let Some(problem) = literal_problem(text, wild) {
+        report.push(
+            Diagnostic::error(Code::Subject, &doc.source, doc.value_range(pointer), problem).help(
+                "tokens are separated by single dots and have no blanks; `$SYS`, `$JS`, `$KV` and `_INBOX` belong to the server",
+            ),
+        );
+    }
+}
+
+/// What is wrong with the literal parts of a subject; placeholders count as one good token.
+fn literal_problem(text: &str, wild: bool) -> Option<String> {
+    let plain = placeholders_replaced(text);
+    for root in ["$SYS", "$JS", "$KV", "$O", "_INBOX"] {
+        if plain == root || plain.starts_with(&format!("{root}.")) {
+            return Some(format!("subjects under `{root}` are the server's own"));
+        }
+    }
+    if plain.is_empty() {
+        return Some("a NATS name must not be empty".into());
+    }
+    if plain.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Some("a NATS name has no blanks and no control characters".into());
+    }
+    let tokens: Vec<&str> = plain.split('.').collect();
+    for (index, token) in tokens.iter().enumerate() {
+        let last = index + 1 == tokens.len();
+        let allowed = wild && (*token == "*" || (*token == ">" && last));
+        if token.is_empty() {
+            return Some("a NATS name has no empty token (two dots, or a dot at an end)".into());
+        }
+        if token.contains(['*', '>']) && !allowed {
+            return Some(format!("the wildcard in `{token}` cannot stand here"));
+        }
+    }
+    None
+}
+
+/// The text with each `{{ … }}` and `{% … %}` taken for one harmless character.
+pub(crate) fn placeholders_replaced(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while is_template(rest) {
+        let Some(start) = rest.find('{').filter(|_| is_template(rest)) else {
+            break;
+        };
+        let (head, tail) = rest.split_at(start);
+        out.push_str(head);
+        let close = if tail.starts_with("{{") {
+            "}}"
+        } else if tail.starts_with("{%") {
+            "%}"
+        } else if tail.starts_with("{#") {
+            "#}"
+        } else {
+            out.push('{');
+            rest = &tail[1..];
+            continue;
+        };
+        if close == "}}" {
+            out.push('x');
+        }
+        rest = tail.find(close).map_or("", |at| &tail[at + 2..]);
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_parts_are_checked() {
+        for good in [
+            "a",
+            "a.b-c_1",
+            "{{ x }}.{{ y }}",
+            "a.{{ x | f('.') }}",
+            "ö.x",
+        ] {
+            assert_eq!(literal_problem(good, false), None, "{good}");
+        }
+        for bad in [
+            "",
+            "a..b",
+            ".a",
+            "a.",
+            "a b",
+            "a.*",
+            "a.>",
+            "$JS.API.x",
+            "$SYS",
+            "_INBOX.x",
+            "a\tb",
+            "$KV.b.k",
+            "a.b*",
+            "{{ x }} {{ y }}",
+        ] {
+            assert!(literal_problem(bad, false).is_some(), "{bad}");
+        }
+        assert_eq!(literal_problem("a.*.b.>", true), None);
+        assert!(literal_problem("a.>.b", true).is_some());
+        assert_eq!(
+            placeholders_replaced("a.{{ b }}.{% if c %}d{% endif %}"),
+            "a.x.d"
+        );
+    }
+}

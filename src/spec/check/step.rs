@@ -1,0 +1,299 @@
+//! What a verb's grammar uses to check its keys.
+
+use super::resources::{Instances, Resources, check_token, placeholders_replaced};
+use super::{check_text, check_tree};
+use crate::spec::data::{Json, Map};
+use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::doc::{Doc, join};
+use crate::spec::expr::Form;
+use crate::spec::shape::{Lookup, Scope, Shape};
+use crate::spec::suggest;
+use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, parse_span};
+
+/// Names that a step cannot give to something of its own.
+const TAKEN: &[&str] = &[
+    "args", "session", "project", "config", "item", "result", "error", "omit", "loop",
+];
+
+/// A step's place and surroundings.
+pub struct StepCheck<'a> {
+    pub(super) doc: &'a Doc,
+    /// Pointer to the verb's value: `/tools/x/steps/0/publish`.
+    pub(super) pointer: String,
+    pub(super) scope: &'a Scope,
+    pub(super) resources: &'a Resources,
+    pub(super) report: &'a mut Report,
+}
+
+impl StepCheck<'_> {
+    fn at(&self, key: &str) -> String {
+        if key.is_empty() {
+            self.pointer.clone()
+        } else {
+            join(&self.pointer, key)
+        }
+    }
+
+    fn error(&mut self, code: Code, pointer: &str, message: String, help: Option<String>) {
+        let range = self.doc.value_range(pointer);
+        let mut diagnostic = Diagnostic::error(code, &self.doc.source, range, message);
+        diagnostic.help = help;
+        self.report.push(diagnostic);
+    }
+
+    /// A rule about the verb as a whole.
+    pub fn needs(&mut self, message: &str) {
+        let range = self.doc.key_range(&self.pointer);
+        self.report.push(Diagnostic::error(
+            Code::Verb,
+            &self.doc.source,
+            range,
+            message,
+        ));
+    }
+
+    /// A bare expression.
+    pub fn condition(&mut self, key: &str, expr: &Expr) -> Shape {
+        let pointer = self.at(key);
+        check_text(
+            self.doc,
+            &pointer,
+            &expr.0,
+            Form::Condition,
+            self.scope,
+            self.report,
+        )
+    }
+
+    /// A bare expression over the elements of something, called `item`.
+    pub fn condition_over(&mut self, key: &str, expr: &Expr, item: Shape) {
+        let scope = self.scope.clone().with("item", item);
+        let pointer = self.at(key);
+        check_text(
+            self.doc,
+            &pointer,
+            &expr.0,
+            Form::Condition,
+            &scope,
+            self.report,
+        );
+    }
+
+    /// A value made of each element of something, called `item`; answers with its shape.
+    pub fn value_over(&mut self, key: &str, tree: &Tree, item: Shape) -> Shape {
+        let scope = self.scope.clone().with("item", item);
+        let pointer = self.at(key);
+        check_tree(self.doc, &pointer, tree, &scope, self.report)
+    }
+
+    /// A value with expressions in it.
+    pub fn value(&mut self, key: &str, tree: &Tree) -> Shape {
+        let pointer = self.at(key);
+        check_tree(self.doc, &pointer, tree, self.scope, self.report)
+    }
+
+    /// A text with expressions in it.
+    pub fn template(&mut self, key: &str, template: &Template) {
+        let pointer = self.at(key);
+        check_text(
+            self.doc,
+            &pointer,
+            &template.0,
+            Form::Template,
+            self.scope,
+            self.report,
+        );
+    }
+
+    /// A subject or key.
+    pub fn token(&mut self, key: &str, token: Option<&Token>) {
+        if let Some(token) = token {
+            let pointer = self.at(key);
+            check_token(self.doc, &pointer, token, false, self.scope, self.report);
+        }
+    }
+
+    /// A whole number.
+    pub fn whole(&mut self, key: &str, whole: &Whole) {
+        self.value(key, &whole.0);
+    }
+
+    /// A time span.
+    pub fn span(&mut self, key: &str, span: &Span) {
+        if let Tree::Literal(Json::Str(text)) = &span.0
+            && parse_span(text).is_none()
+        {
+            let pointer = self.at(key);
+            self.error(
+                Code::Schema,
+                &pointer,
+                format!("\"{text}\" is too long a time"),
+                None,
+            );
+        }
+        self.value(key, &span.0);
+    }
+
+    /// Message headers.
+    pub fn headers(&mut self, headers: Option<&Map<Template>>) {
+        for (name, value) in headers.into_iter().flat_map(Map::iter) {
+            let pointer = join(&self.at("headers"), name);
+            if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic() && c != ':') {
+                let message = format!("`{name}` cannot be the name of a header");
+                let help = "visible ASCII characters without a colon".to_owned();
+                self.error(Code::Subject, &pointer, message, Some(help));
+            }
+            check_text(
+                self.doc,
+                &pointer,
+                &value.0,
+                Form::Template,
+                self.scope,
+                self.report,
+            );
+        }
+    }
+
+    /// A declared stream and the values that pick its instance.
+    pub fn stream(&mut self, key: &str, name: &str, with: Option<&Map<Tree>>) {
+        let found = self.resources.streams.get(name).map(|(i, _)| i);
+        let known: Vec<&str> = self.resources.streams.keys().map(String::as_str).collect();
+        self.resource("stream", key, name, found.cloned(), known, with);
+    }
+
+    /// A declared bucket and the values that pick its instance.
+    pub fn bucket(&mut self, key: &str, name: &str, with: Option<&Map<Tree>>) {
+        let found = self.resources.buckets.get(name).cloned();
+        let known: Vec<&str> = self.resources.buckets.keys().map(String::as_str).collect();
+        self.resource("bucket", key, name, found, known, with);
+    }
+
+    /// A publish without a subject: the stream must have exactly one, without wildcards.
+    pub fn own_subject(&mut self, stream: &str) {
+        let Some((_, subjects)) = self.resources.streams.get(stream) else {
+            return;
+        };
+        let single = subjects.len() == 1
+            && !subjects
+                .iter()
+                .any(|s| placeholders_replaced(s).contains(['*', '>']));
+        if !single {
+            self.needs(&format!(
+                "the stream `{stream}` stores more than one subject: say which with `subject`"
+            ));
+        }
+    }
+
+    /// A name of the session state.
+    pub fn session_name(&mut self, name: &str) {
+        if !self.resources.session.iter().any(|n| n == name) {
+            let help = suggest::help(name, self.resources.session.iter().map(String::as_str));
+            let range = self.doc.key_range(&join(&self.pointer, name));
+            self.report.push(
+                Diagnostic::error(
+                    Code::UnknownName,
+                    &self.doc.source,
+                    range,
+                    format!("the session has no name `{name}`"),
+                )
+                .help(help),
+            );
+        }
+    }
+
+    /// A name that the step gives to something.
+    pub fn new_name(&mut self, name: &str) {
+        check_new_name(self.doc, &self.at(name), name, self.report);
+    }
+
+    fn resource(
+        &mut self,
+        kind: &str,
+        key: &str,
+        name: &str,
+        found: Option<Instances>,
+        known: Vec<&str>,
+        with: Option<&Map<Tree>>,
+    ) {
+        let pointer = self.at("with");
+        for (field, tree) in with.into_iter().flat_map(Map::iter) {
+            check_tree(
+                self.doc,
+                &join(&pointer, field),
+                tree,
+                self.scope,
+                self.report,
+            );
+        }
+        let given: Vec<&str> = with.map(|w| w.keys().collect()).unwrap_or_default();
+        match found {
+            None => {
+                let help = suggest::help(name, known);
+                let at = self.at(key);
+                let message = format!("this pack declares no {kind} `{name}`");
+                self.error(Code::UnknownResource, &at, message, Some(help));
+            }
+            Some(Instances::Unknown) => {}
+            Some(Instances::One) if !given.is_empty() => {
+                let message = format!("the {kind} `{name}` has no instances to choose from");
+                self.error(
+                    Code::Schema,
+                    &pointer,
+                    message,
+                    Some("leave `with` out".into()),
+                );
+            }
+            Some(Instances::One) => {}
+            Some(Instances::Each(item)) => self.each_with(kind, name, &item, &given, &pointer),
+            Some(Instances::Params(params)) => {
+                let complete = params.iter().all(|p| given.contains(&p.as_str()))
+                    && given.len() == params.len();
+                if !complete {
+                    let message = format!("`with` must give exactly: {}", params.join(", "));
+                    self.error(Code::Schema, &pointer, message, None);
+                }
+            }
+        }
+    }
+
+    fn each_with(&mut self, kind: &str, name: &str, item: &Shape, given: &[&str], pointer: &str) {
+        if given.is_empty() {
+            self.needs(&format!(
+                "there is one {kind} `{name}` for each element: say which with `with: {{field: value}}`"
+            ));
+        }
+        for field in given {
+            if let Lookup::Missing(known) = item.field(field) {
+                let help = suggest::help(field, known);
+                let range = self.doc.key_range(&join(pointer, field));
+                let message = format!("the elements of {kind} `{name}` have no field `{field}`");
+                self.report.push(
+                    Diagnostic::error(Code::UnknownName, &self.doc.source, range, message)
+                        .help(help),
+                );
+            }
+        }
+    }
+}
+
+/// A name given by `as:` or `let:` must be usable in an expression and must not hide a built-in one.
+pub(super) fn check_new_name(doc: &Doc, pointer: &str, name: &str, report: &mut Report) {
+    let identifier = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let problem = if TAKEN.contains(&name) {
+        format!("`{name}` has a meaning of its own and cannot be given to something else")
+    } else if !identifier {
+        format!("`{name}` cannot be a name: use lower-case letters, digits and `_`")
+    } else {
+        return;
+    };
+    report.push(Diagnostic::error(
+        Code::UnknownName,
+        &doc.source,
+        doc.key_range(pointer),
+        problem,
+    ));
+}

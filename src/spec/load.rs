@@ -1,0 +1,547 @@
+//! From files to a pack: read, check everything, lower into one form.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::check::{self, Instances, Resources, ToolDraft};
+use super::data::{Json, Map, Text};
+use super::diag::{Code, Diagnostic, Report};
+use super::doc::{Doc, join};
+use super::model::{BucketDecl, Example, Pack, PackInfo, Reply, SpecFile, StreamDecl, Tool};
+use super::schema;
+use super::source::Source;
+use super::tree::Tree;
+use super::verbs::{Step, Verb};
+
+/// The most files a pack may have.
+const MAX_FILES: usize = 500;
+
+/// The texts a pack is made of.
+#[derive(Debug, Clone, Default)]
+pub struct PackFiles {
+    /// The name of the folder.
+    pub name: String,
+    /// Spec files, in order of their names.
+    pub specs: Vec<Source>,
+    /// Template files by name.
+    pub templates: BTreeMap<String, Source>,
+}
+
+/// Reads the files of a pack's folder: `*.yaml` and `*.yml` in it, and the templates in its `templates/` or in
+/// `templates/<pack>/` beside the folder that holds it.
+///
+/// # Errors
+/// A report naming the folder or file that cannot be read.
+pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
+    let name = folder
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let specs = read_files(folder, shown, |path| {
+        path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+    })?;
+    if specs.is_empty() {
+        return Err(one(Diagnostic::global(
+            Code::Io,
+            format!("the folder {shown} has no spec files"),
+        )
+        .help("a pack is a folder with at least one `.yaml` file")));
+    }
+    let own = folder.join("templates");
+    let beside = folder
+        .parent()
+        .and_then(Path::parent)
+        .map(|p| p.join("templates").join(&name));
+    let mut templates = BTreeMap::new();
+    for (place, label) in [
+        (Some(own), format!("{shown}/templates")),
+        (beside, format!("templates/{name}")),
+    ] {
+        let Some(place) = place.filter(|p| p.is_dir()) else {
+            continue;
+        };
+        for source in read_files(&place, &label, |_| true)? {
+            let file = source
+                .name()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            templates.entry(file).or_insert(source);
+        }
+    }
+    Ok(PackFiles {
+        name,
+        specs,
+        templates,
+    })
+}
+
+fn read_files(
+    folder: &Path,
+    shown: &str,
+    wanted: impl Fn(&Path) -> bool,
+) -> Result<Vec<Source>, Report> {
+    let failed = |what: &str, error: std::io::Error| {
+        one(Diagnostic::global(
+            Code::Io,
+            format!("{what} cannot be read: {error}"),
+        ))
+    };
+    let entries = std::fs::read_dir(folder).map_err(|e| failed(shown, e))?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| failed(shown, e))?.path();
+        if path.is_file() && wanted(&path) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.len() > MAX_FILES {
+        return Err(one(Diagnostic::global(
+            Code::Io,
+            format!("{shown} has more than {MAX_FILES} files"),
+        )));
+    }
+    paths
+        .into_iter()
+        .map(|path| {
+            let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
+            let name = format!("{shown}/{}", file.unwrap_or_default());
+            read_source(&path, &name)
+        })
+        .collect()
+}
+
+/// Reads one text file, bounded in size.
+///
+/// # Errors
+/// A report when it cannot be read, is too large or is not UTF-8.
+pub fn read_source(path: &Path, shown: &str) -> Result<Source, Report> {
+    let size = std::fs::metadata(path).map(|m| m.len());
+    if size.is_ok_and(|s| s > super::doc::MAX_BYTES as u64) {
+        return Err(one(Diagnostic::global(
+            Code::Syntax,
+            format!("{shown} is larger than {} bytes", super::doc::MAX_BYTES),
+        )));
+    }
+    std::fs::read_to_string(path)
+        .map(|text| Source::new(shown, text))
+        .map_err(|error| {
+            one(Diagnostic::global(
+                Code::Io,
+                format!("{shown} cannot be read: {error}"),
+            ))
+        })
+}
+
+fn one(diagnostic: Diagnostic) -> Report {
+    let mut report = Report::new();
+    report.push(diagnostic);
+    report
+}
+
+/// The JSON Schema of a spec file, as published in `schemas/spec.schema.json`.
+pub fn spec_schema() -> Value {
+    schema::of::<SpecFile>("Jacquard spec file")
+}
+
+/// Checks the files of a pack and lowers them into one form.
+///
+/// The pack is there whenever the report has no errors; warnings do not stand in its way.
+pub fn load(files: &PackFiles) -> (Option<Pack>, Report) {
+    let mut report = Report::new();
+    let language = spec_schema();
+    let Ok(validator) = schema::compile(&language) else {
+        report.push(Diagnostic::global(
+            Code::BadSchema,
+            "the language's own schema does not compile",
+        ));
+        return (None, report);
+    };
+    let mut drafts = Vec::new();
+    for source in &files.specs {
+        match Doc::parse(source.clone()) {
+            Err(problems) => report.extend(problems),
+            Ok(doc) => {
+                let mut found = Report::new();
+                schema::check_doc(&doc, "", &doc.value, &language, &validator, &mut found);
+                let tainted = found
+                    .sorted()
+                    .iter()
+                    .any(|d| d.severity == super::diag::Severity::Error);
+                report.extend(found);
+                drafts.push(Draft::new(doc, tainted));
+            }
+        }
+    }
+    let pack = Lowering {
+        files,
+        report: &mut report,
+    }
+    .lower(drafts);
+    (Some(pack).filter(|_| !report.has_errors()), report)
+}
+
+/// One file: every entry that has the right form, the others left out (they are reported already).
+struct Draft {
+    doc: Doc,
+    pack: Option<PackInfo>,
+    settings: Option<Json>,
+    session: Vec<(String, Json)>,
+    streams: Vec<(String, Option<StreamDecl>)>,
+    buckets: Vec<(String, Option<BucketDecl>)>,
+    tools: Vec<ToolDraft>,
+    whole: Vec<(String, Option<Tool>)>,
+    tainted: bool,
+}
+
+impl Draft {
+    fn new(doc: Doc, tainted: bool) -> Self {
+        let section = |name: &str| {
+            doc.value
+                .get(name)
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default()
+        };
+        let tools = section("tools");
+        Self {
+            pack: part(&doc.value, "pack"),
+            settings: part(&doc.value, "settings"),
+            session: entries(section("session"))
+                .into_iter()
+                .filter_map(|(n, v)| Some((n, v?)))
+                .collect(),
+            streams: entries(section("streams")),
+            buckets: entries(section("buckets")),
+            whole: entries(tools.clone()),
+            tools: tools
+                .iter()
+                .map(|(name, value)| tool_draft(name, value))
+                .collect(),
+            tainted,
+            doc,
+        }
+    }
+}
+
+fn part<T: DeserializeOwned>(value: &Value, key: &str) -> Option<T> {
+    value
+        .get(key)
+        .and_then(|v| serde_json::from_value(v.clone()).ok())
+}
+
+fn entries<T: DeserializeOwned>(
+    section: serde_json::Map<String, Value>,
+) -> Vec<(String, Option<T>)> {
+    section
+        .into_iter()
+        .map(|(name, value)| (name, serde_json::from_value(value).ok()))
+        .collect()
+}
+
+fn tool_draft(name: &str, value: &Value) -> ToolDraft {
+    let list = |key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    ToolDraft {
+        name: name.to_owned(),
+        input: part::<Tree>(value, "input"),
+        output: part::<Tree>(value, "output"),
+        steps: list("steps")
+            .into_iter()
+            .map(|raw| {
+                let bound = raw.get("as").and_then(Value::as_str).map(str::to_owned);
+                serde_json::from_value::<Step>(raw).map_err(|_| bound)
+            })
+            .collect(),
+        reply: part::<Reply>(value, "reply"),
+        examples: list("examples")
+            .into_iter()
+            .filter_map(|raw| serde_json::from_value::<Example>(raw).ok())
+            .collect(),
+    }
+}
+
+struct Lowering<'a> {
+    files: &'a PackFiles,
+    report: &'a mut Report,
+}
+
+impl Lowering<'_> {
+    fn lower(&mut self, drafts: Vec<Draft>) -> Pack {
+        for draft in &drafts {
+            self.verb_counts(&draft.doc);
+        }
+        let info = self.single(&drafts, "pack", |d| d.pack.clone());
+        let settings = self.single(&drafts, "settings", |d| d.settings.clone());
+        let session = self.merged(&drafts, "session", |d| {
+            d.session
+                .iter()
+                .map(|(n, v)| (n.clone(), Some(v.clone())))
+                .collect()
+        });
+        for draft in &drafts {
+            self.check_state_schemas(draft);
+        }
+        let base = check::base_scope(settings.as_ref());
+        let mut resources = Resources {
+            session: session.keys().map(str::to_owned).collect(),
+            ..Resources::default()
+        };
+        for draft in &drafts {
+            self.check_resources(draft, &base, &mut resources);
+        }
+        let around = check::Surroundings {
+            base: &base,
+            session: &session,
+            resources: &resources,
+            templates: &self.files.templates,
+        };
+        for draft in &drafts {
+            for tool in &draft.tools {
+                check::check_tool(&draft.doc, tool, &around, self.report);
+            }
+        }
+        let streams = self.merged(&drafts, "streams", |d| d.streams.clone());
+        let buckets = self.merged(&drafts, "buckets", |d| d.buckets.clone());
+        let tools = self.merged(&drafts, "tools", |d| d.whole.clone());
+        let mut pack = Pack {
+            name: self.files.name.clone().into(),
+            title: None,
+            instructions: None,
+            settings,
+            session,
+            streams,
+            buckets,
+            origins: self.origins(&drafts),
+            tools,
+            templates: used_templates(&drafts, &self.files.templates),
+        };
+        if let Some(info) = info {
+            pack.name = info.name.unwrap_or(pack.name);
+            pack.title = info.title;
+            pack.instructions = info.instructions;
+        }
+        pack
+    }
+
+    /// A step has exactly one verb; JSON Schema cannot say so without burying the reason.
+    fn verb_counts(&mut self, doc: &Doc) {
+        let tools = doc.value.get("tools").and_then(Value::as_object);
+        for (name, tool) in tools.into_iter().flatten() {
+            let steps = tool.get("steps").and_then(Value::as_array);
+            for (index, step) in steps.into_iter().flatten().enumerate() {
+                let Some(step) = step.as_object() else {
+                    continue;
+                };
+                let pointer = format!("{}/steps/{index}", join("/tools", name));
+                let verbs: Vec<&str> = step
+                    .keys()
+                    .map(String::as_str)
+                    .filter(|key| Verb::ALL.iter().any(|(verb, _)| verb == key))
+                    .collect();
+                let known = step.keys().all(|k| {
+                    verbs.contains(&k.as_str())
+                        || matches!(k.as_str(), "as" | "when" | "each" | "select" | "else")
+                });
+                match verbs.as_slice() {
+                    [_] => {}
+                    // A misspelt verb is an unknown key already.
+                    [] if !known => {}
+                    [] => self.step_problem(doc, &pointer, "this step has no verb".into()),
+                    [first, rest @ ..] => {
+                        let message = format!(
+                            "this step has more than one verb: `{first}` and `{}`",
+                            rest.join("`, `")
+                        );
+                        self.step_problem(doc, &pointer, message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn step_problem(&mut self, doc: &Doc, pointer: &str, message: String) {
+        let verbs: Vec<&str> = Verb::ALL.iter().map(|(name, _)| *name).collect();
+        self.report.push(
+            Diagnostic::error(Code::Verb, &doc.source, doc.value_range(pointer), message)
+                .help(format!("a step has exactly one of: {}", verbs.join(", "))),
+        );
+    }
+
+    /// Settings and session schemas must be schemas.
+    fn check_state_schemas(&mut self, draft: &Draft) {
+        let mut schemas: Vec<(String, &Json)> = draft
+            .session
+            .iter()
+            .map(|(name, schema)| (join("/session", name), schema))
+            .collect();
+        if let Some(settings) = &draft.settings {
+            schemas.push(("/settings".into(), settings));
+        }
+        for (pointer, json) in schemas {
+            if let Err(error) = schema::compile(&json.to_value()) {
+                let at = format!("{pointer}{}", error.instance_path().as_str());
+                self.report.push(Diagnostic::error(
+                    Code::BadSchema,
+                    &draft.doc.source,
+                    draft.doc.value_range(&at),
+                    format!("this is not a valid JSON Schema: {error}"),
+                ));
+            }
+        }
+    }
+
+    fn check_resources(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &mut Resources,
+    ) {
+        for (name, decl) in &draft.streams {
+            match decl {
+                Some(decl) => {
+                    check::check_stream(&draft.doc, name, decl, base, resources, self.report)
+                }
+                None => {
+                    resources
+                        .streams
+                        .insert(name.clone(), (Instances::Unknown, vec!["x".into()]));
+                }
+            }
+        }
+        for (name, decl) in &draft.buckets {
+            match decl {
+                Some(decl) => {
+                    check::check_bucket(&draft.doc, name, decl, base, resources, self.report)
+                }
+                None => {
+                    resources.buckets.insert(name.clone(), Instances::Unknown);
+                }
+            }
+        }
+    }
+
+    /// A section that only one file of a pack may have.
+    fn single<T>(
+        &mut self,
+        drafts: &[Draft],
+        key: &str,
+        get: impl Fn(&Draft) -> Option<T>,
+    ) -> Option<T> {
+        let mut found: Option<(&Draft, T)> = None;
+        for draft in drafts {
+            let Some(value) = get(draft) else { continue };
+            match &found {
+                None => found = Some((draft, value)),
+                Some((first, _)) => {
+                    let pointer = join("", key);
+                    self.report.push(
+                        Diagnostic::error(
+                            Code::Duplicate,
+                            &draft.doc.source,
+                            draft.doc.key_range(&pointer),
+                            format!("`{key}` stands in two files of this pack"),
+                        )
+                        .related(
+                            &first.doc.source,
+                            first.doc.key_range(&pointer),
+                            "first here",
+                        ),
+                    );
+                }
+            }
+        }
+        found.map(|(_, value)| value)
+    }
+
+    /// A section whose entries all files of a pack share.
+    fn merged<T: Clone>(
+        &mut self,
+        drafts: &[Draft],
+        key: &str,
+        get: impl Fn(&Draft) -> Vec<(String, Option<T>)>,
+    ) -> Map<T> {
+        let mut merged: Map<T> = Map::default();
+        let mut first: BTreeMap<String, &Draft> = BTreeMap::new();
+        for draft in drafts {
+            for (name, value) in get(draft) {
+                if let Some(other) = first.get(&name) {
+                    let pointer = join(&join("", key), &name);
+                    self.report.push(
+                        Diagnostic::error(
+                            Code::Duplicate,
+                            &draft.doc.source,
+                            draft.doc.key_range(&pointer),
+                            format!("`{name}` is declared twice under `{key}`"),
+                        )
+                        .related(
+                            &other.doc.source,
+                            other.doc.key_range(&pointer),
+                            "first here",
+                        )
+                        .help("rename one of them, or take it out"),
+                    );
+                    continue;
+                }
+                first.insert(name.clone(), draft);
+                match value {
+                    Some(value) => merged.push(name, value),
+                    // Its form is wrong, and the schema check has said so. If it had not, say at least this much.
+                    None if !draft.tainted && !self.report.has_errors() => {
+                        let pointer = join(&join("", key), &name);
+                        self.report.push(Diagnostic::error(
+                            Code::Schema,
+                            &draft.doc.source,
+                            draft.doc.key_range(&pointer),
+                            format!("`{name}` does not have the form that `{key}` needs"),
+                        ));
+                    }
+                    None => {}
+                }
+            }
+        }
+        merged
+    }
+
+    fn origins(&self, drafts: &[Draft]) -> Map<Text> {
+        let mut origins = Map::default();
+        for draft in drafts {
+            for tool in &draft.tools {
+                let range = draft.doc.key_range(&join("/tools", &tool.name));
+                let place = draft.doc.source.place(range.start);
+                let file = draft.doc.source.name();
+                origins.push(
+                    tool.name.clone(),
+                    Text::from(format!("{file}:{}:{}", place.line, place.column)),
+                );
+            }
+        }
+        origins
+    }
+}
+
+/// Only the template files that a tool names travel with the pack.
+fn used_templates(drafts: &[Draft], files: &BTreeMap<String, Source>) -> Map<Text> {
+    let used: Vec<&str> = drafts
+        .iter()
+        .flat_map(|d| &d.tools)
+        .filter_map(|t| t.reply.as_ref()?.template.as_deref())
+        .collect();
+    let mut templates = Map::default();
+    for (name, source) in files {
+        if used.contains(&name.as_str()) {
+            templates.push(name.clone(), Text::from(source.text().to_owned()));
+        }
+    }
+    templates
+}

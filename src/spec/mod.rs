@@ -1,0 +1,19 @@
+//! The spec language: what a YAML file may say, and everything that can be known about it before it runs.
+//!
+//! Pure: no runtime, no network. The build script includes this very module (`#[path = "src/spec/mod.rs"]`) to
+//! compile the built-in packs, so that there is one meaning of a spec.
+
+pub mod check;
+pub mod data;
+pub mod diag;
+pub mod doc;
+pub mod env;
+pub mod expr;
+pub mod load;
+pub mod model;
+pub mod schema;
+pub mod shape;
+pub mod source;
+pub mod suggest;
+pub mod tree;
+pub mod verbs;

@@ -1,0 +1,308 @@
+//! The form of a spec file, and of a pack once its files are lowered into one.
+//!
+//! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
+//! build script. Doc comments here become the descriptions in that schema.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::data::{Json, List, Map, Text};
+use super::tree::{Expr, Size, Span, Template, Token, Tree, Whole};
+use super::verbs::Step;
+
+/// One file of a pack. A pack may be spread over any number of files; each section's entries are merged.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SpecFile {
+    /// Who this pack is. In one file of the pack only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<PackInfo>,
+    /// What a config may set for this pack: a JSON Schema of type object. Read as `config.*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Json>,
+    /// What a session remembers: a JSON Schema for each name. Read as `session.*`, written with `set:`.
+    #[serde(default)]
+    pub session: Map<Json>,
+    /// JetStream streams that tools of this pack use.
+    #[serde(default)]
+    pub streams: Map<StreamDecl>,
+    /// JetStream key-value buckets that tools of this pack use.
+    #[serde(default)]
+    pub buckets: Map<BucketDecl>,
+    /// The tools.
+    #[serde(default)]
+    pub tools: Map<Tool>,
+}
+
+/// Who a pack is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackInfo {
+    /// The name a config uses; the folder's name when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]*$"))]
+    pub name: Option<Text>,
+    /// The name people read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Text>,
+    /// What a model is told about the tools as a whole, when a client connects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<Text>,
+}
+
+/// A pack: its files lowered into one, every name in it resolved.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pack {
+    /// Its name.
+    pub name: Text,
+    /// The name people read.
+    pub title: Option<Text>,
+    /// What a model is told about the tools as a whole.
+    pub instructions: Option<Text>,
+    /// JSON Schema of its settings.
+    pub settings: Option<Json>,
+    /// JSON Schemas of its session state.
+    pub session: Map<Json>,
+    /// Its streams.
+    pub streams: Map<StreamDecl>,
+    /// Its buckets.
+    pub buckets: Map<BucketDecl>,
+    /// Its tools.
+    pub tools: Map<Tool>,
+    /// Its template files, by name.
+    pub templates: Map<Text>,
+    /// Where each tool is declared: `file:line:column`.
+    pub origins: Map<Text>,
+}
+
+/// A JetStream stream. Existing streams are used as they are and never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamDecl {
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// An expression that yields a list: one stream for each element, called `item` in the keys below. A step
+    /// picks one by `with:`, which names fields of the element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Expr>,
+    /// Names of values that a step must give in `with:`; each combination is a stream of its own, made on first use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<List<Text>>,
+    /// The stream's name.
+    pub name: Token,
+    /// The subjects it stores.
+    pub subjects: List<Token>,
+    /// When messages go: by `limits` (the default), once acknowledged (`workqueue`), or once all consumers have
+    /// acknowledged (`interest`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+    /// On disk (`file`, the default) or in `memory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+    /// The most messages it keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_messages: Option<Whole>,
+    /// The most messages it keeps of one subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_messages_per_subject: Option<Whole>,
+    /// The most bytes it keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<Size>,
+    /// The largest message it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_message_size: Option<Size>,
+    /// How long it keeps messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Span>,
+    /// At a limit: drop the `old` messages (the default), or refuse the `new` one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discard: Option<Discard>,
+    /// How long a message id is remembered, to recognise duplicates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_window: Option<Span>,
+    /// Copies in a cluster: 1 to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Whole>,
+}
+
+/// A JetStream key-value bucket. Existing buckets are used as they are and never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BucketDecl {
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Text>,
+    /// Names of values that a step must give in `with:`; each combination is a bucket of its own, made on first use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<List<Text>>,
+    /// The bucket's name.
+    pub name: Token,
+    /// Revisions kept of each key: 1 (the default) to 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Whole>,
+    /// How long an entry lives after it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Span>,
+    /// Allows a time to live of its own for an entry, and keeps a mark of its end for so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_markers: Option<Span>,
+    /// The most bytes it keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<Size>,
+    /// The largest value it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_value_size: Option<Size>,
+    /// On disk (`file`, the default) or in `memory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+    /// Copies in a cluster: 1 to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Whole>,
+}
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vmeta])* $variant),+ }
+    };
+}
+
+words! {
+    /// When a stream's messages go.
+    Retention {
+        /// At the stream's limits.
+        Limits,
+        /// Once acknowledged.
+        Workqueue,
+        /// Once every consumer has acknowledged.
+        Interest,
+    }
+}
+words! {
+    /// Where messages are kept.
+    Storage {
+        /// On disk.
+        File,
+        /// In memory, lost when the server ends.
+        Memory,
+    }
+}
+words! {
+    /// What gives way at a limit.
+    Discard {
+        /// The oldest messages.
+        Old,
+        /// The new message, which is refused.
+        New,
+    }
+}
+
+/// A tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// The name people read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Text>,
+    /// What a model reads to decide when to use the tool.
+    #[schemars(length(min = 1))]
+    pub description: Text,
+    /// Hints for clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Annotations>,
+    /// JSON Schema of the arguments, of type object. Its strings may hold expressions over `project` and `config`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Tree>,
+    /// JSON Schema of the structured result, of type object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Tree>,
+    /// What the tool does, in order.
+    #[serde(default)]
+    pub steps: List<Step>,
+    /// What it answers.
+    pub reply: Reply,
+    /// Calls with their expected results: tests and documentation at once.
+    #[serde(default)]
+    pub examples: List<Example>,
+}
+
+/// Hints for clients about what a tool does; clients must not rely on them for safety.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Annotations {
+    /// It changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// It may destroy something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destructive: Option<bool>,
+    /// Calling it twice does no more than calling it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
+    /// It reaches things outside this system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_world: Option<bool>,
+}
+
+/// What a tool answers. At least one of the three keys is needed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// The text a model reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Template>,
+    /// Instead of `text`: the name of a template file of the pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Text>,
+    /// The structured result; needs `output`. Without a text, its JSON is the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Tree>,
+}
+
+/// A call with its expected result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// What it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Text>,
+    /// Calls made before it, in the same session.
+    #[serde(default)]
+    pub given: List<Given>,
+    /// The arguments.
+    pub call: Json,
+    /// What comes back.
+    pub expect: Expect,
+}
+
+/// A call made before an example.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    /// The tool.
+    pub tool: Text,
+    /// Its arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Json>,
+}
+
+/// What an example expects. Everything named must hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// The text, exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Text>,
+    /// A part of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<Text>,
+    /// The structured result: these keys with these values, others may be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Json>,
+    /// Whether the call fails; it must not when this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<bool>,
+}

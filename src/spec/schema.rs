@@ -1,0 +1,333 @@
+//! JSON Schema: the language's own, those inside specs, and violations in words.
+
+use std::borrow::Cow;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{ValidationError, Validator};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+use super::diag::{Code, Diagnostic, Report};
+use super::doc::{Doc, join};
+use super::suggest;
+
+/// The JSON Schema (2020-12) of a Rust type, as published in `schemas/`.
+///
+/// `null` never stands for "not given" in the files, so the null alternatives that optional fields bring are
+/// taken out; that also keeps violations at their exact place instead of inside an `anyOf`.
+pub fn of<T: JsonSchema>(title: &str) -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema = generator.into_root_schema_for::<T>().to_value();
+    without_nulls(&mut schema);
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".into(), Value::from(title));
+    }
+    schema
+}
+
+fn without_nulls(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        Value::Object(object) => {
+            if let Some(Value::Array(types)) = object.get_mut("type") {
+                types.retain(|t| t != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    object.insert("type".into(), only);
+                }
+            }
+            if object.get("default") == Some(&Value::Null) {
+                object.remove("default");
+            }
+            unwrap_any_of(object);
+            object.values_mut().for_each(without_nulls);
+        }
+        _ => {}
+    }
+}
+
+fn unwrap_any_of(object: &mut Map<String, Value>) {
+    let Some(Value::Array(options)) = object.get_mut("anyOf") else {
+        return;
+    };
+    options.retain(|o| o != &serde_json::json!({"type": "null"}));
+    if let [Value::Object(only)] = options.as_slice() {
+        let only = only.clone();
+        object.remove("anyOf");
+        for (key, value) in only {
+            object.entry(key).or_insert(value);
+        }
+    }
+}
+
+/// Compiles a schema for checking values. Formats are checked, nothing is fetched.
+///
+/// # Errors
+/// The first thing that is wrong with the schema itself, with its place in it.
+pub fn compile(schema: &Value) -> Result<Validator, ValidationError<'static>> {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema)
+        .map_err(ValidationError::to_owned)
+}
+
+/// Checks a document (or the part of it below `base`) and reports every violation at its place.
+pub fn check_doc(
+    doc: &Doc,
+    base: &str,
+    value: &Value,
+    schema: &Value,
+    validator: &Validator,
+    report: &mut Report,
+) {
+    for error in validator.iter_errors(value) {
+        let pointer = format!("{base}{}", error.instance_path().as_str());
+        for violation in explain(&error, schema) {
+            let range = match &violation.key {
+                Some(key) => doc.key_range(&join(&pointer, key)),
+                None if violation.on_parent => doc.key_range(&pointer),
+                None => doc.value_range(&pointer),
+            };
+            let mut diagnostic =
+                Diagnostic::error(violation.code, &doc.source, range, violation.message);
+            diagnostic.help = violation.help;
+            report.push(diagnostic);
+        }
+    }
+}
+
+/// One violation of a schema, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Unknown key, or anything else.
+    pub code: Code,
+    /// The key that should not be there.
+    pub key: Option<String>,
+    /// Whether the object itself is at fault, not a value in it (a missing key).
+    pub on_parent: bool,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Violation {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            code: Code::Schema,
+            key: None,
+            on_parent: false,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    fn help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+}
+
+/// Puts a schema violation into words: what was expected, what came, what was probably meant.
+pub fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
+    let instance = error.instance();
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
+            .iter()
+            .map(|key| unknown_key(key, error, schema))
+            .collect(),
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            let mut violation = Violation::new(format!("`{name}` is missing"));
+            violation.on_parent = true;
+            vec![violation]
+        }
+        ValidationErrorKind::Type { kind } => vec![
+            Violation::new(format!(
+                "expected {}, got {}",
+                type_words(kind),
+                value_words(instance)
+            ))
+            .help(description(error, schema)),
+        ],
+        ValidationErrorKind::Enum { options } => vec![not_in(instance, options)],
+        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => vec![
+            Violation::new(format!("{} does not fit here", value_words(instance)))
+                .help(description(error, schema)),
+        ],
+        ValidationErrorKind::Pattern { pattern } => vec![
+            Violation::new(format!(
+                "{} does not match the pattern {pattern}",
+                value_words(instance)
+            ))
+            .help(description(error, schema)),
+        ],
+        ValidationErrorKind::MinLength { limit: 1 } => {
+            vec![Violation::new("it must not be empty")]
+        }
+        ValidationErrorKind::Minimum { limit } => vec![Violation::new(format!(
+            "{} is less than the smallest allowed value, {limit}",
+            value_words(instance)
+        ))],
+        ValidationErrorKind::Maximum { limit } => vec![Violation::new(format!(
+            "{} is more than the largest allowed value, {limit}",
+            value_words(instance)
+        ))],
+        _ => vec![Violation::new(
+            error.masked_with(value_words(instance)).to_string(),
+        )],
+    }
+}
+
+fn unknown_key(key: &str, error: &ValidationError<'_>, schema: &Value) -> Violation {
+    let known = sibling(error, schema, "properties")
+        .and_then(Value::as_object)
+        .map(|p| p.keys().map(String::as_str).collect::<Vec<_>>())
+        .unwrap_or_default();
+    Violation {
+        code: Code::UnknownKey,
+        key: Some(key.to_owned()),
+        on_parent: false,
+        message: format!("unknown key `{key}`"),
+        help: Some(suggest::help(key, known)),
+    }
+}
+
+fn not_in(instance: &Value, options: &Value) -> Violation {
+    let options: Vec<Cow<'_, str>> = options
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|o| o.as_str().map_or_else(|| o.to_string().into(), Cow::from))
+        .collect();
+    let near = instance
+        .as_str()
+        .and_then(|text| suggest::nearest(text, options.iter().map(AsRef::as_ref)));
+    let shown: Vec<&str> = options.iter().take(20).map(AsRef::as_ref).collect();
+    let more = options.len().saturating_sub(shown.len());
+    let tail = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    Violation::new(format!(
+        "{} is not one of: {}{tail}",
+        value_words(instance),
+        shown.join(", ")
+    ))
+    .help(near.map(|name| format!("did you mean `{name}`?")))
+}
+
+/// The schema object that holds the failing keyword.
+fn holder<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Option<&'a Value> {
+    let path = error.schema_path().as_str();
+    schema.pointer(path.rsplit_once('/')?.0)
+}
+
+fn sibling<'a>(error: &ValidationError<'_>, schema: &'a Value, key: &str) -> Option<&'a Value> {
+    holder(error, schema)?.get(key)
+}
+
+fn description(error: &ValidationError<'_>, schema: &Value) -> Option<String> {
+    Some(sibling(error, schema, "description")?.as_str()?.to_owned())
+}
+
+fn type_words(kind: &TypeKind) -> String {
+    match kind {
+        TypeKind::Single(t) => one_type(&t.to_string()),
+        TypeKind::Multiple(types) => types
+            .iter()
+            .map(|t| one_type(&t.to_string()))
+            .collect::<Vec<_>>()
+            .join(" or "),
+    }
+}
+
+fn one_type(name: &str) -> String {
+    match name {
+        "array" => "a list".into(),
+        "object" => "a mapping".into(),
+        "integer" => "a whole number".into(),
+        "null" => "null".into(),
+        "boolean" => "true or false".into(),
+        other => format!("a {other}"),
+    }
+}
+
+/// A value as it is named in a message; long ones are cut.
+pub fn value_words(value: &Value) -> String {
+    let cut = |text: &str| {
+        let short: String = text.chars().take(60).collect();
+        if short.len() < text.len() {
+            format!("{short}…")
+        } else {
+            short
+        }
+    };
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(b) => b.to_string(),
+        Value::Number(n) => format!("the number {n}"),
+        Value::String(s) => format!("the string \"{}\"", cut(s)),
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::Object(_) => "a mapping".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn violations(schema: &Value, value: &Value) -> Vec<String> {
+        let validator = compile(schema).unwrap();
+        let mut all: Vec<String> = validator
+            .iter_errors(value)
+            .flat_map(|e| explain(&e, schema))
+            .map(|v| match v.help {
+                Some(help) => format!("{} ({help})", v.message),
+                None => v.message,
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn violations_say_what_was_expected_and_what_came() {
+        let schema = json!({
+            "type": "object", "additionalProperties": false, "required": ["to"],
+            "properties": {
+                "to": {"type": "string", "minLength": 1},
+                "limit": {"type": "integer", "minimum": 1, "maximum": 9},
+                "scope": {"enum": ["team", "public"]},
+            }
+        });
+        assert_eq!(
+            violations(&schema, &json!({"limit": "5", "scope": "tema", "tp": 1})),
+            [
+                "`to` is missing",
+                "expected a whole number, got the string \"5\"",
+                "the string \"tema\" is not one of: team, public (did you mean `team`?)",
+                "unknown key `tp` (did you mean `to`?)",
+            ]
+        );
+        assert_eq!(
+            violations(&schema, &json!({"to": "", "limit": 10})),
+            [
+                "it must not be empty",
+                "the number 10 is more than the largest allowed value, 9"
+            ]
+        );
+    }
+
+    #[test]
+    fn schemas_fetch_nothing() {
+        assert!(compile(&json!({"$ref": "https://example.com/x.json"})).is_err());
+        assert!(compile(&json!({"$ref": "file:///etc/passwd"})).is_err());
+        assert!(compile(&json!({"type": "strin"})).is_err());
+    }
+}

@@ -1,0 +1,55 @@
+//! `list`: the entries of a bucket.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Grammar, entry_shape};
+use crate::spec::check::StepCheck;
+use crate::spec::data::{Map, Text};
+use crate::spec::shape::Shape;
+use crate::spec::tree::{Expr, Token, Tree, Whole};
+
+/// Reads all entries of a bucket, or those whose key begins with a prefix, sorted by key. One round trip for each 1,000.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// A bucket of this pack.
+    pub bucket: Text,
+    /// Which of the bucket's instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Map<Tree>>,
+    /// Only keys under this one: `team` finds `team.a` and `team.b.c`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<Token>,
+    /// The most entries: 1 to 10000, 1000 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Whole>,
+    /// Only entries for which this holds; the entry is called `item`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#where: Option<Expr>,
+    /// What to keep of each entry (called `item`), instead of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Tree>,
+}
+
+impl Grammar for List {
+    fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
+        cx.bucket("bucket", &self.bucket, self.with.as_ref());
+        cx.token("under", self.under.as_ref());
+        if let Some(limit) = &self.limit {
+            cx.whole("limit", limit);
+        }
+        if let Some(filter) = &self.r#where {
+            cx.condition_over("where", filter, entry_shape());
+        }
+        let kept = match &self.select {
+            Some(select) => cx.value_over("select", select, entry_shape()),
+            None => entry_shape(),
+        };
+        Shape::object([
+            ("entries", kept.list()),
+            ("count", Shape::Number),
+            ("more", Shape::Bool),
+        ])
+    }
+}

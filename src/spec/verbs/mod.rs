@@ -1,0 +1,236 @@
+//! The verbs: one file each says which keys a verb has, what is checked of them at load, and what it returns.
+//!
+//! A verb's counterpart in `src/engine/steps/` runs it. To add one: a file here with its struct and
+//! [`Grammar`], its line in [`verbs!`] below, and a file there; the compiler names what is still missing.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Error as _;
+use serde::ser::{SerializeMap, SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::check::StepCheck;
+use super::data::Text;
+use super::shape::Shape;
+use super::tree::{Expr, Template, Tree};
+
+/// What the language knows of a verb.
+pub trait Grammar {
+    /// Resolves the names in the verb's keys and tells the shape of its result (what `as:` binds).
+    fn check(&self, cx: &mut StepCheck<'_>) -> Shape;
+
+    /// Names the verb binds for the steps after it, besides `as:`.
+    fn binds(&self, _cx: &mut StepCheck<'_>) -> Vec<(String, Shape)> {
+        Vec::new()
+    }
+
+    /// Optional paths known to be there once the step has passed.
+    fn proves(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+macro_rules! verbs {
+    ($($(#[doc = $doc:literal])+ $key:ident: $file:ident::$variant:ident,)+) => {
+        $(pub mod $file;)+
+
+        /// The structs of all verbs.
+        pub mod forms { $(pub use super::$file::$variant;)+ }
+
+        /// What one step does.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Verb { $($(#[doc = $doc])+ $variant($file::$variant),)+ }
+
+        impl Verb {
+            /// Every verb with what it does.
+            pub const ALL: &'static [(&'static str, &'static str)] =
+                &[$((name_of(stringify!($key)), concat!($($doc),+)),)+];
+
+            /// The key in a step.
+            pub fn name(&self) -> &'static str {
+                match self { $(Verb::$variant(_) => name_of(stringify!($key)),)+ }
+            }
+
+            /// What the language knows of it.
+            pub fn grammar(&self) -> &dyn Grammar {
+                match self { $(Verb::$variant(verb) => verb,)+ }
+            }
+
+            fn serialize_entry<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+                match self { $(Verb::$variant(verb) => map.serialize_entry(self.name(), verb),)+ }
+            }
+        }
+
+        /// A step as written: one verb and the keys every step may have.
+        #[derive(Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct StepForm {
+            $($(#[doc = $doc])+ #[serde(default)] $key: Option<$file::$variant>,)+
+            /// The name under which later steps and the reply find the result.
+            #[serde(default, rename = "as")]
+            #[schemars(regex(pattern = r"^[a-z_][a-z0-9_]*$"))]
+            bind: Option<Text>,
+            /// The step is left out unless this holds.
+            #[serde(default)]
+            when: Option<Expr>,
+            /// An expression that yields a list: the step runs once for each element, called `item`; the result is the list of `{item, result}`.
+            #[serde(default)]
+            each: Option<Expr>,
+            /// With `each`: what to keep of each round, instead of `{item, result}`.
+            #[serde(default)]
+            select: Option<Tree>,
+            /// What the tool answers when the step does not succeed, instead of the built-in text. `error.message` and `error.kind` tell why.
+            #[serde(default, rename = "else")]
+            otherwise: Option<Template>,
+        }
+
+        impl StepForm {
+            fn verbs(&mut self) -> Vec<Verb> {
+                let mut found = Vec::new();
+                $(if let Some(verb) = self.$key.take() { found.push(Verb::$variant(verb)); })+
+                found
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Goes on only if the expression is true; `else` is what the tool answers otherwise.
+    require: require::Require,
+    /// Gives names to values for the steps after it and the reply.
+    r#let: let_::Let,
+    /// Changes what the session remembers.
+    set: set::Set,
+    /// Ends the call with an error.
+    fail: fail::Fail,
+    /// Sends a message: into a declared stream, acknowledged, or to a plain subject.
+    publish: publish::Publish,
+    /// Sends a message and waits for one answer.
+    request: request::Request,
+    /// Reads stored messages without consuming them, page by page.
+    read: read::Read,
+    /// Tells the size and the sequence range of a stream.
+    info: info::Info,
+    /// Reads one key of a bucket.
+    get: get::Get,
+    /// Writes one key of a bucket, whatever was there.
+    put: put::Put,
+    /// Writes one key of a bucket only if it is not there.
+    create: create::Create,
+    /// Writes one key of a bucket only if its revision is still the expected one.
+    update: update::Update,
+    /// Removes one key of a bucket.
+    delete: delete::Delete,
+    /// Reads all keys of a bucket that match, with their values.
+    list: list::List,
+}
+
+/// Rust keywords among the verbs are written `r#let`; people write `let`.
+const fn name_of(key: &'static str) -> &'static str {
+    match key.as_bytes() {
+        [b'r', b'#', ..] => key.split_at(2).1,
+        _ => key,
+    }
+}
+
+/// One step of a tool: a verb, and the keys that every step may have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What it does.
+    pub verb: Verb,
+    /// `as:` the name of its result.
+    pub bind: Option<Text>,
+    /// `when:` the condition for running it.
+    pub when: Option<Expr>,
+    /// `each:` the list it runs over.
+    pub each: Option<Expr>,
+    /// `select:` what to keep of each round.
+    pub select: Option<Tree>,
+    /// `else:` what the tool answers when it does not succeed.
+    pub otherwise: Option<Template>,
+}
+
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut form = StepForm::deserialize(deserializer)?;
+        let mut verbs = form.verbs();
+        match (verbs.pop(), verbs.is_empty()) {
+            (Some(verb), true) => Ok(Step {
+                verb,
+                bind: form.bind,
+                when: form.when,
+                each: form.each,
+                select: form.select,
+                otherwise: form.otherwise,
+            }),
+            _ => Err(D::Error::custom("a step has exactly one verb")),
+        }
+    }
+}
+
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if !s.is_human_readable() {
+            let mut out = s.serialize_struct("Step", 6)?;
+            out.serialize_field("verb", &self.verb)?;
+            out.serialize_field("bind", &self.bind)?;
+            out.serialize_field("when", &self.when)?;
+            out.serialize_field("each", &self.each)?;
+            out.serialize_field("select", &self.select)?;
+            out.serialize_field("otherwise", &self.otherwise)?;
+            return out.end();
+        }
+        let mut map = s.serialize_map(None)?;
+        self.verb.serialize_entry(&mut map)?;
+        if let Some(bind) = &self.bind {
+            map.serialize_entry("as", bind)?;
+        }
+        if let Some(when) = &self.when {
+            map.serialize_entry("when", when)?;
+        }
+        if let Some(each) = &self.each {
+            map.serialize_entry("each", each)?;
+        }
+        if let Some(select) = &self.select {
+            map.serialize_entry("select", select)?;
+        }
+        if let Some(otherwise) = &self.otherwise {
+            map.serialize_entry("else", otherwise)?;
+        }
+        map.end()
+    }
+}
+
+impl JsonSchema for Step {
+    fn schema_name() -> Cow<'static, str> {
+        "Step".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        StepForm::json_schema(generator)
+    }
+}
+
+/// A received or stored message as expressions see it.
+pub fn message_shape() -> Shape {
+    Shape::object([
+        ("seq", Shape::Number),
+        ("time", Shape::Text),
+        ("subject", Shape::Text),
+        ("data", Shape::Any),
+        ("text", Shape::Text),
+        ("headers", Shape::Any),
+    ])
+}
+
+/// A key-value entry as expressions see it.
+pub fn entry_shape() -> Shape {
+    Shape::object([
+        ("key", Shape::Text),
+        ("value", Shape::Any),
+        ("text", Shape::Text),
+        ("revision", Shape::Number),
+        ("time", Shape::Text),
+    ])
+}

@@ -1,0 +1,86 @@
+//! `read`: stored messages, without consuming them, page by page.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Grammar, message_shape};
+use crate::spec::check::StepCheck;
+use crate::spec::data::{Map, Text};
+use crate::spec::shape::Shape;
+use crate::spec::tree::{Expr, Template, Token, Tree, Whole};
+
+/// Reads messages of a stream. Without `after` and `since`: the newest ones, and each further page is older; with one
+/// of them: the oldest that qualify, and each further page is newer. Inside a page the order is always oldest to newest.
+/// Pages go by sequence, so nothing repeats and nothing is skipped while others publish. Two round trips.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// A stream of this pack.
+    pub stream: Text,
+    /// Which of the stream's instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Map<Tree>>,
+    /// Only messages of this subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Token>,
+    /// The most messages of a page: 1 to 1000.
+    pub limit: Whole,
+    /// Only messages after this sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Whole>,
+    /// Only messages from this time on (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Template>,
+    /// The cursor of a page: what `next` of the page before was. Null or absent: the first page. A cursor of another
+    /// tool or of other filters is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Tree>,
+    /// Only messages for which this holds; the message is called `item`. What it leaves out is counted in `skipped`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#where: Option<Expr>,
+    /// What to keep of each message (called `item`), instead of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Tree>,
+    /// The most messages looked at for one page: 10000 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Whole>,
+}
+
+impl Grammar for Read {
+    fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
+        cx.stream("stream", &self.stream, self.with.as_ref());
+        cx.token("subject", self.subject.as_ref());
+        cx.whole("limit", &self.limit);
+        if self.after.is_some() && self.since.is_some() {
+            cx.needs("`after` and `since` exclude each other");
+        }
+        if let Some(after) = &self.after {
+            cx.whole("after", after);
+        }
+        if let Some(since) = &self.since {
+            cx.template("since", since);
+        }
+        if let Some(page) = &self.page {
+            cx.value("page", page);
+        }
+        if let Some(scan) = &self.scan {
+            cx.whole("scan", scan);
+        }
+        if let Some(filter) = &self.r#where {
+            cx.condition_over("where", filter, message_shape());
+        }
+        let kept = match &self.select {
+            Some(select) => cx.value_over("select", select, message_shape()),
+            None => message_shape(),
+        };
+        Shape::object([
+            ("messages", kept.list()),
+            ("count", Shape::Number),
+            ("total", Shape::Number),
+            ("skipped", Shape::Number),
+            ("first_seq", Shape::Number),
+            ("last_seq", Shape::Number),
+            ("next", Shape::Text),
+        ])
+    }
+}
