@@ -139,12 +139,14 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         buckets,
         templates,
         origins,
+        texts,
         tools: _,
     } = pack;
     let (name, title, instructions) = (rust(name)?, rust(title)?, rust(instructions)?);
     let (settings, session) = (rust(settings)?, rust(session)?);
     let (streams, buckets) = (rust(streams)?, rust(buckets)?);
     let (templates, origins) = (rust(templates)?, rust(origins)?);
+    let texts = rust(texts)?;
     Ok(quote! {
         Pack {
             name: #name,
@@ -157,6 +159,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             tools: Map(b(&[#(#tools),*])),
             templates: #templates,
             origins: #origins,
+            texts: #texts,
         }
     })
 }

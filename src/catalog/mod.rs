@@ -1,2 +1,280 @@
-//! The catalog.
+//! The catalog: the checked, compiled set of tools that a gateway serves.
+//!
+//! Built from packs, their settings and the project's facts; immutable; replaced as a whole.
+
 pub mod builtin;
+pub mod packs;
+pub mod templates;
+pub mod tool;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use minijinja::value::{Serde, Value as Jinja};
+use serde_json::{Map, Value, json};
+
+pub use packs::PackRef;
+pub use templates::Templates;
+pub use tool::Tool;
+
+use crate::spec::config::Config;
+use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::model::Pack;
+use crate::spec::schema;
+use crate::spec::suggest;
+
+/// A pack in use: what it declares, and the values its expressions see.
+#[derive(Debug)]
+pub struct LoadedPack {
+    /// The lowered pack.
+    pub pack: PackRef,
+    /// Its settings, defaults filled in: `config.*`.
+    pub settings: Jinja,
+}
+
+/// The tools that are served, with all they need.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The packs, in the config's order.
+    pub packs: Vec<LoadedPack>,
+    /// Compiled texts of all packs.
+    pub templates: Templates,
+    /// The project's facts: `project.*`.
+    pub project: Jinja,
+    /// What a model is told when it connects.
+    pub instructions: Option<String>,
+    tools: Vec<Tool>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Catalog {
+    /// Builds the catalog of a config. Folders in it are relative to `base`; `project` holds the facts that expressions
+    /// call `project`.
+    ///
+    /// # Errors
+    /// All that is wrong with the packs, their settings, or their combination. Warnings come with the catalog.
+    pub fn build(config: &Config, base: &Path, project: &Value) -> Result<(Self, Report), Report> {
+        let mut report = Report::new();
+        let mut packs = Vec::new();
+        for name in &config.packs {
+            match packs::resolve(name, base) {
+                Ok((pack, warnings)) => {
+                    report.extend(warnings);
+                    packs.push(pack);
+                }
+                Err(problems) => report.extend(problems),
+            }
+        }
+        unknown_settings(config, &packs, &mut report);
+        let loaded: Vec<LoadedPack> = packs
+            .into_iter()
+            .map(|pack| {
+                let settings = settings(&pack, config, &mut report);
+                LoadedPack { pack, settings }
+            })
+            .collect();
+        let mut catalog = Self {
+            packs: loaded,
+            templates: Templates::new(),
+            project: Jinja::from(Serde(project)),
+            instructions: None,
+            tools: Vec::new(),
+            by_name: HashMap::new(),
+        };
+        catalog.compile(&mut report);
+        catalog.instructions = config
+            .instructions
+            .clone()
+            .or_else(|| catalog.pack_instructions());
+        if report.has_errors() {
+            return Err(report);
+        }
+        Ok((catalog, report))
+    }
+
+    /// The tools, in the order of packs and files.
+    pub fn tools(&self) -> &[Tool] {
+        &self.tools
+    }
+
+    /// A tool by its name.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.by_name.get(name).and_then(|i| self.tools.get(*i))
+    }
+
+    /// The names that a pack's expressions may use everywhere.
+    pub fn base_context(&self, pack: usize) -> Jinja {
+        let config = self
+            .packs
+            .get(pack)
+            .map(|p| p.settings.clone())
+            .unwrap_or_default();
+        minijinja::context!(project => self.project.clone(), config => config)
+    }
+
+    fn pack_instructions(&self) -> Option<String> {
+        let texts: Vec<&str> = self
+            .packs
+            .iter()
+            .filter_map(|p| p.pack.instructions.as_deref())
+            .collect();
+        (!texts.is_empty()).then(|| texts.join("\n\n"))
+    }
+
+    fn compile(&mut self, report: &mut Report) {
+        for index in 0..self.packs.len() {
+            let pack = self.packs[index].pack.clone();
+            if let Err(error) = self.templates.add(&pack.texts) {
+                report.push(Diagnostic::global(
+                    Code::Template,
+                    format!("pack `{}`: {error}", pack.name),
+                ));
+                continue;
+            }
+            let context = self.base_context(index);
+            for (name, spec) in pack.tools.iter() {
+                let origin = pack.origins.get(name).map_or("", |o| o.as_ref());
+                if let Some(other) = self.tool(name) {
+                    report.push(
+                        Diagnostic::global(
+                            Code::Duplicate,
+                            format!(
+                                "the tool `{name}` is declared twice: {} and {origin}",
+                                other.origin
+                            ),
+                        )
+                        .help("rename one of them, or take one of the packs out of the config"),
+                    );
+                    continue;
+                }
+                match Tool::build(name, index, origin, spec, &self.templates, &context) {
+                    Ok(tool) => {
+                        self.by_name.insert(name.to_owned(), self.tools.len());
+                        self.tools.push(tool);
+                    }
+                    Err(problems) => report.extend(problems),
+                }
+            }
+        }
+    }
+}
+
+fn unknown_settings(config: &Config, packs: &[PackRef], report: &mut Report) {
+    for name in config.settings.keys() {
+        if !packs.iter().any(|p| p.name == *name) {
+            report.push(
+                Diagnostic::global(
+                    Code::UnknownResource,
+                    format!("`settings` names the pack `{name}`, which this config does not load"),
+                )
+                .help(suggest::help(name, packs.iter().map(|p| p.name.as_ref()))),
+            );
+        }
+    }
+}
+
+/// The settings of a pack, checked and with defaults.
+fn settings(pack: &Pack, config: &Config, report: &mut Report) -> Jinja {
+    let empty = Map::new();
+    let given = config.settings.get(pack.name.as_ref()).unwrap_or(&empty);
+    let mut schema = pack
+        .settings
+        .as_ref()
+        .map_or_else(|| json!({"type": "object"}), |s| s.to_value());
+    crate::spec::check::close(&mut schema);
+    let mut values = Value::Object(given.clone());
+    tool::fill_defaults(&mut values, &schema);
+    match schema::compile(&schema) {
+        Ok(validator) => {
+            for line in tool::violations(&validator, &values, &schema) {
+                report.push(Diagnostic::global(
+                    Code::Schema,
+                    format!("settings of the pack `{}`: {line}", pack.name),
+                ));
+            }
+        }
+        Err(error) => report.push(Diagnostic::global(
+            Code::BadSchema,
+            format!("settings schema of the pack `{}`: {error}", pack.name),
+        )),
+    }
+    Jinja::from(Serde(&values))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::spec::load::{load, read_folder};
+
+    fn project() -> Value {
+        json!({"path": "/p", "id": "0", "namespace": "ns", "hostname": "h", "user": "u",
+               "channels": [{"name": "a-b", "description": "d", "maxMessages": 1, "maxBytes": 1, "maxAge": "1h"}]})
+    }
+
+    fn config(yaml: &str) -> Config {
+        let source = crate::spec::source::Source::new("c.yaml", yaml);
+        crate::spec::config::load(source, None).0.unwrap()
+    }
+
+    #[test]
+    fn generated_packs_equal_those_loaded_from_the_same_files() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs");
+        let mut names: Vec<String> = std::fs::read_dir(&root)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert!(!names.is_empty());
+        let builtin: Vec<&str> = builtin::PACKS.iter().map(|p| p.name.as_ref()).collect();
+        assert_eq!(builtin, names);
+        let mut tools = 0;
+        for name in names {
+            let files = read_folder(&root.join(&name), &format!("specs/{name}")).unwrap();
+            let (pack, report) = load(&files);
+            assert!(report.is_empty(), "{report}");
+            let pack = pack.unwrap();
+            tools += pack.tools.keys().count();
+            assert_eq!(&pack, packs::builtin(&name).unwrap());
+        }
+        assert_eq!(tools, builtin::BuiltinTool::ALL.len());
+    }
+
+    #[test]
+    fn schemas_are_rendered_for_the_project() {
+        let (catalog, report) =
+            Catalog::build(&config("packs: [warp]"), Path::new("."), &project()).unwrap();
+        assert!(report.is_empty());
+        let tool = catalog.tool("warp_channels_send").unwrap();
+        assert_eq!(tool.input["properties"]["channel"]["enum"], json!(["a-b"]));
+        assert_eq!(tool.input["additionalProperties"], json!(false));
+    }
+
+    #[test]
+    fn wrong_combinations_are_told() {
+        let build = |yaml: &str| Catalog::build(&config(yaml), Path::new("."), &project());
+        let codes = |yaml: &str| -> Vec<Code> {
+            build(yaml)
+                .unwrap_err()
+                .sorted()
+                .iter()
+                .map(|d| d.code)
+                .collect()
+        };
+        assert_eq!(codes("packs: [wrap]"), [Code::UnknownResource]);
+        assert_eq!(codes("packs: [./nowhere]"), [Code::Io]);
+        assert!(
+            codes("packs: [warp, warp]")
+                .iter()
+                .all(|c| *c == Code::Duplicate)
+        );
+        assert_eq!(
+            codes("packs: [warp]\nsettings: {warp: {x: 1}}"),
+            [Code::Schema]
+        );
+        assert_eq!(
+            codes("packs: [warp]\nsettings: {wrap: {}}"),
+            [Code::UnknownResource]
+        );
+    }
+}

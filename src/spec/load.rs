@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::{self, Instances, Resources, ToolDraft};
-use super::data::{Json, Map, Text};
+use super::check::{self, Findings, Instances, Resources, ToolDraft};
+use super::data::{Json, List, Map, Text};
 use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::model::{BucketDecl, Example, Pack, PackInfo, Reply, SpecFile, StreamDecl, Tool};
@@ -178,11 +178,14 @@ pub fn load(files: &PackFiles) -> (Option<Pack>, Report) {
             }
         }
     }
-    let pack = Lowering {
+    let mut findings = Findings::new(report);
+    let mut pack = Lowering {
         files,
-        report: &mut report,
+        report: &mut findings,
     }
     .lower(drafts);
+    let (report, texts) = findings.into_parts();
+    pack.texts = texts;
     (Some(pack).filter(|_| !report.has_errors()), report)
 }
 
@@ -273,7 +276,7 @@ fn tool_draft(name: &str, value: &Value) -> ToolDraft {
 
 struct Lowering<'a> {
     files: &'a PackFiles,
-    report: &'a mut Report,
+    report: &'a mut Findings,
 }
 
 impl Lowering<'_> {
@@ -325,6 +328,7 @@ impl Lowering<'_> {
             origins: self.origins(&drafts),
             tools,
             templates: used_templates(&drafts, &self.files.templates),
+            texts: List::default(),
         };
         if let Some(info) = info {
             pack.name = info.name.unwrap_or(pack.name);
@@ -497,7 +501,7 @@ impl Lowering<'_> {
                 match value {
                     Some(value) => merged.push(name, value),
                     // Its form is wrong, and the schema check has said so. If it had not, say at least this much.
-                    None if !draft.tainted && !self.report.has_errors() => {
+                    None if !draft.tainted && !self.report.report.has_errors() => {
                         let pointer = join(&join("", key), &name);
                         self.report.push(Diagnostic::error(
                             Code::Schema,

@@ -4,6 +4,7 @@
 //! compile the built-in packs, so that there is one meaning of a spec.
 
 pub mod check;
+pub mod config;
 pub mod data;
 pub mod diag;
 pub mod doc;

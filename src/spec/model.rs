@@ -73,6 +73,8 @@ pub struct Pack {
     pub templates: Map<Text>,
     /// Where each tool is declared: `file:line:column`.
     pub origins: Map<Text>,
+    /// Every expression and template in it: what a catalog compiles.
+    pub texts: List<(TextKind, Text)>,
 }
 
 /// A JetStream stream. Existing streams are used as they are and never changed.
@@ -198,6 +200,22 @@ words! {
         /// The new message, which is refused.
         New,
     }
+}
+
+/// How a text of the language is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextKind {
+    /// A bare expression.
+    Expr,
+    /// A bare expression that is asked for its truth.
+    Condition,
+    /// Exactly one `{{ … }}`: its value keeps its type.
+    Value,
+    /// A template that renders to a text.
+    Text,
+    /// A template that renders to a NATS name.
+    Token,
 }
 
 /// A tool.

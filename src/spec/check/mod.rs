@@ -12,12 +12,55 @@ pub use step::StepCheck;
 pub(crate) use tool::close;
 pub use tool::{Surroundings, ToolDraft, check_tool};
 
-use super::data::Json;
+use std::collections::BTreeSet;
+
+use super::data::{Json, List, Text};
 use super::diag::{Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::expr::{self, Form};
+use super::model::TextKind;
 use super::shape::{Scope, Shape};
 use super::tree::Tree;
+
+/// What a check finds: problems, and every expression and template that it has looked at.
+///
+/// The list of texts travels with the pack: it is what a catalog compiles, so a text that was not checked cannot
+/// run.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The problems.
+    pub report: Report,
+    texts: BTreeSet<(TextKind, String)>,
+}
+
+impl Findings {
+    /// Goes on from what is already reported.
+    pub fn new(report: Report) -> Self {
+        Self {
+            report,
+            texts: BTreeSet::new(),
+        }
+    }
+
+    /// Adds a problem.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.report.push(diagnostic);
+    }
+
+    fn text(&mut self, kind: TextKind, text: &str) {
+        self.texts.insert((kind, text.to_owned()));
+    }
+
+    /// All texts looked at.
+    pub fn into_parts(self) -> (Report, List<(TextKind, Text)>) {
+        let texts = self
+            .texts
+            .into_iter()
+            .map(|(kind, text)| (kind, Text::from(text)))
+            .collect();
+        (self.report, texts)
+    }
+}
 
 /// What the names `project` and `config` are, everywhere in a pack.
 pub fn base_scope(settings: Option<&Json>) -> Scope {
@@ -54,10 +97,16 @@ pub(crate) fn check_text(
     doc: &Doc,
     pointer: &str,
     text: &str,
-    form: Form,
+    kind: TextKind,
     scope: &Scope,
-    report: &mut Report,
+    report: &mut Findings,
 ) -> Shape {
+    report.text(kind, text);
+    let form = match kind {
+        TextKind::Expr => Form::Bare,
+        TextKind::Condition => Form::Condition,
+        TextKind::Value | TextKind::Text | TextKind::Token => Form::Template,
+    };
     let (problems, shape) = expr::check(text, form, scope);
     for problem in problems {
         let range = doc.inner_range(pointer, text, problem.range.clone());
@@ -67,7 +116,8 @@ pub(crate) fn check_text(
 }
 
 /// Checks the text of a template file.
-pub(crate) fn check_file(source: &super::source::Source, scope: &Scope, report: &mut Report) {
+pub(crate) fn check_file(source: &super::source::Source, scope: &Scope, report: &mut Findings) {
+    report.text(TextKind::Text, source.text());
     let (problems, _) = expr::check(source.text(), Form::Template, scope);
     for problem in problems {
         report.push(diagnostic(&problem, source, problem.range.clone()));
@@ -94,13 +144,13 @@ pub(crate) fn check_tree(
     pointer: &str,
     tree: &Tree,
     scope: &Scope,
-    report: &mut Report,
+    report: &mut Findings,
 ) -> Shape {
     match tree {
         Tree::Literal(json) => literal_shape(json),
-        Tree::Expr(text) => check_text(doc, pointer, text, Form::Template, scope, report),
+        Tree::Expr(text) => check_text(doc, pointer, text, TextKind::Value, scope, report),
         Tree::Template(text) => {
-            check_text(doc, pointer, text, Form::Template, scope, report);
+            check_text(doc, pointer, text, TextKind::Text, scope, report);
             Shape::Text
         }
         Tree::List(items) => {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{check_text, check_tree};
+use super::{Findings, check_text, check_tree};
 use crate::spec::data::{List, Text};
-use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
-use crate::spec::expr::Form;
-use crate::spec::model::{BucketDecl, StreamDecl};
+use crate::spec::model::{BucketDecl, StreamDecl, TextKind};
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::tree::{
     Expr, Size, Span, Token, Tree, Whole, is_template, parse_size, parse_span,
@@ -44,7 +43,7 @@ pub(crate) fn check_stream(
     decl: &StreamDecl,
     base: &Scope,
     resources: &mut Resources,
-    report: &mut Report,
+    report: &mut Findings,
 ) {
     let mut cx = DeclCheck::new(doc, join("/streams", name), base, report);
     let instances = cx.instances(decl.each.as_ref(), decl.params.as_ref());
@@ -84,7 +83,7 @@ pub(crate) fn check_bucket(
     decl: &BucketDecl,
     base: &Scope,
     resources: &mut Resources,
-    report: &mut Report,
+    report: &mut Findings,
 ) {
     let mut cx = DeclCheck::new(doc, join("/buckets", name), base, report);
     let instances = cx.instances(None, decl.params.as_ref());
@@ -108,11 +107,11 @@ struct DeclCheck<'a> {
     doc: &'a Doc,
     pointer: String,
     scope: Scope,
-    report: &'a mut Report,
+    report: &'a mut Findings,
 }
 
 impl<'a> DeclCheck<'a> {
-    fn new(doc: &'a Doc, pointer: String, base: &Scope, report: &'a mut Report) -> Self {
+    fn new(doc: &'a Doc, pointer: String, base: &Scope, report: &'a mut Findings) -> Self {
         Self {
             doc,
             pointer,
@@ -133,7 +132,7 @@ impl<'a> DeclCheck<'a> {
                     self.doc,
                     &pointer,
                     &each.0,
-                    Form::Bare,
+                    TextKind::Expr,
                     &self.scope,
                     self.report,
                 );
@@ -229,10 +228,10 @@ pub(crate) fn check_token(
     token: &Token,
     wild: bool,
     scope: &Scope,
-    report: &mut Report,
+    report: &mut Findings,
 ) {
     let text = token.0.as_ref();
-    check_text(doc, pointer, text, Form::Template, scope, report);
+    check_text(doc, pointer, text, TextKind::Token, scope, report);
     if let Some(problem) = literal_problem(text, wild) {
         report.push(
             Diagnostic::error(Code::Subject, &doc.source, doc.value_range(pointer), problem).help(

@@ -1,11 +1,11 @@
 //! What a verb's grammar uses to check its keys.
 
 use super::resources::{Instances, Resources, check_token, placeholders_replaced};
-use super::{check_text, check_tree};
+use super::{Findings, check_text, check_tree};
 use crate::spec::data::{Json, Map};
-use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
-use crate::spec::expr::Form;
+use crate::spec::model::TextKind;
 use crate::spec::shape::{Lookup, Scope, Shape};
 use crate::spec::suggest;
 use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, parse_span};
@@ -22,7 +22,7 @@ pub struct StepCheck<'a> {
     pub(super) pointer: String,
     pub(super) scope: &'a Scope,
     pub(super) resources: &'a Resources,
-    pub(super) report: &'a mut Report,
+    pub(super) report: &'a mut Findings,
 }
 
 impl StepCheck<'_> {
@@ -59,7 +59,7 @@ impl StepCheck<'_> {
             self.doc,
             &pointer,
             &expr.0,
-            Form::Condition,
+            TextKind::Condition,
             self.scope,
             self.report,
         )
@@ -73,7 +73,7 @@ impl StepCheck<'_> {
             self.doc,
             &pointer,
             &expr.0,
-            Form::Condition,
+            TextKind::Condition,
             &scope,
             self.report,
         );
@@ -99,7 +99,7 @@ impl StepCheck<'_> {
             self.doc,
             &pointer,
             &template.0,
-            Form::Template,
+            TextKind::Text,
             self.scope,
             self.report,
         );
@@ -147,7 +147,7 @@ impl StepCheck<'_> {
                 self.doc,
                 &pointer,
                 &value.0,
-                Form::Template,
+                TextKind::Text,
                 self.scope,
                 self.report,
             );
@@ -277,7 +277,7 @@ impl StepCheck<'_> {
 }
 
 /// A name given by `as:` or `let:` must be usable in an expression and must not hide a built-in one.
-pub(super) fn check_new_name(doc: &Doc, pointer: &str, name: &str, report: &mut Report) {
+pub(super) fn check_new_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findings) {
     let identifier = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name

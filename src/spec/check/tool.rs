@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::step::{StepCheck, check_new_name};
-use super::{Resources, check_file, check_text, check_tree};
+use super::{Findings, Resources, check_file, check_text, check_tree};
 use crate::spec::data::{Json, Map, Text};
-use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
-use crate::spec::expr::{self, Form};
-use crate::spec::model::{Example, Reply};
+use crate::spec::expr;
+use crate::spec::model::{Example, Reply, TextKind};
 use crate::spec::schema;
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::source::Source;
@@ -47,7 +47,7 @@ pub struct Surroundings<'a> {
 }
 
 /// Checks a tool.
-pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report: &mut Report) {
+pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report: &mut Findings) {
     let pointer = join("/tools", &tool.name);
     tool_name(doc, &pointer, &tool.name, report);
     let input = check_schema(
@@ -102,7 +102,7 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
     );
 }
 
-fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Report) {
+fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findings) {
     let fits = !name.is_empty()
         && name.len() <= 64
         && name
@@ -138,7 +138,7 @@ fn check_schema(
     pointer: &str,
     tree: Option<&Tree>,
     base: &Scope,
-    report: &mut Report,
+    report: &mut Findings,
 ) -> Value {
     let Some(tree) = tree else {
         return json!({"type": "object", "properties": {}});
@@ -234,7 +234,7 @@ const KEYWORDS: &[&str] = &[
     "definitions",
 ];
 
-fn unknown_keywords(doc: &Doc, pointer: &str, schema: &Value, report: &mut Report) {
+fn unknown_keywords(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findings) {
     let Some(object) = schema.as_object() else {
         return;
     };
@@ -295,7 +295,7 @@ fn check_step(
     step: &Step,
     scope: &mut Scope,
     around: &Surroundings<'_>,
-    report: &mut Report,
+    report: &mut Findings,
 ) {
     let mut inner = scope.clone();
     if let Some(each) = &step.each {
@@ -303,7 +303,7 @@ fn check_step(
             doc,
             &join(pointer, "each"),
             &each.0,
-            Form::Bare,
+            TextKind::Expr,
             &inner,
             report,
         );
@@ -314,7 +314,7 @@ fn check_step(
             doc,
             &join(pointer, "when"),
             &when.0,
-            Form::Condition,
+            TextKind::Condition,
             &inner,
             report,
         );
@@ -337,7 +337,7 @@ fn check_step(
             doc,
             &join(pointer, "else"),
             &otherwise.0,
-            Form::Template,
+            TextKind::Text,
             &scope,
             report,
         );
@@ -362,7 +362,7 @@ fn rounds(
     step: &Step,
     inner: &Scope,
     result: Shape,
-    report: &mut Report,
+    report: &mut Findings,
 ) -> Shape {
     match (&step.each, &step.select) {
         (None, None) => result,
@@ -397,7 +397,7 @@ fn check_reply(
     has_output: bool,
     scope: &Scope,
     around: &Surroundings<'_>,
-    report: &mut Report,
+    report: &mut Findings,
 ) {
     let problem = match (&reply.text, &reply.template, &reply.structured) {
         (None, None, None) => Some("a reply needs a `text`, a `template` or `structured`"),
@@ -423,7 +423,7 @@ fn check_reply(
             doc,
             &join(pointer, "text"),
             &text.0,
-            Form::Template,
+            TextKind::Text,
             scope,
             report,
         );
@@ -442,7 +442,7 @@ fn template_file(
     name: &Text,
     scope: &Scope,
     around: &Surroundings<'_>,
-    report: &mut Report,
+    report: &mut Findings,
 ) {
     match around.templates.get(name.as_ref()) {
         Some(source) => check_file(source, scope, report),
@@ -466,7 +466,7 @@ fn check_examples(
     pointer: &str,
     examples: &[Example],
     input: &Value,
-    report: &mut Report,
+    report: &mut Findings,
 ) {
     let mut closed = input.clone();
     close(&mut closed);
@@ -485,7 +485,7 @@ fn check_examples(
             &example.call.to_value(),
             &closed,
             &validator,
-            report,
+            &mut report.report,
         );
     }
 }

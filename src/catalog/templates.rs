@@ -1,0 +1,294 @@
+//! Every expression and template of the loaded packs, compiled once.
+
+use std::collections::HashSet;
+
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind};
+
+use crate::spec::data::{List, Text};
+use crate::spec::env::{TOKEN_SUFFIX, environment, is_omit};
+use crate::spec::model::TextKind;
+use crate::spec::tree::{Expr, Template, Token, Tree, is_template, sole_expression};
+
+/// The longest text that one rendering may yield, in bytes.
+pub const MAX_RENDERED: usize = 8 * 1024 * 1024;
+
+/// The name under which a compiled expression leaves its value.
+const RESULT: &str = "__value";
+
+/// Compiled texts, found by their source.
+///
+/// Expressions are compiled as `{% set __value = … %}`: minijinja's own compiled expressions borrow their
+/// environment, and a template that sets a name gives the same typed value.
+#[derive(Debug)]
+pub struct Templates {
+    values: Environment<'static>,
+    texts: Environment<'static>,
+    tokens: Environment<'static>,
+    seen: HashSet<(TextKind, Text)>,
+}
+
+impl Templates {
+    /// An empty set.
+    pub fn new() -> Self {
+        let make = || {
+            let mut env = environment();
+            env.add_function("now", now);
+            env.add_function("uuid", || uuid::Uuid::new_v4().to_string());
+            env
+        };
+        Self {
+            values: make(),
+            texts: make(),
+            tokens: make(),
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Compiles the texts of a pack.
+    ///
+    /// # Errors
+    /// A text that does not parse; packs are checked before, so this means that the checks have a hole.
+    pub fn add(&mut self, texts: &List<(TextKind, Text)>) -> Result<(), Error> {
+        for (kind, text) in texts.iter() {
+            if !self.seen.insert((*kind, text.clone())) {
+                continue;
+            }
+            match kind {
+                TextKind::Expr | TextKind::Condition => self.add_value(text, text)?,
+                TextKind::Value => {
+                    let inner = sole_expression(text).unwrap_or(text);
+                    self.add_value(text, inner)?;
+                }
+                TextKind::Text => self
+                    .texts
+                    .add_template_owned(text.to_string(), text.to_string())?,
+                TextKind::Token => self
+                    .tokens
+                    .add_template_owned(format!("{text}{TOKEN_SUFFIX}"), text.to_string())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add_value(&mut self, name: &str, expression: &str) -> Result<(), Error> {
+        self.values.add_template_owned(
+            name.to_owned(),
+            format!("{{% set {RESULT} = ({expression}) %}}"),
+        )
+    }
+
+    fn value(&self, name: &str, context: &Value) -> Result<Value, Error> {
+        let captured = self.values.get_template(name)?.render_captured(context)?;
+        Ok(captured.state().lookup(RESULT).unwrap_or_default())
+    }
+
+    /// The value of an expression.
+    ///
+    /// # Errors
+    /// Whatever the expression runs into; an absent value is an error that names the expression.
+    pub fn eval(&self, expr: &Expr, context: &Value) -> Result<Value, Error> {
+        defined(self.value(&expr.0, context)?, &expr.0)
+    }
+
+    /// The truth of an expression; an absent value is false.
+    ///
+    /// # Errors
+    /// Whatever the expression runs into.
+    pub fn test(&self, expr: &Expr, context: &Value) -> Result<bool, Error> {
+        Ok(self.value(&expr.0, context)?.is_true())
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// Whatever the template runs into, and a result beyond [`MAX_RENDERED`].
+    pub fn text(&self, template: &Template, context: &Value) -> Result<String, Error> {
+        self.render(&template.0, context)
+    }
+
+    fn render(&self, text: &str, context: &Value) -> Result<String, Error> {
+        if !is_template(text) {
+            return Ok(text.to_owned());
+        }
+        let out = self.texts.get_template(text)?.render(context)?;
+        if out.len() > MAX_RENDERED {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("the text is longer than {MAX_RENDERED} bytes"),
+            ));
+        }
+        Ok(out)
+    }
+
+    /// The text of a template file, by its source.
+    ///
+    /// # Errors
+    /// As [`Templates::text`].
+    pub fn file(&self, source: &str, context: &Value) -> Result<String, Error> {
+        self.render(source, context)
+    }
+
+    /// A NATS name.
+    ///
+    /// # Errors
+    /// A placeholder that is not one token (see `check_token`), or whatever the template runs into.
+    pub fn token(&self, token: &Token, context: &Value) -> Result<String, Error> {
+        if !is_template(&token.0) {
+            return Ok(token.0.to_string());
+        }
+        let name = format!("{}{TOKEN_SUFFIX}", token.0);
+        self.tokens.get_template(&name)?.render(context)
+    }
+
+    /// A value with expressions in it, as minijinja's own kind of value.
+    ///
+    /// # Errors
+    /// As [`Templates::eval`]. `omit` anywhere but under a key or in a list is an error.
+    pub fn tree(&self, tree: &Tree, context: &Value) -> Result<Value, Error> {
+        let value = self.tree_or_omit(tree, context)?;
+        if is_omit(&value) {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "`omit` can only stand for a key or an element",
+            ));
+        }
+        Ok(value)
+    }
+
+    /// As [`Templates::tree`], and `omit` is allowed.
+    ///
+    /// # Errors
+    /// As [`Templates::eval`].
+    pub fn tree_or_omit(&self, tree: &Tree, context: &Value) -> Result<Value, Error> {
+        match tree {
+            Tree::Literal(json) => Ok(Value::from(minijinja::value::Serde(json))),
+            Tree::Expr(text) => defined(self.value(text, context)?, text),
+            Tree::Template(text) => self.render(text, context).map(Value::from),
+            Tree::List(items) => {
+                let mut list = Vec::with_capacity(items.len());
+                for item in items.iter() {
+                    let value = self.tree_or_omit(item, context)?;
+                    if !is_omit(&value) {
+                        list.push(value);
+                    }
+                }
+                Ok(Value::from(list))
+            }
+            Tree::Map(map) => {
+                let mut entries: Vec<(String, Value)> = Vec::with_capacity(map.0.len());
+                for (key, item) in map.iter() {
+                    let value = self.tree_or_omit(item, context)?;
+                    if !is_omit(&value) {
+                        entries.push((key.to_owned(), value));
+                    }
+                }
+                Ok(Value::from_pairs(entries))
+            }
+        }
+    }
+
+    /// A value with expressions in it, as JSON.
+    ///
+    /// # Errors
+    /// As [`Templates::tree`].
+    pub fn json(&self, tree: &Tree, context: &Value) -> Result<serde_json::Value, Error> {
+        to_json(&self.tree(tree, context)?)
+    }
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A value as JSON; an absent value inside a list or object is null.
+///
+/// # Errors
+/// A value that has no JSON form.
+pub fn to_json(value: &Value) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(value).map_err(|e| {
+        Error::new(ErrorKind::BadSerialization, "the value has no JSON form").with_source(e)
+    })
+}
+
+fn defined(value: Value, text: &str) -> Result<Value, Error> {
+    if value.is_undefined() {
+        return Err(Error::new(
+            ErrorKind::UndefinedError,
+            format!("`{text}` has no value"),
+        ));
+    }
+    Ok(value)
+}
+
+/// The time, UTC, as Warp writes it: RFC 3339 with milliseconds and `Z`.
+pub fn now() -> String {
+    use time::macros::format_description;
+    time::OffsetDateTime::now_utc()
+        .format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use minijinja::context;
+    use serde_json::json;
+
+    fn templates(texts: &[(TextKind, &'static str)]) -> Templates {
+        let mut templates = Templates::new();
+        let texts: Vec<(TextKind, Text)> = texts.iter().map(|(k, t)| (*k, (*t).into())).collect();
+        templates.add(&texts.into()).unwrap();
+        templates
+    }
+
+    #[test]
+    fn one_expression_keeps_its_type() {
+        let tree = Tree::from(crate::spec::data::Json::from(json!({
+            "n": "{{ n + 1 }}", "l": ["{{ l }}", "{{ omit }}", 1], "t": "n={{ n }}",
+            "gone": "{{ x | default(omit) }}", "null": null, "b": "{{ n > 1 }}", "m": "{{ m }}"
+        })));
+        let templates = templates(&[
+            (TextKind::Value, "{{ n + 1 }}"),
+            (TextKind::Value, "{{ l }}"),
+            (TextKind::Value, "{{ omit }}"),
+            (TextKind::Text, "n={{ n }}"),
+            (TextKind::Value, "{{ x | default(omit) }}"),
+            (TextKind::Value, "{{ n > 1 }}"),
+            (TextKind::Value, "{{ m }}"),
+        ]);
+        let context = context!(n => 1, l => vec![true], m => context!(z => 1, a => 2));
+        assert_eq!(
+            serde_json::to_string(&templates.json(&tree, &context).unwrap()).unwrap(),
+            r#"{"n":2,"l":[[true],1],"t":"n=1","null":null,"b":false,"m":{"z":1,"a":2}}"#
+        );
+    }
+
+    #[test]
+    fn absent_values_fail_where_a_value_is_needed() {
+        let templates = templates(&[(TextKind::Expr, "x"), (TextKind::Value, "{{ x }}")]);
+        let expr = Expr("x".into());
+        assert_eq!(
+            templates.eval(&expr, &context!()).unwrap_err().kind(),
+            ErrorKind::UndefinedError
+        );
+        assert!(!templates.test(&expr, &context!()).unwrap());
+        assert!(
+            templates
+                .tree(&Tree::Expr("{{ x }}".into()), &context!())
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn the_time_has_milliseconds_and_z() {
+        let now = now();
+        assert_eq!(now.len(), "2026-01-31T08:15:00.000Z".len());
+        assert!(now.ends_with('Z') && now.get(19..20) == Some("."));
+    }
+}

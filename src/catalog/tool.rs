@@ -1,0 +1,251 @@
+//! A tool ready to be listed and called: its schemas rendered for this project and compiled.
+
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use minijinja::value::Value as Jinja;
+use serde_json::{Map, Value};
+
+use super::templates::Templates;
+use crate::spec::check::close;
+use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::model;
+use crate::spec::schema;
+use crate::spec::suggest;
+use crate::spec::tree::Tree;
+
+/// A tool of the catalog.
+#[derive(Debug)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Index of its pack in the catalog.
+    pub pack: usize,
+    /// Where it is declared.
+    pub origin: String,
+    /// The spec.
+    pub spec: model::Tool,
+    /// The input schema as clients see it.
+    pub input: Arc<Map<String, Value>>,
+    /// The output schema as clients see it.
+    pub output: Option<Arc<Map<String, Value>>>,
+    input_validator: Validator,
+    output_validator: Option<Validator>,
+}
+
+impl Tool {
+    /// Renders and compiles the schemas of a tool.
+    ///
+    /// # Errors
+    /// A report naming the tool whose schema is not valid for this project.
+    pub fn build(
+        name: &str,
+        pack: usize,
+        origin: &str,
+        spec: &model::Tool,
+        templates: &Templates,
+        context: &Jinja,
+    ) -> Result<Self, Report> {
+        let fail = |what: &str, why: String| {
+            let mut report = Report::new();
+            report.push(Diagnostic::global(
+                Code::BadSchema,
+                format!("the {what} schema of the tool `{name}` ({origin}) cannot be used: {why}"),
+            ));
+            report
+        };
+        let render = |what: &str, tree: &Tree| -> Result<Value, Report> {
+            templates
+                .json(tree, context)
+                .map_err(|e| fail(what, e.to_string()))
+        };
+        let mut input = match &spec.input {
+            Some(tree) => render("input", tree)?,
+            None => serde_json::json!({"type": "object"}),
+        };
+        close(&mut input);
+        let output = spec
+            .output
+            .as_ref()
+            .map(|tree| render("output", tree))
+            .transpose()?;
+        let input_validator = schema::compile(&input).map_err(|e| fail("input", e.to_string()))?;
+        let output_validator = output
+            .as_ref()
+            .map(|value| schema::compile(value).map_err(|e| fail("output", e.to_string())))
+            .transpose()?;
+        Ok(Self {
+            name: name.to_owned(),
+            pack,
+            origin: origin.to_owned(),
+            spec: spec.clone(),
+            input: Arc::new(object(input)),
+            output: output.map(|value| Arc::new(object(value))),
+            input_validator,
+            output_validator,
+        })
+    }
+
+    /// Fills defaults in and checks the arguments.
+    ///
+    /// # Errors
+    /// Every violation, in words: which argument, what was expected, what came.
+    pub fn arguments(&self, given: Option<Map<String, Value>>) -> Result<Value, Vec<String>> {
+        let mut arguments = Value::Object(given.unwrap_or_default());
+        let schema = Value::Object((*self.input).clone());
+        fill_defaults(&mut arguments, &schema);
+        if self.input_validator.is_valid(&arguments) {
+            return Ok(arguments);
+        }
+        Err(violations(&self.input_validator, &arguments, &schema))
+    }
+
+    /// Checks a structured result.
+    ///
+    /// # Errors
+    /// Every violation, in words.
+    pub fn check_output(&self, result: &Value) -> Result<(), Vec<String>> {
+        match (&self.output_validator, &self.output) {
+            (Some(validator), Some(schema)) if !validator.is_valid(result) => {
+                let schema = Value::Object((**schema).clone());
+                Err(violations(validator, result, &schema))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// The most violations that one answer lists.
+const MAX_VIOLATIONS: usize = 20;
+
+pub(super) fn violations(validator: &Validator, value: &Value, schema: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for error in validator.iter_errors(value).take(MAX_VIOLATIONS) {
+        let path = dotted(error.instance_path().as_str());
+        for violation in schema::explain(&error, schema) {
+            let what = match &violation.key {
+                Some(key) => {
+                    let known = schema.get("properties").and_then(Value::as_object);
+                    let names = known.into_iter().flat_map(|p| p.keys().map(String::as_str));
+                    let names: Vec<&str> = names.collect();
+                    let help = suggest::nearest(key, names.iter().copied());
+                    let hint = match help {
+                        Some(name) => format!(" (did you mean `{name}`?)"),
+                        None if names.is_empty() => " (this tool takes none)".to_owned(),
+                        None => format!(" (it takes {})", names.join(", ")),
+                    };
+                    format!("there is no argument `{key}`{hint}")
+                }
+                None => {
+                    let hint = violation
+                        .help
+                        .map(|help| format!(" ({help})"))
+                        .unwrap_or_default();
+                    if path.is_empty() {
+                        format!("{}{hint}", violation.message)
+                    } else {
+                        format!("`{path}`: {}{hint}", violation.message)
+                    }
+                }
+            };
+            lines.push(what);
+        }
+    }
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// `/filter/0/kind` as people write it: `filter[0].kind`.
+fn dotted(pointer: &str) -> String {
+    let mut out = String::new();
+    for token in pointer.split('/').skip(1) {
+        if token.chars().all(|c| c.is_ascii_digit()) && !token.is_empty() {
+            out.push_str(&format!("[{token}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(&token.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    out
+}
+
+pub(super) fn fill_defaults(value: &mut Value, schema: &Value) {
+    let (Some(object), Some(properties)) = (
+        value.as_object_mut(),
+        schema.get("properties").and_then(Value::as_object),
+    ) else {
+        return;
+    };
+    for (name, property) in properties {
+        match object.get_mut(name) {
+            Some(inner) => fill_defaults(inner, property),
+            None => {
+                if let Some(default) = property.get("default") {
+                    object.insert(name.clone(), default.clone());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::spec::data::Json;
+    use serde_json::json;
+
+    fn tool(input: Value) -> Tool {
+        let mut spec: model::Tool = serde_json::from_value(json!({
+            "description": "x", "reply": {"text": "x"}
+        }))
+        .unwrap();
+        spec.input = Some(Tree::from(Json::from(input)));
+        Tool::build(
+            "t",
+            0,
+            "t.yaml:1:1",
+            &spec,
+            &Templates::new(),
+            &Jinja::UNDEFINED,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn arguments_are_completed_and_every_violation_is_told() {
+        let tool = tool(json!({
+            "type": "object", "required": ["channel"],
+            "properties": {
+                "channel": {"type": "string"}, "limit": {"type": "integer", "default": 50},
+                "filter": {"type": "object", "properties": {"kinds": {"type": "array", "items": {"enum": ["a"]}}}}
+            }
+        }));
+        let given = |v: Value| v.as_object().cloned();
+        assert_eq!(
+            tool.arguments(given(json!({"channel": "x"}))).unwrap(),
+            json!({"channel": "x", "limit": 50})
+        );
+        let wrong = given(json!({"chanel": 1, "limit": "5", "filter": {"kinds": ["b"]}}));
+        assert_eq!(
+            tool.arguments(wrong).unwrap_err(),
+            [
+                "`channel` is missing",
+                "`filter.kinds[0]`: the string \"b\" is not one of: a (did you mean `a`?)",
+                "`limit`: expected a whole number, got the string \"5\"",
+                "there is no argument `chanel` (did you mean `channel`?)",
+            ]
+        );
+        assert!(tool.arguments(None).is_err());
+    }
+}

@@ -1,0 +1,347 @@
+//! The config: the file a person picks with `--config`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::diag::{Code, Diagnostic, Report};
+use super::doc::Doc;
+use super::env;
+use super::expr::{self, Form};
+use super::schema;
+use super::shape::{Scope, Shape};
+use super::source::Source;
+use super::tree::{is_template, sole_expression};
+
+/// What a gateway serves and how it reaches NATS. Any string may hold `{{ env.NAME }}`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name of the server as clients see it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What a model is told about the tools as a whole; the packs' own instructions when not given.
+    #[serde(default)]
+    pub instructions: Option<String>,
+    /// The packs: names of built-in ones, or folders (`./mine`, relative to this file).
+    #[schemars(length(min = 1))]
+    pub packs: Vec<String>,
+    /// Settings of each pack, by its name.
+    #[serde(default)]
+    pub settings: BTreeMap<String, serde_json::Map<String, Value>>,
+    /// Where NATS is. Environment variables of the same meaning come first.
+    #[serde(default)]
+    pub nats: NatsConfig,
+    /// The project that is served.
+    #[serde(default)]
+    pub project: ProjectConfig,
+    /// What is logged, on stderr.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// How to reach NATS.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NatsConfig {
+    /// One server or several, separated by commas: `nats://`, `tls://`, `ws://`, `wss://`. Environment: `NATS_URL`.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Environment: `NATS_USER`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Environment: `NATS_PASS`.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Environment: `NATS_TOKEN`.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// An nkey seed (`SU…`). Environment: `NATS_NKEY_SEED`.
+    #[serde(default)]
+    pub nkey: Option<String>,
+    /// A credentials file, relative to this file. Environment: `NATS_CREDS`.
+    #[serde(default)]
+    pub credentials: Option<String>,
+    /// Certificates.
+    #[serde(default)]
+    pub tls: TlsConfig,
+    /// How long one request to the server may take: `2s` when not given, and at the most.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[0-9]+(ms|s)$"))]
+    pub request_timeout: Option<String>,
+    /// Whether to run a local nats-server when no URL is given and none answers at the default address: true when not given.
+    #[serde(default)]
+    pub local: Option<bool>,
+}
+
+/// Certificates, as PEM files relative to the config.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Authorities to trust, besides none of the system's. Environment: `NATS_CA`.
+    #[serde(default)]
+    pub ca: Option<String>,
+    /// The client's certificate. Environment: `NATS_CERT`.
+    #[serde(default)]
+    pub cert: Option<String>,
+    /// The client's key. Environment: `NATS_KEY`.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Refuse servers without TLS, as `tls://` does.
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// The project that is served.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectConfig {
+    /// Its folder; `MCP_PROJECT_PATH` or the working directory when not given.
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// Environment: `LOG_LEVEL`.
+    #[serde(default)]
+    pub level: Option<LogLevel>,
+    /// Environment: `LOG_FORMAT`.
+    #[serde(default)]
+    pub format: Option<LogFormat>,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Errors only.
+    Error,
+    /// And what should be looked at.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And details.
+    Debug,
+    /// And everything.
+    Trace,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl std::fmt::Debug for NatsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The rest may hold credentials.
+        f.debug_struct("NatsConfig")
+            .field("local", &self.local)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The JSON Schema of a config, as published in `schemas/config.schema.json`.
+pub fn config_schema() -> Value {
+    schema::of::<Config>("Jacquard config")
+}
+
+/// Reads a config. `lookup` answers for environment variables; with `None` in its place, expressions over the environment
+/// are checked but not evaluated (as in CI, where the variables need not be set).
+pub fn load(
+    source: Source,
+    lookup: Option<&dyn Fn(&str) -> Option<String>>,
+) -> (Option<Config>, Report) {
+    let mut doc = match Doc::parse(source) {
+        Ok(doc) => doc,
+        Err(report) => return (None, report),
+    };
+    let mut report = Report::new();
+    expand(&mut doc, lookup, &mut report);
+    let language = config_schema();
+    match schema::compile(&language) {
+        Ok(validator) => {
+            schema::check_doc(&doc, "", &doc.value, &language, &validator, &mut report);
+        }
+        Err(error) => report.push(Diagnostic::global(Code::BadSchema, error.to_string())),
+    }
+    if report.has_errors() {
+        return (None, report);
+    }
+    match serde_json::from_value(doc.value.clone()) {
+        Ok(config) => (Some(config), report),
+        Err(error) => {
+            report.push(Diagnostic::error(
+                Code::Schema,
+                &doc.source,
+                0..0,
+                error.to_string(),
+            ));
+            (None, report)
+        }
+    }
+}
+
+/// Puts the values of `{{ env.NAME }}` in.
+fn expand(doc: &mut Doc, lookup: Option<&dyn Fn(&str) -> Option<String>>, report: &mut Report) {
+    let places = doc.clone();
+    let scope = Scope::new().with("env", Shape::Any);
+    doc.map_strings(&mut |pointer, text| {
+        if !is_template(text) {
+            return None;
+        }
+        let (problems, _) = expr::check(text, Form::Template, &scope);
+        for problem in &problems {
+            let range = places.inner_range(pointer, text, problem.range.clone());
+            report.push(
+                Diagnostic::error(problem.code, &places.source, range, problem.message.clone())
+                    .help(problem.help.clone()),
+            );
+        }
+        if !problems.is_empty() {
+            return None;
+        }
+        let lookup = lookup?;
+        match evaluate(text, lookup) {
+            Ok(value) => Some(value),
+            Err(missing) => {
+                report.push(
+                    Diagnostic::error(
+                        Code::Environment,
+                        &places.source,
+                        places.value_range(pointer),
+                        missing,
+                    )
+                    .help("set it, or give another value: `{{ env.NAME | default('…') }}`"),
+                );
+                None
+            }
+        }
+    });
+}
+
+fn evaluate(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Value, String> {
+    let names = variables(text);
+    let variables: BTreeMap<&str, String> = names
+        .iter()
+        .filter_map(|name| Some((name.as_str(), lookup(name)?)))
+        .collect();
+    let missing: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !variables.contains_key(name))
+        .collect();
+    let context =
+        minijinja::context!(env => minijinja::Value::from(minijinja::value::Serde(&variables)));
+    let engine = env::environment();
+    let result = match sole_expression(text) {
+        Some(inner) => engine
+            .compile_expression(inner)
+            .and_then(|e| e.eval(context))
+            .and_then(|value| {
+                if value.is_undefined() {
+                    Err(minijinja::Error::from(minijinja::ErrorKind::UndefinedError))
+                } else {
+                    serde_json::to_value(&value).map_err(|e| {
+                        minijinja::Error::new(minijinja::ErrorKind::BadSerialization, e.to_string())
+                    })
+                }
+            }),
+        None => engine.render_str(text, context).map(Value::String),
+    };
+    result.map_err(|error| match missing.as_slice() {
+        [] => format!("the value cannot be made: {error}"),
+        [name] => format!("the environment variable `{name}` is not set"),
+        names => format!(
+            "the environment variables `{}` are not set",
+            names.join("`, `")
+        ),
+    })
+}
+
+/// The variables that a text names: `env.X`.
+fn variables(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("env.") {
+        let boundary = rest[..at]
+            .chars()
+            .next_back()
+            .is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.');
+        rest = &rest[at + 4..];
+        let name: String = rest
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
+        if boundary && !name.is_empty() && !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(text: &str) -> (Option<Config>, Report) {
+        let lookup = |name: &str| (name == "TOKEN").then(|| "s3cret".to_owned());
+        load(Source::new("c.yaml", text), Some(&lookup))
+    }
+
+    fn codes(text: &str) -> Vec<Code> {
+        read(text).1.sorted().iter().map(|d| d.code).collect()
+    }
+
+    #[test]
+    fn the_environment_fills_in() {
+        let (config, report) = read(
+            "packs: [warp]\nnats:\n  token: \"{{ env.TOKEN }}\"\n  url: \"nats://{{ env.HOST | default('h') }}:1\"\n",
+        );
+        assert!(report.is_empty(), "{report}");
+        let nats = config.unwrap().nats;
+        assert_eq!(nats.token.as_deref(), Some("s3cret"));
+        assert_eq!(nats.url.as_deref(), Some("nats://h:1"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_kind() {
+        assert_eq!(
+            codes("packs: [warp]\nnats: {token: \"{{ env.NOPE }}\"}\n"),
+            [Code::Environment]
+        );
+        assert_eq!(
+            codes("packs: [warp]\npack: 1\nnats: {uri: x, local: 3}\n"),
+            [Code::UnknownKey, Code::UnknownKey, Code::Schema]
+        );
+        assert_eq!(codes("packs: []\n"), [Code::Schema]);
+        assert_eq!(
+            codes("packs: [\"{{ env.TOKEN | uper }}\"]\n"),
+            [Code::UnknownFunction]
+        );
+    }
+
+    #[test]
+    fn without_an_environment_only_the_form_is_checked() {
+        let text = "packs: [warp]\nnats: {token: \"{{ env.NOPE }}\"}\n";
+        let (config, report) = load(Source::new("c.yaml", text), None);
+        assert!(config.is_some() && report.is_empty());
+    }
+
+    #[test]
+    fn credentials_stay_out_of_debug_output() {
+        let (config, _) =
+            read("packs: [warp]\nnats: {token: \"{{ env.TOKEN }}\", password: s3cret}\n");
+        assert!(!format!("{:?}", config.unwrap()).contains("s3cret"));
+    }
+}
