@@ -10,6 +10,7 @@ pub mod tool;
 use std::collections::HashMap;
 use std::path::Path;
 
+use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
@@ -30,6 +31,28 @@ pub struct LoadedPack {
     pub pack: PackRef,
     /// Its settings, defaults filled in: `config.*`.
     pub settings: Jinja,
+    /// What the session may hold, by name.
+    pub session: HashMap<String, SessionValue>,
+}
+
+/// One name of the session state.
+#[derive(Debug)]
+pub struct SessionValue {
+    /// What a session starts with.
+    pub default: Option<Value>,
+    schema: Value,
+    validator: Validator,
+}
+
+impl SessionValue {
+    /// Checks a new value.
+    ///
+    /// # Errors
+    /// Every violation, in words.
+    pub fn check(&self, value: &Value) -> Result<(), Vec<String>> {
+        let lines = tool::violations(&self.validator, value, &self.schema);
+        if lines.is_empty() { Ok(()) } else { Err(lines) }
+    }
 }
 
 /// The tools that are served, with all they need.
@@ -70,7 +93,12 @@ impl Catalog {
             .into_iter()
             .map(|pack| {
                 let settings = settings(&pack, config, &mut report);
-                LoadedPack { pack, settings }
+                let session = session(&pack, &mut report);
+                LoadedPack {
+                    pack,
+                    settings,
+                    session,
+                }
             })
             .collect();
         let mut catalog = Self {
@@ -171,6 +199,34 @@ fn unknown_settings(config: &Config, packs: &[PackRef], report: &mut Report) {
             );
         }
     }
+}
+
+fn session(pack: &Pack, report: &mut Report) -> HashMap<String, SessionValue> {
+    let mut names = HashMap::new();
+    for (name, json) in pack.session.iter() {
+        let schema = json.to_value();
+        match schema::compile(&schema) {
+            Ok(validator) => {
+                let default = schema.get("default").cloned();
+                names.insert(
+                    name.to_owned(),
+                    SessionValue {
+                        default,
+                        schema,
+                        validator,
+                    },
+                );
+            }
+            Err(error) => report.push(Diagnostic::global(
+                Code::BadSchema,
+                format!(
+                    "session value `{name}` of the pack `{}`: {error}",
+                    pack.name
+                ),
+            )),
+        }
+    }
+    names
 }
 
 /// The settings of a pack, checked and with defaults.

@@ -1,12 +1,13 @@
 //! Every expression and template of the loaded packs, compiled once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::spec::data::{List, Text};
 use crate::spec::env::{TOKEN_SUFFIX, environment, is_omit};
+use crate::spec::expr;
 use crate::spec::model::TextKind;
 use crate::spec::tree::{Expr, Template, Token, Tree, is_template, sole_expression};
 
@@ -26,6 +27,8 @@ pub struct Templates {
     texts: Environment<'static>,
     tokens: Environment<'static>,
     seen: HashSet<(TextKind, Text)>,
+    /// What each filter takes from outside its element: two calls filter alike if these are equal.
+    inputs: HashMap<Text, Vec<Expr>>,
 }
 
 impl Templates {
@@ -42,6 +45,7 @@ impl Templates {
             texts: make(),
             tokens: make(),
             seen: HashSet::new(),
+            inputs: HashMap::new(),
         }
     }
 
@@ -56,6 +60,18 @@ impl Templates {
             }
             match kind {
                 TextKind::Expr | TextKind::Condition => self.add_value(text, text)?,
+                TextKind::Filter => {
+                    self.add_value(text, text)?;
+                    let outside: Vec<Expr> = expr::paths(text)
+                        .into_iter()
+                        .filter(|path| path.split('.').next() != Some("item"))
+                        .map(|path| Expr(path.into()))
+                        .collect();
+                    for path in &outside {
+                        self.add_value(&path.0, &path.0)?;
+                    }
+                    self.inputs.insert(text.clone(), outside);
+                }
                 TextKind::Value => {
                     let inner = sole_expression(text).unwrap_or(text);
                     self.add_value(text, inner)?;
@@ -97,6 +113,19 @@ impl Templates {
     /// Whatever the expression runs into.
     pub fn test(&self, expr: &Expr, context: &Value) -> Result<bool, Error> {
         Ok(self.value(&expr.0, context)?.is_true())
+    }
+
+    /// What a filter takes from outside its element, with the values it has now.
+    ///
+    /// # Errors
+    /// Whatever the expressions run into.
+    pub fn filter_inputs(&self, filter: &Expr, context: &Value) -> Result<Vec<Value>, Error> {
+        let inputs = self.inputs.get(&filter.0);
+        inputs
+            .into_iter()
+            .flatten()
+            .map(|expr| self.value(&expr.0, context))
+            .collect()
     }
 
     /// A text.

@@ -258,7 +258,7 @@ fn add_tests(env: &mut Environment<'static>) {
 }
 
 /// The last part of a stream name as Warp makes it (warp: stream `<namespace>_<CHANNEL>`).
-fn stream_token(text: &str) -> String {
+pub(crate) fn stream_token(text: &str) -> String {
     text.chars()
         .map(|c| {
             if c.is_ascii_alphanumeric() {

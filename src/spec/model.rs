@@ -210,6 +210,8 @@ pub enum TextKind {
     Expr,
     /// A bare expression that is asked for its truth.
     Condition,
+    /// A bare expression that is asked of each element, called `item`.
+    Filter,
     /// Exactly one `{{ … }}`: its value keeps its type.
     Value,
     /// A template that renders to a text.

@@ -37,6 +37,9 @@ fn without_nulls(schema: &mut Value) {
                     object.insert("type".into(), only);
                 }
             }
+            if let Some(Value::Array(words)) = object.get_mut("enum") {
+                words.retain(|w| !w.is_null());
+            }
             if object.get("default") == Some(&Value::Null) {
                 object.remove("default");
             }

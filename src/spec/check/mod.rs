@@ -104,7 +104,7 @@ pub(crate) fn check_text(
     report.text(kind, text);
     let form = match kind {
         TextKind::Expr => Form::Bare,
-        TextKind::Condition => Form::Condition,
+        TextKind::Condition | TextKind::Filter => Form::Condition,
         TextKind::Value | TextKind::Text | TextKind::Token => Form::Template,
     };
     let (problems, shape) = expr::check(text, form, scope);

@@ -73,7 +73,7 @@ impl StepCheck<'_> {
             self.doc,
             &pointer,
             &expr.0,
-            TextKind::Condition,
+            TextKind::Filter,
             &scope,
             self.report,
         );

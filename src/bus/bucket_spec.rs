@@ -1,0 +1,154 @@
+//! The declaration of a key-value bucket, and what comes out of one.
+
+use super::ensure::nanos;
+use super::message::Bytes;
+use super::stream::Storage;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Most old revisions of a key that NATS keeps (ADR-8).
+const MAX_HISTORY: i64 = 64;
+
+/// The declaration of a bucket. `None` leaves a setting to the server, and is not compared.
+#[derive(Clone, Debug, Default)]
+pub struct BucketSpec {
+    /// Letters, digits, `-` and `_`.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// Revisions kept of each key, 1 (when not given) to 64.
+    pub history: Option<i64>,
+    /// Life of an entry.
+    pub ttl: Option<Duration>,
+    /// Entries may have a life of their own, and a marker tells that one ended; it stays this long
+    /// (at least 1 s). Needs `history` 1: with more, nats-server raises a short life to this one.
+    pub limit_markers: Option<Duration>,
+    /// Most bytes.
+    pub max_bytes: Option<i64>,
+    /// Largest value in bytes.
+    pub max_value_size: Option<i32>,
+    /// Where it is kept.
+    pub storage: Storage,
+    /// Copies in a cluster.
+    pub replicas: Option<usize>,
+}
+
+impl BucketSpec {
+    /// The configuration of the stream below, as JetStream's API names it (ADR-8).
+    pub(super) fn wire(&self) -> Map<String, Value> {
+        let mut wire = Map::new();
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                wire.insert(name.to_owned(), value);
+            }
+        };
+        set("name", Some(format!("KV_{}", self.name).into()));
+        set("subjects", Some(json!([format!("$KV.{}.>", self.name)])));
+        set("description", self.description.clone().map(Value::from));
+        set(
+            "max_msgs_per_subject",
+            Some(self.history.unwrap_or(1).into()),
+        );
+        set("max_age", self.ttl.map(nanos));
+        // Must not be longer than max_age.
+        let window = self.ttl.filter(|ttl| *ttl < Duration::from_secs(120));
+        set("duplicate_window", window.map(nanos));
+        set("max_bytes", self.max_bytes.map(Value::from));
+        set("max_msg_size", self.max_value_size.map(Value::from));
+        set("storage", Some(self.storage.wire()));
+        set("num_replicas", self.replicas.map(Value::from));
+        set("discard", Some("new".into()));
+        set("allow_rollup_hdrs", Some(true.into()));
+        set("deny_delete", Some(true.into()));
+        set("allow_direct", Some(true.into()));
+        set("allow_msg_ttl", self.limit_markers.map(|_| true.into()));
+        set("subject_delete_marker_ttl", self.limit_markers.map(nanos));
+        wire
+    }
+
+    /// Why the declaration can never work.
+    pub(super) fn problem(&self) -> Option<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if self.name.is_empty() || !self.name.chars().all(plain) {
+            return Some(format!(
+                "its name {:?} must have only letters, digits, - and _",
+                self.name
+            ));
+        }
+        let history = self.history.unwrap_or(1);
+        if !(1..=MAX_HISTORY).contains(&history) {
+            return Some(format!(
+                "history must be from 1 to {MAX_HISTORY}, not {history}"
+            ));
+        }
+        if self.limit_markers.is_some() && history > 1 {
+            return Some("limit_markers need history 1".to_owned());
+        }
+        self.limit_markers
+            .is_some_and(|life| life < Duration::from_secs(1))
+            .then(|| "limit_markers must be at least 1 s".to_owned())
+    }
+}
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A value was put.
+    Put,
+    /// The key was deleted.
+    Delete,
+    /// The key was deleted with its history, or its life ended.
+    Purge,
+}
+
+/// One revision of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Key.
+    pub key: String,
+    /// Value; empty for a deletion.
+    pub value: Bytes,
+    /// Number of this change in the bucket; later ones are higher.
+    pub revision: u64,
+    /// When it was stored, RFC 3339 UTC.
+    pub time: String,
+    /// What happened. Only [`Bucket::history`](super::Bucket::history) gives anything but [`Operation::Put`].
+    pub operation: Operation,
+}
+
+/// Entries of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Sorted by key.
+    pub entries: Vec<Entry>,
+    /// There are more than asked for.
+    pub more: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declarations_are_checked() {
+        let spec = |change: fn(&mut BucketSpec)| {
+            let mut spec = BucketSpec {
+                name: "b".into(),
+                ..BucketSpec::default()
+            };
+            change(&mut spec);
+            spec.problem().is_some()
+        };
+        assert!(!spec(|_| ()));
+        assert!(!spec(|s| s.limit_markers = Some(Duration::from_secs(1))));
+        assert!(spec(|s| s.name = "a.b".into()));
+        assert!(spec(|s| s.name = String::new()));
+        assert!(spec(|s| s.history = Some(0)));
+        assert!(spec(|s| s.history = Some(65)));
+        assert!(spec(|s| s.limit_markers = Some(Duration::from_millis(5))));
+        assert!(spec(|s| {
+            s.history = Some(2);
+            s.limit_markers = Some(Duration::from_secs(9));
+        }));
+    }
+}

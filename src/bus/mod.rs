@@ -1,0 +1,43 @@
+//! NATS: one connection, streams, buckets, and the reading of history.
+//!
+//! Everything above uses only what is exported here; no type of `async_nats` leaves this module.
+//!
+//! - [`Bus`] connects in the background and for ever. While it is down every call fails at once.
+//! - [`Stream`] and [`Bucket`] are handles that are made once. They create what is declared and
+//!   absent, never change what exists, and report how it differs ([`Drift`]).
+//! - An acknowledgement is one round trip; a page of history at least two (what is there, and it).
+//! - Every wait is bounded by [`BusConfig::request_timeout`].
+
+mod api;
+mod bucket;
+mod bucket_spec;
+mod config;
+mod connection;
+mod direct;
+mod ensure;
+mod error;
+mod events;
+mod leader;
+mod link;
+pub mod local;
+mod message;
+mod publish;
+mod read;
+mod stream;
+mod time;
+mod url;
+mod walk;
+
+pub use bucket::Bucket;
+pub use bucket_spec::{BucketSpec, Entry, Listing, Operation};
+pub use config::{BusConfig, MAX_REQUEST_TIMEOUT, Tls};
+pub use connection::Bus;
+pub use ensure::Drift;
+pub use error::{Error, ErrorKind};
+pub use events::State;
+pub use link::ServerInfo;
+pub use message::{Bytes, Message, Outgoing};
+pub use publish::Ack;
+pub use read::{From, MAX_PAGE, Page, ReadRequest, Stored};
+pub use stream::{Discard, Retention, Storage, Stream, StreamSpec, StreamState};
+pub use url::redact;

@@ -1,0 +1,215 @@
+//! Pages of history: what can be asked, what comes back, and where the messages come from.
+//! How a page is found is in `walk.rs`.
+//!
+//! In a cluster any replica may answer a direct get; one that lags behind the leader does not have
+//! the very newest messages yet.
+
+use super::api::{self, code};
+use super::direct::{self, BATCH, BATCH_BYTES, Batch, Trouble};
+use super::ensure::Resource;
+use super::error::{Error, ErrorKind};
+use super::leader;
+use super::link::Link;
+use super::message::{Bytes, check_filter};
+use super::time::rfc3339;
+use super::walk::Walk;
+use serde_json::json;
+use std::time::SystemTime;
+
+/// Largest page.
+pub const MAX_PAGE: usize = 1000;
+
+/// Which page of history is wanted.
+#[derive(Clone, Debug)]
+pub struct ReadRequest {
+    /// Only messages on this subject; wildcards allowed. `None`: all.
+    pub subject: Option<String>,
+    /// Most accepted messages, 1 to [`MAX_PAGE`]; other values are moved into that range.
+    pub limit: usize,
+    /// Where the page starts, and its direction.
+    pub from: From,
+    /// Most messages shown to `accept`; at least 1.
+    pub scan: usize,
+}
+
+impl Default for ReadRequest {
+    fn default() -> Self {
+        Self {
+            subject: None,
+            limit: 50,
+            from: From::Newest,
+            scan: 10_000,
+        }
+    }
+}
+
+/// Where a page starts, and its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// The newest messages.
+    Newest,
+    /// The newest messages below this sequence (exclusive).
+    Before(u64),
+    /// The oldest messages above this sequence (exclusive).
+    After(u64),
+    /// The oldest messages stored at this time or later.
+    Since(SystemTime),
+}
+
+/// A message of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Sequence in the stream.
+    pub seq: u64,
+    /// When it was stored, RFC 3339 UTC as NATS gives it.
+    pub time: String,
+    /// Subject it was sent to.
+    pub subject: String,
+    /// Headers, sorted by name.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub payload: Bytes,
+}
+
+impl Stored {
+    /// The first value of a header.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(other, _)| other == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+}
+
+/// A page of history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Accepted messages, always ascending by sequence.
+    pub messages: Vec<Stored>,
+    /// Messages in the stream when the page was read, of all subjects.
+    pub total: u64,
+    /// Oldest sequence of the stream; 0 when it was never used.
+    pub first_seq: u64,
+    /// Newest sequence of the stream.
+    pub last_seq: u64,
+    /// Messages that were looked at and not accepted.
+    pub skipped: u64,
+    /// Whether more matching messages exist in this direction, accepted or not.
+    pub more: bool,
+    /// Start of the next page of the same direction: [`From::Before`] or [`From::After`] this.
+    /// `None` exactly when `more` is false.
+    pub next: Option<u64>,
+    /// The page ended because `scan` messages were looked at (or an equal bound of round trips or
+    /// bytes was met), not because it is full.
+    pub exhausted_scan: bool,
+}
+
+pub(super) type Accept<'a> = &'a mut (dyn FnMut(&Stored) -> bool + Send);
+
+/// Reads a page; a vanished stream is made again (and is then empty).
+pub(super) async fn page(
+    resource: &Resource,
+    request: &ReadRequest,
+    accept: Accept<'_>,
+) -> Result<Page, Error> {
+    let filter = request.subject.as_deref().unwrap_or(">");
+    check_filter(filter)?;
+    let what = format!("reading the {}", resource.label);
+    let mut link = resource.ready(&what).await?;
+    let info = match api::info(&link, &what, &resource.name).await {
+        Err(failure) if failure.code() == code::STREAM_NOT_FOUND => {
+            link = resource.again(&what).await?;
+            api::info(&link, &what, &resource.name).await
+        }
+        info => info,
+    }
+    .map_err(|failure| failure.into_error(&what))?;
+    let source = Source {
+        link: &link,
+        what: &what,
+        stream: &resource.name,
+        filter,
+        direct: info.allows_direct(),
+    };
+    Walk::new(&source, &info.state, request, accept)
+        .run(request.from)
+        .await
+}
+
+/// Where batches come from.
+pub(super) struct Source<'a> {
+    link: &'a Link,
+    what: &'a str,
+    stream: &'a str,
+    pub(super) filter: &'a str,
+    /// Batch direct get; else single messages from the leader.
+    pub(super) direct: bool,
+}
+
+/// The first message of a batch.
+#[derive(Clone, Copy)]
+pub(super) enum Start {
+    Seq(u64),
+    Time(SystemTime),
+}
+
+impl Source<'_> {
+    /// Matching messages from `start` up to `end` (exclusive), the first `most` of them.
+    pub(super) async fn fetch(&self, start: Start, end: u64, most: usize) -> Result<Batch, Error> {
+        let most = most.clamp(1, BATCH);
+        if !self.direct {
+            return self.fetch_from_leader(start, end, most).await;
+        }
+        let mut body =
+            json!({ "next_by_subj": self.filter, "batch": most, "max_bytes": BATCH_BYTES });
+        match start {
+            Start::Seq(seq) => body["seq"] = seq.into(),
+            Start::Time(time) => body["start_time"] = rfc3339(time).into(),
+        }
+        direct::batch(self.link, self.what, self.stream, &body, end)
+            .await
+            .map_err(|trouble| match trouble {
+                Trouble::Failed(error) => error,
+                Trouble::NoDirect => Error::new(
+                    ErrorKind::NoStream,
+                    format!("{}: it vanished while it was read", self.what),
+                ),
+                Trouble::TooMany => Error::new(
+                    ErrorKind::Protocol,
+                    format!(
+                        "{}: the server says that too many subjects match",
+                        self.what
+                    ),
+                ),
+            })
+    }
+
+    async fn fetch_from_leader(&self, start: Start, end: u64, most: usize) -> Result<Batch, Error> {
+        let Self {
+            link,
+            what,
+            stream,
+            filter,
+            ..
+        } = *self;
+        match start {
+            Start::Seq(low) => leader::batch(link, what, stream, filter, low..end, most).await,
+            // Only the first one: it says where the time is.
+            Start::Time(_) => Ok(Batch {
+                messages: self.first(start).await?.into_iter().collect(),
+                ..Batch::default()
+            }),
+        }
+    }
+
+    /// The first matching message from `start` on, asked from the leader.
+    pub(super) async fn first(&self, start: Start) -> Result<Option<Stored>, Error> {
+        let body = match start {
+            Start::Seq(seq) => json!({ "seq": seq, "next_by_subj": self.filter }),
+            Start::Time(time) => {
+                json!({ "start_time": rfc3339(time), "next_by_subj": self.filter })
+            }
+        };
+        leader::get(self.link, self.what, self.stream, &body)
+            .await
+            .map_err(|failure| failure.into_error(self.what))
+    }
+}

@@ -1,0 +1,240 @@
+//! Streams: the declaration, and the handle to use one.
+
+use super::api::{self, code};
+use super::connection::Bus;
+use super::ensure::{Drift, Resource, nanos};
+use super::error::Error;
+use super::message::Outgoing;
+use super::publish::{self, Ack};
+use super::read::{self, Page, ReadRequest, Stored};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When a stream lets go of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retention {
+    /// When a limit is reached.
+    #[default]
+    Limits,
+    /// When a message was acknowledged by its one consumer.
+    WorkQueue,
+    /// When all consumers have acknowledged it.
+    Interest,
+}
+
+/// Where a stream is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// On disk.
+    #[default]
+    File,
+    /// In memory: gone when the server stops.
+    Memory,
+}
+
+impl Storage {
+    pub(super) fn wire(self) -> Value {
+        match self {
+            Self::File => "file",
+            Self::Memory => "memory",
+        }
+        .into()
+    }
+}
+
+/// What a full stream does with a new message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discard {
+    /// Drops the oldest message.
+    #[default]
+    Old,
+    /// Refuses the new message.
+    New,
+}
+
+/// The declaration of a stream. `None` leaves a setting to the server, and is not compared.
+#[derive(Clone, Debug, Default)]
+pub struct StreamSpec {
+    /// Name, without blanks and `. * > / \`.
+    pub name: String,
+    /// Subjects whose messages are stored.
+    pub subjects: Vec<String>,
+    /// When messages go.
+    pub retention: Retention,
+    /// Where messages are kept.
+    pub storage: Storage,
+    /// Most messages.
+    pub max_messages: Option<i64>,
+    /// Most bytes.
+    pub max_bytes: Option<i64>,
+    /// Largest message in bytes.
+    pub max_message_size: Option<i32>,
+    /// Longest life of a message.
+    pub max_age: Option<Duration>,
+    /// Most messages of one subject.
+    pub max_messages_per_subject: Option<i64>,
+    /// What happens when it is full.
+    pub discard: Discard,
+    /// How long message ids are remembered.
+    pub duplicate_window: Option<Duration>,
+    /// Copies in a cluster.
+    pub replicas: Option<usize>,
+    /// For people.
+    pub description: Option<String>,
+}
+
+impl StreamSpec {
+    /// The configuration as JetStream's API names it (nats-server `StreamConfig`).
+    fn wire(&self) -> Map<String, Value> {
+        let mut wire = Map::new();
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                wire.insert(name.to_owned(), value);
+            }
+        };
+        set("name", Some(self.name.clone().into()));
+        set("subjects", Some(self.subjects.clone().into()));
+        let retention = match self.retention {
+            Retention::Limits => "limits",
+            Retention::WorkQueue => "workqueue",
+            Retention::Interest => "interest",
+        };
+        set("retention", Some(retention.into()));
+        set("storage", Some(self.storage.wire()));
+        let discard = match self.discard {
+            Discard::Old => "old",
+            Discard::New => "new",
+        };
+        set("discard", Some(discard.into()));
+        set("max_msgs", self.max_messages.map(Value::from));
+        set("max_bytes", self.max_bytes.map(Value::from));
+        set("max_msg_size", self.max_message_size.map(Value::from));
+        set("max_age", self.max_age.map(nanos));
+        set(
+            "max_msgs_per_subject",
+            self.max_messages_per_subject.map(Value::from),
+        );
+        set("duplicate_window", self.duplicate_window.map(nanos));
+        set("num_replicas", self.replicas.map(Value::from));
+        set("description", self.description.clone().map(Value::from));
+        // History is read by batch direct get.
+        set("allow_direct", Some(true.into()));
+        wire
+    }
+}
+
+/// What a stream holds now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamState {
+    /// Messages stored.
+    pub messages: u64,
+    /// Bytes stored.
+    pub bytes: u64,
+    /// Sequence of the oldest message; 0 in a stream never used.
+    pub first_seq: u64,
+    /// Sequence of the newest message ever stored.
+    pub last_seq: u64,
+    /// Messages deleted between first and last.
+    pub deleted: u64,
+    /// Different subjects.
+    pub subjects: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// When it was created, RFC 3339.
+    pub created: Option<String>,
+}
+
+/// A handle on a stream. Cheap to clone; clones share what is known about it.
+///
+/// The stream is created on first use when it is absent, with the declared settings. A stream that
+/// exists is never changed. When it vanishes later it is made again and the call is repeated once.
+#[derive(Clone)]
+pub struct Stream {
+    pub(super) resource: Arc<Resource>,
+    spec: Arc<StreamSpec>,
+}
+
+impl Stream {
+    pub(super) fn new(bus: Bus, spec: StreamSpec) -> Self {
+        let label = format!("stream {}", spec.name);
+        Self {
+            resource: Arc::new(Resource::new(bus, label, spec.wire(), None)),
+            spec: Arc::new(spec),
+        }
+    }
+
+    /// The declaration.
+    pub fn spec(&self) -> &StreamSpec {
+        &self.spec
+    }
+
+    /// Creates the stream if it is absent. Asks the server at most once per handle; safe to call
+    /// from many tasks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Overlap`](super::ErrorKind::Overlap) when another stream has its subjects,
+    /// [`ErrorKind::InvalidConfig`](super::ErrorKind::InvalidConfig) when the server does not take
+    /// the settings, [`ErrorKind::Unsupported`](super::ErrorKind::Unsupported), and those of the connection.
+    pub async fn ensure(&self) -> Result<(), Error> {
+        self.resource.ready("ensuring a stream").await.map(drop)
+    }
+
+    /// How the existing stream differs from the declaration, as found when it was last ensured.
+    pub fn drift(&self) -> Vec<Drift> {
+        self.resource.drift()
+    }
+
+    /// Stores a message: one round trip. `id` makes it idempotent within the duplicate window.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoStream`](super::ErrorKind::NoStream) when no stream takes the subject,
+    /// [`ErrorKind::WrongStream`](super::ErrorKind::WrongStream) when another one stored it,
+    /// [`ErrorKind::TooLarge`](super::ErrorKind::TooLarge) and
+    /// [`ErrorKind::LimitExceeded`](super::ErrorKind::LimitExceeded) when it does not fit,
+    /// [`ErrorKind::Timeout`](super::ErrorKind::Timeout) when it may or may not be stored,
+    /// [`ErrorKind::Permission`](super::ErrorKind::Permission), and those of the connection.
+    pub async fn publish(&self, msg: Outgoing, id: Option<&str>) -> Result<Ack, Error> {
+        publish::to_stream(&self.resource, msg, id).await
+    }
+
+    /// What the stream holds; `None` when it does not exist. Does not create it.
+    ///
+    /// # Errors
+    /// Those of the connection and of the JetStream API.
+    pub async fn info(&self) -> Result<Option<StreamState>, Error> {
+        let what = format!("asking for the {}", self.resource.label);
+        let link = self.resource.link(&what).await?;
+        match api::info(&link, &what, &self.resource.name).await {
+            Ok(info) => Ok(Some(StreamState {
+                messages: info.state.messages,
+                bytes: info.state.bytes,
+                first_seq: info.state.first_seq,
+                last_seq: info.state.last_seq,
+                deleted: info.state.num_deleted,
+                subjects: info.state.num_subjects,
+                consumers: info.state.consumer_count,
+                created: info.created,
+            })),
+            Err(failure) if failure.code() == code::STREAM_NOT_FOUND => {
+                self.resource.forget();
+                Ok(None)
+            }
+            Err(failure) => Err(failure.into_error(&what)),
+        }
+    }
+
+    /// Reads a page of history. `accept` sees each message once and says whether it belongs to the
+    /// page; see [`ReadRequest`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSubject`](super::ErrorKind::InvalidSubject) for a bad filter, and those
+    /// of the connection and of the JetStream API.
+    pub async fn read(
+        &self,
+        request: &ReadRequest,
+        accept: &mut (dyn FnMut(&Stored) -> bool + Send),
+    ) -> Result<Page, Error> {
+        read::page(&self.resource, request, accept).await
+    }
+}

@@ -1,0 +1,169 @@
+//! `jacquard call`: one tool, run in this process against the configured NATS.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::{Source, fail, logging, runtime, setup};
+use crate::engine::Session;
+use crate::gateway::{Gateway, Setup};
+use crate::project::Environment;
+
+/// How long to wait for NATS: a person waits, so fetching a server may take its time too.
+const CONNECT: Duration = Duration::from_secs(10);
+
+pub struct Request {
+    pub source: Source,
+    pub tool: String,
+    pub arguments: Vec<String>,
+    pub json: Option<String>,
+    pub session: Vec<String>,
+    pub structured: bool,
+}
+
+pub fn run(request: &Request) -> ExitCode {
+    let env = Environment::from_process();
+    let setup = match setup::read(&request.source, &env) {
+        Ok(setup) => setup,
+        Err(report) => return fail(report.render(super::color())),
+    };
+    logging::start(&setup, &env);
+    match runtime() {
+        Ok(runtime) => runtime.block_on(call(request, setup, &env)),
+        Err(error) => fail(format!("the runtime cannot start: {error}")),
+    }
+}
+
+async fn call(request: &Request, setup: Setup, env: &Environment) -> ExitCode {
+    let gateway = match Gateway::start(setup, env).await {
+        Ok(gateway) => gateway,
+        Err(error) => return fail(error),
+    };
+    let code = match prepared(request, &gateway) {
+        Ok((session, arguments)) => reply(request, &gateway, &session, arguments).await,
+        Err(message) => {
+            eprintln!("jacquard: {message}");
+            ExitCode::from(2)
+        }
+    };
+    gateway.close().await;
+    code
+}
+
+#[allow(clippy::print_stdout)]
+async fn reply(
+    request: &Request,
+    gateway: &Arc<Gateway>,
+    session: &Session,
+    arguments: Map<String, Value>,
+) -> ExitCode {
+    gateway.nats().settle(CONNECT).await;
+    // Without a connection the call itself says what is wrong.
+    let _ = gateway
+        .nats()
+        .bus()
+        .wait_connected(Duration::from_secs(2))
+        .await;
+    let cancel = CancellationToken::new();
+    let outcome = gateway
+        .call(session, &request.tool, Some(arguments), &cancel)
+        .await;
+    match outcome {
+        Ok(reply) if reply.is_error => {
+            eprintln!("{}", reply.text);
+            ExitCode::FAILURE
+        }
+        Ok(reply) => {
+            match reply.structured.filter(|_| request.structured) {
+                Some(value) => println!("{value}"),
+                None => println!("{}", reply.text),
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("jacquard: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn prepared(request: &Request, gateway: &Gateway) -> Result<(Session, Map<String, Value>), String> {
+    let catalog = gateway.catalog();
+    let session = Session::new();
+    let tool = catalog.tool(&request.tool);
+    if let Some(tool) = tool {
+        let pack = &catalog.packs[tool.pack];
+        for pair in &request.session {
+            let (name, text) = split(pair)?;
+            let declared = pack.session.get(name).ok_or_else(|| {
+                format!(
+                    "the pack `{}` has no session value `{name}`",
+                    pack.pack.name
+                )
+            })?;
+            let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+            let value = if declared.check(&value).is_ok() {
+                value
+            } else {
+                Value::from(text)
+            };
+            declared
+                .check(&value)
+                .map_err(|lines| format!("the session value `{name}`: {}", lines.join("; ")))?;
+            session.set(&pack.pack.name, name, Some(value));
+        }
+    }
+    if let Some(json) = &request.json {
+        return match serde_json::from_str(json) {
+            Ok(Value::Object(arguments)) => Ok((session, arguments)),
+            Ok(_) => Err("--json takes one JSON object".to_owned()),
+            Err(error) => Err(format!("--json: {error}")),
+        };
+    }
+    let mut arguments = Map::new();
+    for pair in &request.arguments {
+        let (name, text) = split(pair)?;
+        let schema = tool.and_then(|t| t.input.get("properties")?.get(name));
+        arguments.insert(name.to_owned(), typed(text, schema));
+    }
+    Ok((session, arguments))
+}
+
+fn split(pair: &str) -> Result<(&str, &str), String> {
+    pair.split_once('=')
+        .ok_or_else(|| format!("`{pair}` is not of the form name=value"))
+}
+
+/// What a person typed, as the type that the argument has: a number for a number, JSON for lists and objects, the text
+/// itself otherwise.
+fn typed(text: &str, schema: Option<&Value>) -> Value {
+    let is_text = schema
+        .and_then(|s| s.get("type"))
+        .is_none_or(|kind| kind == "string")
+        && schema.is_some();
+    if is_text {
+        return Value::from(text);
+    }
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_take_the_type_of_the_argument() {
+        let text = json!({"type": "string"});
+        let number = json!({"type": "integer"});
+        assert_eq!(typed("5", Some(&text)), json!("5"));
+        assert_eq!(typed("5", Some(&number)), json!(5));
+        assert_eq!(typed("x", Some(&number)), json!("x"));
+        assert_eq!(typed("[1]", Some(&json!({"type": "array"}))), json!([1]));
+        assert!(split("novalue").is_err());
+        assert_eq!(split("a=b=c"), Ok(("a", "b=c")));
+    }
+}

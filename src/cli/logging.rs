@@ -1,0 +1,84 @@
+//! Logs go to standard error, always: standard output belongs to MCP.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+use crate::gateway::Setup;
+use crate::project::{Environment, Format, Level};
+use crate::spec::config::{LogFormat, LogLevel};
+
+/// Starts logging: the environment before the config before the project's files; warnings and what happens, as text,
+/// otherwise. A panic becomes a log line too.
+pub fn start(setup: &Setup, env: &Environment) {
+    let config = &setup.config.log;
+    let logging = &setup.facts.logging;
+    let level = env
+        .get("LOG_LEVEL")
+        .and_then(|word| level(&word))
+        .or(config.level.map(of_config))
+        .or(logging.level.map(of_project))
+        .unwrap_or(LevelFilter::INFO);
+    let json = match (env.get("LOG_FORMAT"), config.format, logging.format) {
+        (Some(word), _, _) => word.eq_ignore_ascii_case("json"),
+        (None, Some(format), _) => format == LogFormat::Json,
+        (None, None, Some(format)) => format == Format::Json,
+        (None, None, None) => false,
+    };
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .parse_lossy(format!("jacquard={level}"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(super::color())
+        .with_target(false);
+    let started = if json {
+        logs.json().flatten_event(true).try_init()
+    } else {
+        logs.try_init()
+    };
+    if started.is_err() {
+        eprintln!("jacquard: logging was started twice");
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let payload = panic.payload();
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        tracing::error!(place, "fault in the program: {text}");
+    }));
+}
+
+fn level(word: &str) -> Option<LevelFilter> {
+    match word.to_ascii_lowercase().as_str() {
+        "off" => Some(LevelFilter::OFF),
+        "error" => Some(LevelFilter::ERROR),
+        "warn" | "warning" => Some(LevelFilter::WARN),
+        "info" => Some(LevelFilter::INFO),
+        "debug" => Some(LevelFilter::DEBUG),
+        "trace" => Some(LevelFilter::TRACE),
+        _ => None,
+    }
+}
+
+fn of_config(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+fn of_project(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+    }
+}

@@ -1,0 +1,154 @@
+//! The command line: one file a subcommand.
+
+mod call;
+mod demo;
+mod logging;
+mod nats;
+mod schema;
+mod serve;
+mod setup;
+mod tools;
+mod validate;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// MCP tools declared in YAML, carried on NATS JetStream.
+#[derive(Debug, Parser)]
+#[command(name = "jacquard", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Source,
+}
+
+/// What is served.
+#[derive(Debug, Clone, Default, Args)]
+struct Source {
+    /// The config; without one, the built-in pack `warp` is served
+    #[arg(long, short, value_name = "FILE", env = "JACQUARD_CONFIG")]
+    config: Option<PathBuf>,
+    /// The project's folder [default: MCP_PROJECT_PATH or the working directory]
+    #[arg(long, value_name = "DIR")]
+    project: Option<PathBuf>,
+    /// Never run a local nats-server
+    #[arg(long)]
+    no_local_nats: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve MCP on standard input and output (the default command)
+    Serve {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Check specs, packs, configs and project files
+    Validate {
+        /// Files or folders
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// List the tools that a config serves
+    Tools {
+        #[command(flatten)]
+        source: Source,
+        /// As MCP's tools/list shows them
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run one tool and print its reply
+    Call {
+        #[command(flatten)]
+        source: Source,
+        /// The tool
+        tool: String,
+        /// Arguments, each `name=value`
+        #[arg(value_name = "NAME=VALUE")]
+        arguments: Vec<String>,
+        /// All arguments as one JSON object
+        #[arg(long, conflicts_with = "arguments")]
+        json: Option<String>,
+        /// A value of the session, `name=value`, such as handle=planner
+        #[arg(long, value_name = "NAME=VALUE")]
+        session: Vec<String>,
+        /// Print the structured result instead of the text
+        #[arg(long)]
+        structured: bool,
+    },
+    /// Print a JSON Schema
+    Schema {
+        /// Of which kind of file
+        kind: schema::Kind,
+    },
+    /// Two agents talk to each other through JetStream, in this terminal
+    Demo,
+    /// The local nats-server
+    Nats {
+        #[command(subcommand)]
+        action: nats::Action,
+    },
+}
+
+/// Runs the program with these arguments.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let shown = error.print();
+            return if error.use_stderr() || shown.is_err() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let command = cli.command.unwrap_or(Command::Serve { source: cli.serve });
+    match command {
+        Command::Serve { source } => serve::run(&source),
+        Command::Validate { paths } => validate::run(&paths),
+        Command::Tools { source, json } => tools::run(&source, json),
+        Command::Call {
+            source,
+            tool,
+            arguments,
+            json,
+            session,
+            structured,
+        } => call::run(&call::Request {
+            source,
+            tool,
+            arguments,
+            json,
+            session,
+            structured,
+        }),
+        Command::Schema { kind } => schema::run(kind),
+        Command::Demo => demo::run(),
+        Command::Nats { action } => nats::run(&action),
+    }
+}
+
+/// Says on standard error why the command cannot go on.
+fn fail(message: impl std::fmt::Display) -> ExitCode {
+    eprintln!("jacquard: {message}");
+    ExitCode::FAILURE
+}
+
+/// The runtime for commands that talk to NATS.
+fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
+/// Whether standard error is a terminal that wants colours.
+fn color() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

@@ -1,0 +1,69 @@
+//! `jacquard serve`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Source, fail, logging, runtime, setup};
+use crate::gateway::{Gateway, Setup, stdio};
+use crate::project::Environment;
+
+/// How long the runtime may take to end; a blocked reader of standard input must not hold it.
+const LINGER: Duration = Duration::from_millis(100);
+
+pub fn run(source: &Source) -> ExitCode {
+    let env = Environment::from_process();
+    let setup = match setup::read(source, &env) {
+        Ok(setup) => setup,
+        Err(report) => return fail(report.render(super::color())),
+    };
+    logging::start(&setup, &env);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(format!("the runtime cannot start: {error}")),
+    };
+    let code = runtime.block_on(serve(setup, &env));
+    runtime.shutdown_timeout(LINGER);
+    code
+}
+
+async fn serve(setup: Setup, env: &Environment) -> ExitCode {
+    let gateway = match Gateway::start(setup, env).await {
+        Ok(gateway) => gateway,
+        Err(error) => return fail(error),
+    };
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let outcome = stdio::serve(gateway.clone(), stop).await;
+    gateway.close().await;
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
+}
+
+/// Fires on ctrl-c and on the signal to terminate.
+async fn stop_on_signal(stop: CancellationToken) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the signal to terminate cannot be caught");
+                let _ = tokio::signal::ctrl_c().await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+    stop.cancel();
+}

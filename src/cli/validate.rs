@@ -1,0 +1,149 @@
+//! `jacquard validate`: for authors, and for CI.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::catalog::Catalog;
+use crate::gateway::base_of;
+use crate::project::{check_project_file, discover};
+use crate::spec::config;
+use crate::spec::diag::{Report, Severity};
+use crate::spec::doc::Doc;
+use crate::spec::load::{load, read_folder, read_source};
+
+/// The deepest folder that is looked into.
+const MAX_DEPTH: usize = 8;
+/// The names of project files.
+const PROJECT_FILES: &[&str] = &[".loominal-config.json", ".mcp-config.json"];
+
+/// What there is to check.
+#[derive(Debug, Default)]
+struct Found {
+    /// Folders with spec files.
+    packs: BTreeSet<PathBuf>,
+    configs: BTreeSet<PathBuf>,
+    projects: BTreeSet<PathBuf>,
+    report: Report,
+}
+
+#[allow(clippy::print_stdout)]
+pub fn run(paths: &[PathBuf]) -> ExitCode {
+    let mut found = Found::default();
+    for path in paths {
+        if !path.exists() {
+            eprintln!("jacquard: {} does not exist", path.display());
+            return ExitCode::from(2);
+        }
+        found.look(path, 0, true);
+    }
+    let checked = found.packs.len() + found.configs.len() + found.projects.len();
+    if checked == 0 && found.report.is_empty() {
+        eprintln!("jacquard: there are no specs, configs or project files in what was named");
+        return ExitCode::from(2);
+    }
+    let report = found.check();
+    if !report.is_empty() {
+        eprintln!("{}\n", report.render(super::color()));
+    }
+    let (errors, warnings) = (
+        report.count(Severity::Error),
+        report.count(Severity::Warning),
+    );
+    println!("{checked} checked: {errors} error(s), {warnings} warning(s)");
+    if errors > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+impl Found {
+    fn look(&mut self, path: &Path, depth: usize, named: bool) {
+        if path.is_dir() {
+            if depth > MAX_DEPTH {
+                return;
+            }
+            let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
+                .map(|entries| entries.flatten().map(|e| e.path()).collect())
+                .unwrap_or_default();
+            entries.sort();
+            for entry in entries {
+                let name = entry.file_name().unwrap_or_default().to_string_lossy();
+                let hidden = name.starts_with('.') && !PROJECT_FILES.contains(&name.as_ref());
+                if !hidden && name != "target" && name != "node_modules" {
+                    self.look(&entry, depth + 1, false);
+                }
+            }
+            return;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        if PROJECT_FILES.contains(&name.as_ref()) || (named && extension == "json") {
+            self.projects.insert(path.to_path_buf());
+        } else if extension == "yaml" || extension == "yml" {
+            self.yaml(path, named);
+        }
+    }
+
+    /// A YAML file is a config if it has `packs`, part of a pack if it has a section of one, and otherwise none of
+    /// ours, unless it was named.
+    fn yaml(&mut self, path: &Path, named: bool) {
+        let doc = read_source(path, &path.display().to_string()).and_then(Doc::parse);
+        let doc = match doc {
+            Ok(doc) => doc,
+            // It is checked again with the pack it may belong to; the same problem is told once.
+            Err(report) => return self.report.extend(report),
+        };
+        let has = |keys: &[&str]| keys.iter().any(|key| doc.value.get(key).is_some());
+        if has(&["packs"]) {
+            self.configs.insert(path.to_path_buf());
+        } else if named || has(&["pack", "tools", "streams", "buckets", "session"]) {
+            self.packs.insert(base_of(path));
+        }
+    }
+
+    fn check(self) -> Report {
+        let mut report = self.report;
+        for folder in &self.packs {
+            let shown = folder.display().to_string();
+            match read_folder(folder, shown.trim_start_matches("./")) {
+                Ok(files) => report.extend(load(&files).1),
+                Err(problems) => report.extend(problems),
+            }
+        }
+        for path in &self.configs {
+            check_config(path, &mut report);
+        }
+        for path in &self.projects {
+            match read_source(path, &path.display().to_string()) {
+                Ok(source) => report.extend(check_project_file(source).1),
+                Err(problems) => report.extend(problems),
+            }
+        }
+        report
+    }
+}
+
+/// A config is right when its packs are found, right, and fit together.
+fn check_config(path: &Path, report: &mut Report) {
+    let source = match read_source(path, &path.display().to_string()) {
+        Ok(source) => source,
+        Err(problems) => return report.extend(problems),
+    };
+    // Where it is checked, the environment it will run in need not be there.
+    let (config, problems) = config::load(source, None);
+    report.extend(problems);
+    let Some(config) = config else {
+        return;
+    };
+    let base = base_of(path);
+    let facts = discover(
+        Some(&base),
+        &std::iter::empty::<(String, String)>().collect(),
+    );
+    match facts.and_then(|facts| Catalog::build(&config, &base, &facts.to_json())) {
+        Ok((_, warnings)) => report.extend(warnings),
+        Err(problems) => report.extend(problems),
+    }
+}

@@ -1,0 +1,296 @@
+//! One call of one tool: arguments, steps in order, reply.
+
+use std::borrow::Cow;
+
+use minijinja::value::{Serde, Value as Jinja};
+use serde_json::{Map, Value};
+
+use super::Engine;
+use super::failure::{Failure, FailureKind};
+use super::resources::{Reader, with_values};
+use super::scope::Scope;
+use super::session::Session;
+use super::steps;
+use crate::bus::{Bucket, Bus, Stream};
+use crate::catalog::{LoadedPack, Templates, Tool};
+use crate::spec::data;
+use crate::spec::tree::{Template, Tree};
+use crate::spec::verbs::Step;
+
+/// The most rounds of a step with `each`.
+const MAX_ROUNDS: usize = 1_000;
+
+/// What a call answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// The text a model reads.
+    pub text: String,
+    /// The structured result, for tools with an output schema.
+    pub structured: Option<Value>,
+    /// Whether the call failed.
+    pub is_error: bool,
+}
+
+impl Reply {
+    pub(super) fn error(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            structured: None,
+            is_error: true,
+        }
+    }
+}
+
+/// What a verb works with.
+pub(super) struct Call<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) tool: &'a Tool,
+    pub(super) session: &'a Session,
+    pub(super) scope: Scope,
+    /// Whether the running step has an `else`.
+    pub(super) has_else: bool,
+}
+
+impl<'a> Call<'a> {
+    /// Runs a tool to its reply.
+    pub(super) async fn run(
+        engine: &'a Engine,
+        tool: &'a Tool,
+        session: &'a Session,
+        arguments: Option<Map<String, Value>>,
+    ) -> Result<Reply, Failure> {
+        let arguments = tool.arguments(arguments).map_err(|lines| {
+            Failure::new(FailureKind::Arguments, wrong_arguments(&tool.name, &lines))
+        })?;
+        let catalog = &engine.catalog;
+        let settings = catalog
+            .packs
+            .get(tool.pack)
+            .map(|p| p.settings.clone())
+            .unwrap_or_default();
+        let mut call = Call {
+            engine,
+            tool,
+            session,
+            scope: Scope::new(
+                Jinja::from(Serde(&arguments)),
+                session.view(catalog, tool.pack),
+                catalog.project.clone(),
+                settings,
+            ),
+            has_else: false,
+        };
+        for step in tool.spec.steps.iter() {
+            call.step(step).await?;
+        }
+        call.reply()
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Failure> {
+        let result = match &step.each {
+            None => self.once(step).await?,
+            Some(each) => {
+                let context = self.context();
+                let list = self.attempt(step, |t| t.eval(each, &context))?;
+                Some(self.rounds(step, &list).await?)
+            }
+        };
+        if let (Some(name), Some(value)) = (&step.bind, result) {
+            self.scope.bind(name.clone(), value);
+        } else if let Some(name) = &step.bind {
+            // Left out by `when`: later expressions see null.
+            self.scope.bind(name.clone(), Jinja::from(()));
+        }
+        Ok(())
+    }
+
+    /// Runs a step unless its `when` says no.
+    async fn once(&mut self, step: &Step) -> Result<Option<Jinja>, Failure> {
+        if let Some(when) = &step.when {
+            let context = self.context();
+            if !self.attempt(step, |t| t.test(when, &context))? {
+                return Ok(None);
+            }
+        }
+        self.has_else = step.otherwise.is_some();
+        match steps::run(&step.verb, self).await {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) => Err(self.explained(step, failure)),
+        }
+    }
+
+    async fn rounds(&mut self, step: &Step, list: &Jinja) -> Result<Jinja, Failure> {
+        let items: Vec<Jinja> = self
+            .attempt(step, |_| list.try_iter())?
+            .take(MAX_ROUNDS + 1)
+            .collect();
+        if items.len() > MAX_ROUNDS {
+            let text = format!("`each` has more than {MAX_ROUNDS} elements");
+            return Err(self.explained(step, Failure::new(FailureKind::Range, text)));
+        }
+        let mut kept = Vec::with_capacity(items.len());
+        let outer = self.scope.clone();
+        for item in items {
+            self.scope = outer.with("item", item.clone());
+            let Some(result) = self.once(step).await? else {
+                continue;
+            };
+            kept.push(match &step.select {
+                None => minijinja::context!(item, result),
+                Some(select) => {
+                    let context = self.scope.with("result", result).context();
+                    self.attempt(step, |t| t.tree(select, &context))?
+                }
+            });
+        }
+        self.scope = outer;
+        // A `set` inside the rounds changed the session behind the restored scope.
+        self.refresh_session();
+        Ok(Jinja::from(kept))
+    }
+
+    /// Evaluates something of a step, so that its `else` speaks for it too.
+    fn attempt<T>(
+        &self,
+        step: &Step,
+        work: impl FnOnce(&Templates) -> Result<T, minijinja::Error>,
+    ) -> Result<T, Failure> {
+        work(self.templates()).map_err(|error| self.explained(step, error.into()))
+    }
+
+    /// The failure in the words of the step's `else`.
+    fn explained(&self, step: &Step, failure: Failure) -> Failure {
+        let Some(otherwise) = &step.otherwise else {
+            return failure;
+        };
+        let error = minijinja::context!(
+            kind => failure.kind.as_str(), message => failure.message.as_str()
+        );
+        match self
+            .templates()
+            .text(otherwise, &self.scope.with("error", error).context())
+        {
+            Ok(message) => failure.reworded(message),
+            Err(inner) => {
+                tracing::error!(tool = %self.tool.name, error = %inner, "the `else` of a step cannot be rendered");
+                failure
+            }
+        }
+    }
+
+    fn reply(&self) -> Result<Reply, Failure> {
+        let reply = &self.tool.spec.reply;
+        let context = self.context();
+        let structured = reply
+            .structured
+            .as_ref()
+            .map(|tree| self.templates().json(tree, &context))
+            .transpose()?;
+        if let Some(value) = &structured {
+            self.tool.check_output(value).map_err(|lines| {
+                let lines = lines.join("; ");
+                tracing::error!(tool = %self.tool.name, %lines, "result does not fit the output schema");
+                Failure::new(
+                    FailureKind::Output,
+                    format!(
+                        "the tool did its work, but its result does not fit its output schema ({lines}); \
+                         correct the spec at {}",
+                        self.tool.origin
+                    ),
+                )
+            })?;
+        }
+        let text = match (&reply.text, &reply.template, &structured) {
+            (Some(text), _, _) => self.templates().text(text, &context)?,
+            (None, Some(name), _) => {
+                let source = self.pack().pack.templates.get(name).map_or("", Cow::as_ref);
+                self.templates().file(source, &context)?
+            }
+            (None, None, Some(value)) => value.to_string(),
+            (None, None, None) => String::new(),
+        };
+        Ok(Reply {
+            text,
+            structured,
+            is_error: false,
+        })
+    }
+
+    pub(super) fn context(&self) -> Jinja {
+        self.scope.context()
+    }
+
+    pub(super) fn templates(&self) -> &'a Templates {
+        &self.engine.catalog.templates
+    }
+
+    pub(super) fn pack(&self) -> &'a LoadedPack {
+        &self.engine.catalog.packs[self.tool.pack]
+    }
+
+    pub(super) fn bus(&self) -> &'a Bus {
+        &self.engine.bus
+    }
+
+    pub(super) fn reader<'c>(&self, context: &'c Jinja) -> Reader<'c>
+    where
+        'a: 'c,
+    {
+        Reader {
+            templates: self.templates(),
+            context,
+        }
+    }
+
+    pub(super) fn refresh_session(&mut self) {
+        let view = self.session.view(&self.engine.catalog, self.tool.pack);
+        self.scope.set_session(view);
+    }
+
+    pub(super) fn stream(
+        &self,
+        name: &str,
+        with: Option<&data::Map<Tree>>,
+        context: &Jinja,
+    ) -> Result<Stream, Failure> {
+        let with = with_values(self.templates(), with, context)?;
+        let engine = self.engine;
+        engine
+            .resources
+            .stream(&engine.catalog, self.tool.pack, name, &with)
+    }
+
+    pub(super) fn bucket(
+        &self,
+        name: &str,
+        with: Option<&data::Map<Tree>>,
+        context: &Jinja,
+    ) -> Result<Bucket, Failure> {
+        let with = with_values(self.templates(), with, context)?;
+        let engine = self.engine;
+        engine
+            .resources
+            .bucket(&engine.catalog, self.tool.pack, name, &with)
+    }
+
+    pub(super) fn headers(
+        &self,
+        headers: Option<&data::Map<Template>>,
+        context: &Jinja,
+    ) -> Result<Vec<(String, String)>, Failure> {
+        headers
+            .into_iter()
+            .flat_map(data::Map::iter)
+            .map(|(name, value)| Ok((name.to_owned(), self.templates().text(value, context)?)))
+            .collect()
+    }
+}
+
+fn wrong_arguments(tool: &str, lines: &[String]) -> String {
+    let mut text = format!("Error: the arguments of {tool} do not fit:");
+    for line in lines {
+        text.push_str("\n- ");
+        text.push_str(line);
+    }
+    text
+}

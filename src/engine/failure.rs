@@ -1,0 +1,113 @@
+//! Why a call did not succeed.
+
+use crate::bus;
+
+/// What kind of failure it is; specs see it as `error.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The arguments do not fit the tool's schema.
+    Arguments,
+    /// A `require` that does not hold.
+    Require,
+    /// A `fail` step.
+    Fail,
+    /// An expression or template that cannot be evaluated.
+    Template,
+    /// Something that should be there is not.
+    NotFound,
+    /// A cursor that is malformed, or of another tool or other filters.
+    Cursor,
+    /// A value outside its bounds.
+    Range,
+    /// The structured result does not fit the tool's output schema.
+    Output,
+    /// A fault in this program.
+    Internal,
+    /// NATS.
+    Bus(bus::ErrorKind),
+}
+
+impl FailureKind {
+    /// The word that specs see.
+    pub fn as_str(self) -> &'static str {
+        use bus::ErrorKind;
+        match self {
+            Self::Arguments => "arguments",
+            Self::Require => "require",
+            Self::Fail => "fail",
+            Self::Template => "template",
+            Self::NotFound => "not_found",
+            Self::Cursor => "cursor",
+            Self::Range => "range",
+            Self::Output => "output",
+            Self::Internal => "internal",
+            Self::Bus(ErrorKind::Disconnected) => "disconnected",
+            Self::Bus(ErrorKind::Unauthorized) => "unauthorized",
+            Self::Bus(ErrorKind::Timeout) => "timeout",
+            Self::Bus(ErrorKind::NoResponders) => "no_responders",
+            Self::Bus(ErrorKind::NoStream) => "no_stream",
+            Self::Bus(ErrorKind::AlreadyExists) => "already_exists",
+            Self::Bus(ErrorKind::Conflict) => "conflict",
+            Self::Bus(ErrorKind::TooLarge) => "too_large",
+            Self::Bus(ErrorKind::LimitExceeded) => "limit_exceeded",
+            Self::Bus(ErrorKind::Permission) => "permission",
+            Self::Bus(ErrorKind::Unsupported) => "unsupported",
+            Self::Bus(ErrorKind::InvalidKey) => "invalid_key",
+            Self::Bus(ErrorKind::InvalidSubject) => "invalid_subject",
+            Self::Bus(_) => "nats",
+        }
+    }
+}
+
+/// A failed step or call: the text is the one a model reads.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Its kind.
+    pub kind: FailureKind,
+    /// What happened, to what, and what to do.
+    pub message: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Failure {
+    /// A failure without a deeper cause.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The same failure in other words.
+    #[must_use]
+    pub(super) fn reworded(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+}
+
+impl From<bus::Error> for Failure {
+    fn from(error: bus::Error) -> Self {
+        Self {
+            kind: FailureKind::Bus(error.kind()),
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl From<minijinja::Error> for Failure {
+    fn from(error: minijinja::Error) -> Self {
+        // The name of a template is its own text and its line is always the first: only the detail helps.
+        let message = error
+            .detail()
+            .map_or_else(|| error.kind().to_string(), str::to_owned);
+        Self {
+            kind: FailureKind::Template,
+            message,
+            source: Some(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Running a tool: arguments are checked, steps run in order, a reply is rendered.
+
+mod call;
+pub mod cursor;
+pub mod failure;
+mod payload;
+pub mod resources;
+pub mod scope;
+pub mod session;
+mod steps;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+pub use call::Reply;
+pub use failure::{Failure, FailureKind};
+pub use session::Session;
+
+use crate::bus::Bus;
+use crate::catalog::Catalog;
+use crate::spec::suggest;
+use call::Call;
+use resources::Resources;
+
+/// Runs the tools of one catalog on one NATS connection.
+pub struct Engine {
+    catalog: Arc<Catalog>,
+    bus: Bus,
+    resources: Resources,
+}
+
+/// Why a call has no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No such tool.
+    #[error("there is no tool `{name}`; {help}")]
+    UnknownTool {
+        /// The name that was asked for.
+        name: String,
+        /// What was probably meant, or what there is.
+        help: String,
+    },
+    /// The client took the call back; its steps were stopped.
+    #[error("the call was cancelled")]
+    Cancelled,
+}
+
+impl Engine {
+    /// Puts a catalog on a connection. Nothing is asked of NATS yet.
+    ///
+    /// # Errors
+    /// A stream or bucket whose name or limits cannot be made from this project and config.
+    pub fn new(catalog: Arc<Catalog>, bus: Bus) -> Result<Self, Failure> {
+        let resources = Resources::new(&catalog, bus.clone())?;
+        Ok(Self {
+            catalog,
+            bus,
+            resources,
+        })
+    }
+
+    /// The tools and what they need.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The connection.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Makes the streams that exist whatever is called, so that messages of other programs are kept from the start. Failures are
+    /// logged: the first call that needs the stream tries again and answers with the reason.
+    pub async fn prepare(&self) {
+        for stream in self.resources.fixed_streams() {
+            if let Err(error) = stream.ensure().await {
+                tracing::warn!(stream = %stream.spec().name, %error, "stream not ready");
+            }
+        }
+    }
+
+    /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownTool`], and [`CallError::Cancelled`] when `cancel` fired first.
+    pub async fn call(
+        &self,
+        session: &Session,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancel: &CancellationToken,
+    ) -> Result<Reply, CallError> {
+        let Some(tool) = self.catalog.tool(name) else {
+            let names = self.catalog.tools().iter().map(|t| t.name.as_str());
+            return Err(CallError::UnknownTool {
+                name: name.chars().take(128).collect(),
+                help: suggest::help(name, names),
+            });
+        };
+        let work = AssertUnwindSafe(Call::run(self, tool, session, arguments)).catch_unwind();
+        let outcome = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(CallError::Cancelled),
+            outcome = work => outcome,
+        };
+        Ok(match outcome {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(failure)) => {
+                tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
+                Reply::error(failure.message)
+            }
+            // The panic hook has logged where it happened.
+            Err(_) => Reply::error(format!(
+                "Error: {name} failed because of a fault in the gateway; the log has the details"
+            )),
+        })
+    }
+}

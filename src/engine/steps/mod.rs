@@ -1,0 +1,42 @@
+//! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
+
+mod create;
+mod delete;
+mod fail;
+mod get;
+mod info;
+mod let_;
+mod list;
+mod publish;
+mod put;
+mod read;
+mod request;
+mod require;
+mod set;
+mod update;
+
+use minijinja::value::Value;
+
+use super::call::Call;
+use super::failure::Failure;
+use crate::spec::verbs::Verb;
+
+/// Runs one verb once; the value is what `as:` binds.
+pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failure> {
+    match verb {
+        Verb::Require(step) => require::run(step, call),
+        Verb::Let(step) => let_::run(step, call),
+        Verb::Set(step) => set::run(step, call),
+        Verb::Fail(step) => fail::run(step, call),
+        Verb::Publish(step) => publish::run(step, call).await,
+        Verb::Request(step) => request::run(step, call).await,
+        Verb::Read(step) => read::run(step, call).await,
+        Verb::Info(step) => info::run(step, call).await,
+        Verb::Get(step) => get::run(step, call).await,
+        Verb::Put(step) => put::run(step, call).await,
+        Verb::Create(step) => create::run(step, call).await,
+        Verb::Update(step) => update::run(step, call).await,
+        Verb::Delete(step) => delete::run(step, call).await,
+        Verb::List(step) => list::run(step, call).await,
+    }
+}

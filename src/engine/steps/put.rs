@@ -1,0 +1,17 @@
+//! `put`
+
+use minijinja::value::Value;
+
+use crate::engine::call::Call;
+use crate::engine::failure::Failure;
+use crate::engine::payload;
+use crate::spec::verbs::forms::Put;
+
+pub(super) async fn run(step: &Put, call: &mut Call<'_>) -> Result<Value, Failure> {
+    let context = call.context();
+    let bucket = call.bucket(&step.bucket, step.with.as_ref(), &context)?;
+    let key = call.templates().token(&step.key, &context)?;
+    let value = payload::encode(&call.templates().tree(&step.value, &context)?)?;
+    let revision = bucket.put(&key, value).await?;
+    Ok(minijinja::context!(key, revision))
+}

@@ -1,0 +1,166 @@
+//! `read`
+
+use minijinja::value::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::bus::{From as Start, MAX_PAGE, ReadRequest, Stored};
+use crate::engine::call::Call;
+use crate::engine::cursor::{At, Owner};
+use crate::engine::failure::{Failure, FailureKind};
+use crate::engine::payload;
+use crate::spec::env::is_omit;
+use crate::spec::verbs::forms::Read;
+
+/// The most messages looked at when a spec does not say.
+const SCAN: usize = 10_000;
+/// The most messages a spec may look at.
+const MOST_SCANNED: usize = 1_000_000;
+
+pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failure> {
+    let context = call.context();
+    let templates = call.templates();
+    let stream = call.stream(&step.stream, step.with.as_ref(), &context)?;
+    let subject = step
+        .subject
+        .as_ref()
+        .map(|s| templates.token(s, &context))
+        .transpose()?;
+    let filters = filters(
+        step,
+        call,
+        &stream.spec().name,
+        subject.as_deref(),
+        &context,
+    )?;
+    let tool = call.tool.name.clone();
+    let owner = Owner {
+        tool: &tool,
+        filters: &filters,
+    };
+    let (limit, scan) = bounds(step, call, &context)?;
+    let request = ReadRequest {
+        subject,
+        limit,
+        from: start(step, call, owner, &context)?,
+        scan,
+    };
+    let mut failed = None;
+    let page = {
+        let mut accept = |message: &Stored| match &step.r#where {
+            None => true,
+            Some(filter) => {
+                let item = call.scope.with("item", payload::stored(message)).context();
+                templates.test(filter, &item).unwrap_or_else(|error| {
+                    failed.get_or_insert(error);
+                    false
+                })
+            }
+        };
+        stream.read(&request, &mut accept).await?
+    };
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let mut messages = Vec::with_capacity(page.messages.len());
+    for message in &page.messages {
+        let item = payload::stored(message);
+        let kept = match &step.select {
+            Some(select) => {
+                templates.tree_or_omit(select, &call.scope.with("item", item).context())?
+            }
+            None => item,
+        };
+        if !is_omit(&kept) {
+            messages.push(kept);
+        }
+    }
+    let next = page.next.map(|seq| {
+        owner.encode(match request.from {
+            Start::Newest | Start::Before(_) => At::Before(seq),
+            Start::After(_) | Start::Since(_) => At::After(seq),
+        })
+    });
+    Ok(minijinja::context!(
+        count => messages.len(), messages => messages, total => page.total, skipped => page.skipped,
+        first_seq => page.first_seq, last_seq => page.last_seq, next => next
+    ))
+}
+
+/// Everything that decides which messages there are to page through.
+fn filters(
+    step: &Read,
+    call: &Call<'_>,
+    stream: &str,
+    subject: Option<&str>,
+    context: &Value,
+) -> Result<Vec<String>, Failure> {
+    let mut filters = vec![stream.to_owned(), subject.unwrap_or_default().to_owned()];
+    if let Some(filter) = &step.r#where {
+        filters.push(filter.0.to_string());
+        for value in call.templates().filter_inputs(filter, context)? {
+            filters.push(value.to_string());
+        }
+    }
+    Ok(filters)
+}
+
+fn bounds(step: &Read, call: &Call<'_>, context: &Value) -> Result<(usize, usize), Failure> {
+    let reader = call.reader(context);
+    let limit: usize = reader
+        .whole("limit", Some(&step.limit))?
+        .unwrap_or(MAX_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return Err(Failure::new(
+            FailureKind::Range,
+            format!("`limit` is {limit}, and must be from 1 to {MAX_PAGE}"),
+        ));
+    }
+    let scan: usize = reader.whole("scan", step.scan.as_ref())?.unwrap_or(SCAN);
+    Ok((limit, scan.clamp(limit, MOST_SCANNED)))
+}
+
+fn start(
+    step: &Read,
+    call: &Call<'_>,
+    owner: Owner<'_>,
+    context: &Value,
+) -> Result<Start, Failure> {
+    if let Some(page) = &step.page {
+        let cursor = call.templates().tree(page, context)?;
+        match cursor.as_str() {
+            Some(text) => {
+                let forward = step.after.is_some() || step.since.is_some();
+                return match owner.decode(text)? {
+                    At::Before(seq) if !forward => Ok(Start::Before(seq)),
+                    At::After(seq) if forward => Ok(Start::After(seq)),
+                    _ => Err(Failure::new(
+                        FailureKind::Cursor,
+                        "the cursor goes the other way: use it with the arguments it came from",
+                    )),
+                };
+            }
+            None if cursor.is_none() => {}
+            None => {
+                return Err(Failure::new(
+                    FailureKind::Cursor,
+                    format!("`page` is {cursor}, and must be a cursor or null"),
+                ));
+            }
+        }
+    }
+    if let Some(after) = call.reader(context).whole("after", step.after.as_ref())? {
+        return Ok(Start::After(after));
+    }
+    if let Some(since) = &step.since {
+        let text = call.templates().text(since, context)?;
+        let time = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| {
+            Failure::new(
+                FailureKind::Range,
+                format!("`since` is {text:?}, and must be a time such as 2026-01-31T08:15:00Z"),
+            )
+        })?;
+        return Ok(Start::Since(time.into()));
+    }
+    Ok(Start::Newest)
+}

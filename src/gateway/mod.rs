@@ -1,0 +1,190 @@
+//! The gateway: one catalog on one NATS connection, offered to MCP clients.
+
+mod handler;
+pub mod nats;
+pub mod stdio;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use handler::{Handler, listing};
+pub use nats::Nats;
+
+use crate::bus;
+use crate::catalog::Catalog;
+use crate::engine::{CallError, Engine, Failure, Reply, Session};
+use crate::project::{Environment, Facts};
+use crate::spec::config::Config;
+use crate::spec::diag::Report;
+
+/// The most calls that run at once; further ones wait their turn.
+const MAX_IN_FLIGHT: usize = 256;
+/// How long a call waits for a local server that is just being started.
+const START_GRACE: Duration = Duration::from_secs(2);
+
+/// What a gateway is started from.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The config.
+    pub config: Config,
+    /// The folder that paths in the config are relative to.
+    pub base: PathBuf,
+    /// The project's facts.
+    pub facts: Facts,
+    /// Whether a local nats-server may be run.
+    pub allow_local: bool,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The packs or their settings.
+    #[error("{0}")]
+    Specs(#[source] Report),
+    /// The NATS settings.
+    #[error("NATS: {0}")]
+    Nats(#[source] bus::Error),
+    /// A stream or bucket that cannot be made from this project.
+    #[error("{0}")]
+    Resources(#[source] Failure),
+}
+
+/// What is served now; replaced as a whole.
+struct Serving {
+    engine: Engine,
+    tools: Vec<rmcp::model::Tool>,
+}
+
+/// A running gateway.
+pub struct Gateway {
+    name: String,
+    serving: ArcSwap<Serving>,
+    nats: Nats,
+    permits: Semaphore,
+}
+
+impl Gateway {
+    /// Compiles the catalog and starts to connect. Returns before NATS is reached.
+    ///
+    /// # Errors
+    /// See [`StartError`]. Warnings about the specs are logged.
+    pub async fn start(setup: Setup, env: &Environment) -> Result<Arc<Self>, StartError> {
+        let facts = setup.facts.to_json();
+        let (catalog, warnings) =
+            Catalog::build(&setup.config, &setup.base, &facts).map_err(StartError::Specs)?;
+        if !warnings.is_empty() {
+            tracing::warn!("the specs have warnings:\n{warnings}");
+        }
+        let nats = Nats::start(&setup, env).await.map_err(StartError::Nats)?;
+        let engine =
+            Engine::new(Arc::new(catalog), nats.bus().clone()).map_err(StartError::Resources)?;
+        let tools = handler::listing(engine.catalog());
+        let gateway = Arc::new(Self {
+            name: setup.config.name.unwrap_or_else(|| "jacquard".to_owned()),
+            serving: ArcSwap::from_pointee(Serving { engine, tools }),
+            nats,
+            permits: Semaphore::new(MAX_IN_FLIGHT),
+        });
+        tokio::spawn(prepare(Arc::clone(&gateway)));
+        Ok(gateway)
+    }
+
+    /// The server's name as clients see it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a model is told when it connects.
+    pub fn instructions(&self) -> Option<String> {
+        self.serving.load().engine.catalog().instructions.clone()
+    }
+
+    /// The tools as clients see them.
+    pub fn tools(&self) -> Vec<rmcp::model::Tool> {
+        self.serving.load().tools.clone()
+    }
+
+    /// The NATS connection.
+    pub fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
+    /// The catalog that is served now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(self.serving.load().engine.catalog())
+    }
+
+    /// Calls a tool for a session.
+    ///
+    /// # Errors
+    /// As [`Engine::call`].
+    pub async fn call(
+        &self,
+        session: &Session,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancel: &CancellationToken,
+    ) -> Result<Reply, CallError> {
+        let work = async {
+            // The semaphore is never closed: without a permit the call still runs.
+            let _permit = self.permits.acquire().await;
+            self.nats.settle(START_GRACE).await;
+            let serving = self.serving.load_full();
+            serving.engine.call(session, name, arguments, cancel).await
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(CallError::Cancelled),
+            outcome = work => outcome,
+        }
+    }
+
+    /// Leaves NATS and the local server, within about a second.
+    pub async fn close(&self) {
+        self.nats.close().await;
+    }
+}
+
+/// Makes the streams of the catalog whenever the connection comes up: at start, and after a server came back empty.
+async fn prepare(gateway: Arc<Gateway>) {
+    let mut states = gateway.nats.bus().watch();
+    loop {
+        if states.wait_for(bus::State::is_connected).await.is_err() {
+            return;
+        }
+        gateway.serving.load_full().engine.prepare().await;
+        if states.wait_for(|s| !s.is_connected()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+pub fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// The default config: `configs/warp.yaml`, built in.
+pub const DEFAULT_CONFIG: (&str, &str) =
+    ("configs/warp.yaml", include_str!("../../configs/warp.yaml"));
+
+/// The folder that paths of a config file are relative to.
+pub fn base_of(config: &Path) -> PathBuf {
+    config
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}

@@ -1,0 +1,222 @@
+//! Which NATS a gateway talks to: the one that is configured, the one at the default address, or a local server of
+//! its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
+
+use super::{Setup, full};
+use crate::bus::local::{LocalServer, Notice, Options};
+use crate::bus::{Bus, BusConfig, Error, State, Tls};
+use crate::project::{Environment, Origin};
+use crate::spec::tree::parse_span;
+
+/// Where NATS listens when nobody says otherwise.
+const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
+/// How long the default address may take to greet.
+const PROBE: Duration = Duration::from_millis(300);
+/// The longest part of the shut-down spent on each of: flushing, leaving the local server.
+const CLOSE: Duration = Duration::from_millis(500);
+/// How often a lost local server is looked after.
+const REVIVE: Duration = Duration::from_millis(200);
+
+/// How far the start of a local server has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// Looking for a server, or starting one.
+    Starting,
+    /// Nothing more will happen by itself than connecting.
+    Settled,
+}
+
+/// The connection and, if there is one, the local server behind it.
+pub struct Nats {
+    bus: Bus,
+    phase: watch::Receiver<Phase>,
+    local: Arc<Mutex<Option<LocalServer>>>,
+}
+
+impl Nats {
+    /// Starts to connect. A local server is started in the background.
+    ///
+    /// # Errors
+    /// Settings that can never work.
+    pub async fn start(setup: &Setup, env: &Environment) -> Result<Self, Error> {
+        let (config, chosen) = bus_config(setup, env);
+        let bus = Bus::connect(config).await?;
+        let local = Arc::new(Mutex::new(None));
+        let wanted = !chosen && setup.allow_local && setup.config.nats.local != Some(false);
+        let (tell, phase) = watch::channel(if wanted {
+            Phase::Starting
+        } else {
+            Phase::Settled
+        });
+        if wanted {
+            tokio::spawn(run_local(bus.clone(), Arc::clone(&local), tell));
+        }
+        Ok(Self { bus, phase, local })
+    }
+
+    /// The connection.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Waits, at most `limit`, while a local server is being started. Returns at once otherwise.
+    pub async fn settle(&self, limit: Duration) {
+        if *self.phase.borrow() == Phase::Settled || self.bus.state().is_connected() {
+            return;
+        }
+        let mut phase = self.phase.clone();
+        let wait = async {
+            // An error means that the starter is gone: then there is nothing to wait for.
+            let _ = phase.wait_for(|p| *p == Phase::Settled).await;
+            let _ = self.bus.wait_connected(limit).await;
+        };
+        let _ = timeout(limit, wait).await;
+    }
+
+    /// Flushes, disconnects, and leaves the local server.
+    pub async fn close(&self) {
+        self.bus.close(CLOSE).await;
+        let local = timeout(CLOSE, self.local.lock()).await;
+        if let Ok(Some(server)) = local.map(|mut l| l.take()) {
+            match timeout(CLOSE, server.leave()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "leaving the local nats-server"),
+                Err(_) => tracing::warn!("leaving the local nats-server takes too long"),
+            }
+        }
+    }
+}
+
+/// The settings of the connection, and whether anybody chose them.
+fn bus_config(setup: &Setup, env: &Environment) -> (BusConfig, bool) {
+    let nats = &setup.config.nats;
+    let var = |name: &str, given: &Option<String>| env.get(name).or_else(|| given.clone());
+    let file = |name: &str, given: &Option<String>| {
+        env.get(name)
+            .map(Into::into)
+            .or_else(|| given.as_ref().map(|path| setup.base.join(path)))
+    };
+    let found = setup.facts.nats_url.as_ref();
+    let from_env = found.filter(|u| u.origin == Origin::Environment);
+    let url = from_env
+        .map(|u| u.url.expose().to_owned())
+        .or_else(|| nats.url.clone())
+        .or_else(|| found.map(|u| u.url.expose().to_owned()));
+    let config = BusConfig {
+        user: var("NATS_USER", &nats.user),
+        password: var("NATS_PASS", &nats.password),
+        token: var("NATS_TOKEN", &nats.token),
+        nkey_seed: var("NATS_NKEY_SEED", &nats.nkey),
+        creds_file: file("NATS_CREDS", &nats.credentials),
+        tls: Tls {
+            ca: file("NATS_CA", &nats.tls.ca),
+            cert: file("NATS_CERT", &nats.tls.cert),
+            key: file("NATS_KEY", &nats.tls.key),
+            required: nats.tls.required,
+        },
+        name: format!(
+            "jacquard {}",
+            setup.config.name.as_deref().unwrap_or_default()
+        )
+        .trim()
+        .to_owned(),
+        request_timeout: nats
+            .request_timeout
+            .as_deref()
+            .and_then(parse_span)
+            .unwrap_or(crate::bus::MAX_REQUEST_TIMEOUT),
+        servers: vec![url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned())],
+    };
+    let chosen = url.is_some()
+        || config.user.is_some()
+        || config.token.is_some()
+        || config.nkey_seed.is_some()
+        || config.creds_file.is_some();
+    (config, chosen)
+}
+
+/// Whether a NATS server greets at the default address.
+async fn default_answers() -> bool {
+    let greeting = async {
+        let mut stream = TcpStream::connect("127.0.0.1:4222").await.ok()?;
+        let mut head = [0u8; 5];
+        stream.read_exact(&mut head).await.ok()?;
+        Some(head == *b"INFO ")
+    };
+    timeout(PROBE, greeting).await.ok().flatten() == Some(true)
+}
+
+async fn run_local(bus: Bus, slot: Arc<Mutex<Option<LocalServer>>>, phase: watch::Sender<Phase>) {
+    if default_answers().await {
+        let _ = phase.send(Phase::Settled);
+        return;
+    }
+    let joined = match join().await {
+        Ok(server) => {
+            let url = address(&server);
+            *slot.lock().await = Some(server);
+            bus.replace_servers(vec![url])
+                .await
+                .map_err(|e| e.to_string())
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &joined {
+        tracing::error!("there is no NATS: {error}");
+    }
+    let _ = phase.send(Phase::Settled);
+    if joined.is_ok() {
+        keep_alive(&bus, &slot).await;
+    }
+}
+
+async fn join() -> Result<LocalServer, String> {
+    let mut options = Options::from_env().map_err(|e| full(&e))?;
+    options.supervisor = std::env::current_exe().ok();
+    let tell = |notice: Notice| tracing::info!("{notice}");
+    LocalServer::join(options, &tell)
+        .await
+        .map_err(|e| full(&e))
+}
+
+/// The address with the token in it; never shown.
+fn address(server: &LocalServer) -> String {
+    server
+        .url()
+        .replacen("nats://", &format!("nats://{}@", server.token()), 1)
+}
+
+/// Starts the local server anew when it is gone.
+async fn keep_alive(bus: &Bus, slot: &Mutex<Option<LocalServer>>) {
+    let mut states = bus.watch();
+    loop {
+        let lost = |s: &State| matches!(s, State::Disconnected { .. });
+        if states.wait_for(lost).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(REVIVE).await;
+        if bus.state().is_connected() {
+            continue;
+        }
+        let guard = slot.lock().await;
+        let Some(server) = guard.as_ref() else {
+            return;
+        };
+        match server.ensure_running().await {
+            Ok(Some(_)) => {
+                if let Err(error) = bus.replace_servers(vec![address(server)]).await {
+                    tracing::error!(%error, "the local nats-server has a new address that cannot be used");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!("the local nats-server is gone: {}", full(&error)),
+        }
+    }
+}

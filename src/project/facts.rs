@@ -1,0 +1,237 @@
+//! The facts about a project, gathered from the environment, the project file and the user file.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::environment::Environment;
+use super::file::{
+    Channel, Format, Level, Logging, MAX_ATTEMPTS, MAX_MS, MIN_MS, ProjectFile, WorkQueue,
+};
+use super::locate;
+use super::secret::Secret;
+use crate::spec::diag::Report;
+
+/// What is known about the project a gateway runs in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The project's folder, absolute. It need not exist.
+    pub path: PathBuf,
+    /// 16 lower-case hexadecimal digits: LOOMINAL_PROJECT_ID, else the hash of the path.
+    pub id: String,
+    /// What the project's subjects and streams begin with: from a file, else the hash of the path.
+    pub namespace: String,
+    /// The name of this machine.
+    pub hostname: String,
+    /// The name of the user, where the environment has it.
+    pub user: Option<String>,
+    /// The channels, every field filled in.
+    pub channels: Vec<Channel>,
+    /// The NATS server to connect to, where one is named.
+    pub nats_url: Option<NatsUrl>,
+    /// Log settings, as far as they are given.
+    pub logging: Logging,
+    /// Work queue settings, every field filled in.
+    pub work_queue: WorkQueue,
+    /// The files that were read, in order of precedence.
+    pub sources: Vec<String>,
+}
+
+/// The NATS server to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatsUrl {
+    /// The URL, which may hold credentials.
+    pub url: Secret,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// An environment variable.
+    Environment,
+    /// The project file.
+    ProjectFile,
+    /// The user's own file.
+    UserFile,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Origin::Environment => "environment",
+            Origin::ProjectFile => "project file",
+            Origin::UserFile => "user file",
+        })
+    }
+}
+
+impl Facts {
+    /// The facts as expressions see them by the name `project`. Nothing in it is secret.
+    ///
+    /// Its form is promised to specs by `spec::check::base_scope`.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "path": self.path.to_string_lossy(),
+            "id": self.id,
+            "namespace": self.namespace,
+            "hostname": self.hostname,
+            "user": self.user.as_deref().unwrap_or_default(),
+            "channels": self.channels,
+        })
+    }
+}
+
+/// Gathers the facts. For each top-level key the environment comes before the project file, the user file and the
+/// default; a key is taken whole.
+///
+/// `start` is the project's folder, where the command line names one.
+///
+/// # Errors
+/// A report of everything that is wrong with the files, or of what cannot be read.
+pub fn discover(start: Option<&Path>, env: &Environment) -> Result<Facts, Report> {
+    let path = locate::project_path(start, env)?;
+    let mut report = Report::new();
+    let mut sources = Vec::new();
+    let mut read = |found: Result<Option<PathBuf>, Report>| {
+        let file = found.and_then(|found| {
+            let Some(path) = found else {
+                return Ok(ProjectFile::default());
+            };
+            sources.push(path.display().to_string());
+            locate::read(&path)
+        });
+        file.unwrap_or_else(|problems| {
+            report.extend(problems);
+            ProjectFile::default()
+        })
+    };
+    let project = read(locate::project_file(&path));
+    let user = read(locate::user_file(env));
+    if report.has_errors() {
+        return Err(report);
+    }
+    Ok(merge(path, sources, project, user, env))
+}
+
+fn merge(
+    path: PathBuf,
+    sources: Vec<String>,
+    project: ProjectFile,
+    user: ProjectFile,
+    env: &Environment,
+) -> Facts {
+    let hash = path_hash(&path);
+    let nats_url = [
+        (env.get("NATS_URL").map(Secret::new), Origin::Environment),
+        (project.nats_url, Origin::ProjectFile),
+        (user.nats_url, Origin::UserFile),
+    ]
+    .into_iter()
+    .find_map(|(url, origin)| Some(NatsUrl { url: url?, origin }));
+    Facts {
+        id: project_id(env).unwrap_or_else(|| hash.clone()),
+        namespace: project.namespace.or(user.namespace).unwrap_or(hash),
+        hostname: hostname(),
+        user: env.get("USER").or_else(|| env.get("USERNAME")),
+        channels: project
+            .channels
+            .or(user.channels)
+            .unwrap_or_else(Channel::defaults),
+        nats_url,
+        logging: logging(env, project.logging.or(user.logging).unwrap_or_default()),
+        work_queue: work_queue(
+            env,
+            project.work_queue.or(user.work_queue).unwrap_or_default(),
+        ),
+        sources,
+        path,
+    }
+}
+
+/// The first 16 hexadecimal digits of the SHA-256 of the path, as Warp derives ids and namespaces.
+fn path_hash(path: &Path) -> String {
+    Sha256::digest(path.to_string_lossy().as_bytes())
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn project_id(env: &Environment) -> Option<String> {
+    variable(
+        env,
+        "LOOMINAL_PROJECT_ID",
+        "16 digits of 0-9 and a-f",
+        |text| {
+            let fits =
+                text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            fits.then(|| text.to_owned())
+        },
+    )
+}
+
+fn logging(env: &Environment, files: Logging) -> Logging {
+    let level = variable(env, "LOG_LEVEL", "DEBUG, INFO, WARN or ERROR", |text| {
+        let known = |l: &Level| text.eq_ignore_ascii_case(l.as_str());
+        Level::ALL.iter().copied().find(known)
+    });
+    let format = variable(env, "LOG_FORMAT", "json or text", |text| {
+        let known = |f: &Format| text.eq_ignore_ascii_case(f.as_str());
+        Format::ALL.iter().copied().find(known)
+    });
+    Logging {
+        level: level.or(files.level),
+        format: format.or(files.format),
+    }
+}
+
+fn work_queue(env: &Environment, files: WorkQueue) -> WorkQueue {
+    let number = |name, bounds: RangeInclusive<u64>| {
+        let expected = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        variable(env, name, &expected, |text| {
+            text.parse().ok().filter(|n| bounds.contains(n))
+        })
+    };
+    WorkQueue {
+        ack_timeout_ms: number("WORKQUEUE_ACK_TIMEOUT", MIN_MS..=MAX_MS)
+            .unwrap_or(files.ack_timeout_ms),
+        max_delivery_attempts: number("WORKQUEUE_MAX_ATTEMPTS", 1..=MAX_ATTEMPTS)
+            .unwrap_or(files.max_delivery_attempts),
+        dead_letter_ttl_ms: number("WORKQUEUE_DLQ_TTL", MIN_MS..=MAX_MS)
+            .unwrap_or(files.dead_letter_ttl_ms),
+    }
+}
+
+/// A variable that must have a form. One that has not is passed over with a warning and does not stop the start: its
+/// name (`LOG_LEVEL`) may be meant for another program of the same environment.
+fn variable<T>(
+    env: &Environment,
+    name: &str,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let parsed = parse(&env.get(name)?);
+    if parsed.is_none() {
+        tracing::warn!("the environment variable {name} is not used: it must be {expected}");
+    }
+    parsed
+}
+
+/// The name the operating system has for this machine. The variable HOSTNAME is not asked: shells set it for
+/// themselves and seldom pass it on.
+fn hostname() -> String {
+    let name = gethostname::gethostname().to_string_lossy().into_owned();
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! The project a gateway runs in: its path, id and namespace, its channels, and the settings of its files.
+//!
+//! Everything here is read once, at start, by [`discover`]. A file that is broken stops the start with a report of
+//! all its problems; nothing is guessed in its place.
+
+mod environment;
+mod facts;
+mod file;
+mod locate;
+mod secret;
+
+pub use environment::Environment;
+pub use facts::{Facts, NatsUrl, Origin, discover};
+pub use file::{
+    Channel, Format, Level, Logging, ProjectFile, WorkQueue, check_project_file, project_schema,
+};
+pub use secret::Secret;
