@@ -54,8 +54,23 @@ impl Bus {
     /// [`ErrorKind::InvalidConfig`] when the configuration can never work: a bad address, seed,
     /// creds or TLS file, contradicting settings.
     pub async fn connect(config: BusConfig) -> Result<Self, Error> {
+        Self::open(config, true).await
+    }
+
+    /// The same, but connects to nothing until [`Bus::replace_servers`] names the servers: for a server that is still
+    /// being started.
+    ///
+    /// # Errors
+    /// As [`Bus::connect`].
+    pub async fn idle(config: BusConfig) -> Result<Self, Error> {
+        Self::open(config, false).await
+    }
+
+    async fn open(config: BusConfig, active: bool) -> Result<Self, Error> {
         let health = Arc::new(Health::new());
-        let link = open(config.target().await?, &health, config.limit()).await?;
+        // A client that counts as replaced from the beginning makes no attempt.
+        let retired = Arc::new(AtomicBool::new(!active));
+        let link = open(config.target().await?, &health, config.limit(), retired).await?;
         Ok(Self(Arc::new(Inner {
             health,
             link: ArcSwap::from(link),
@@ -110,7 +125,9 @@ impl Bus {
     /// [`ErrorKind::InvalidConfig`]; the old servers stay in use then.
     pub async fn replace_servers(&self, servers: Vec<String>) -> Result<(), Error> {
         let mut config = self.0.config.lock().await;
-        if config.servers == servers || self.0.closed.load(Ordering::Relaxed) {
+        let old = self.0.link.load_full();
+        let idle = old.retired.load(Ordering::Relaxed);
+        if (config.servers == servers && !idle) || self.0.closed.load(Ordering::Relaxed) {
             return Ok(());
         }
         let new = BusConfig {
@@ -119,19 +136,19 @@ impl Bus {
         };
         // A new client, because async_nats takes no new server into the pool while it is down.
         let target = new.target().await?;
-        let old = self.0.link.load_full();
-        old.retired.store(true, Ordering::Relaxed);
-        self.0
-            .health
-            .down("the servers were replaced", false, &target.shown);
-        match open(target, &self.0.health, new.limit()).await {
+        if !old.retired.swap(true, Ordering::Relaxed) {
+            self.0
+                .health
+                .down("the servers were replaced", false, &target.shown);
+        }
+        match open(target, &self.0.health, new.limit(), Arc::default()).await {
             Ok(link) => {
                 self.0.link.store(link);
                 *config = new;
                 Ok(())
             }
             Err(error) => {
-                old.retired.store(false, Ordering::Relaxed);
+                old.retired.store(idle, Ordering::Relaxed);
                 Err(error)
             }
         }
@@ -299,13 +316,17 @@ impl Link {
 }
 
 /// Starts a client in the background.
-async fn open(target: Target, health: &Arc<Health>, limit: Duration) -> Result<Arc<Link>, Error> {
+async fn open(
+    target: Target,
+    health: &Arc<Health>,
+    limit: Duration,
+    retired: Arc<AtomicBool>,
+) -> Result<Arc<Link>, Error> {
     let Target {
         addresses,
         options,
         shown,
     } = target;
-    let retired = Arc::new(AtomicBool::new(false));
     // Weak: the callback lives as long as the client, and must not keep it alive.
     let slot: Arc<OnceLock<Weak<Link>>> = Arc::default();
     let options = options

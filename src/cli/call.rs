@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
 
 use super::{Source, fail, logging, runtime, setup};
 use crate::engine::Session;
@@ -30,7 +31,7 @@ pub fn run(request: &Request) -> ExitCode {
         Ok(setup) => setup,
         Err(report) => return fail(report.render(super::color())),
     };
-    logging::start(&setup, &env);
+    logging::start(&setup, &env, LevelFilter::WARN);
     match runtime() {
         Ok(runtime) => runtime.block_on(call(request, setup, &env)),
         Err(error) => fail(format!("the runtime cannot start: {error}")),

@@ -7,9 +7,9 @@ use crate::gateway::Setup;
 use crate::project::{Environment, Format, Level};
 use crate::spec::config::{LogFormat, LogLevel};
 
-/// Starts logging: the environment before the config before the project's files; warnings and what happens, as text,
-/// otherwise. A panic becomes a log line too.
-pub fn start(setup: &Setup, env: &Environment) {
+/// Starts logging, as text unless asked otherwise: the environment comes before the config, the project's files and the
+/// command's own `usual` level. A panic becomes a log line too.
+pub fn start(setup: &Setup, env: &Environment, usual: LevelFilter) {
     let config = &setup.config.log;
     let logging = &setup.facts.logging;
     let level = env
@@ -17,7 +17,7 @@ pub fn start(setup: &Setup, env: &Environment) {
         .and_then(|word| level(&word))
         .or(config.level.map(of_config))
         .or(logging.level.map(of_project))
-        .unwrap_or(LevelFilter::INFO);
+        .unwrap_or(usual);
     let json = match (env.get("LOG_FORMAT"), config.format, logging.format) {
         (Some(word), _, _) => word.eq_ignore_ascii_case("json"),
         (None, Some(format), _) => format == LogFormat::Json,

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
 
 use super::{Source, fail, logging, runtime, setup};
 use crate::gateway::{Gateway, Setup, stdio};
@@ -18,7 +19,7 @@ pub fn run(source: &Source) -> ExitCode {
         Ok(setup) => setup,
         Err(report) => return fail(report.render(super::color())),
     };
-    logging::start(&setup, &env);
+    logging::start(&setup, &env, LevelFilter::INFO);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format!("the runtime cannot start: {error}")),
@@ -35,12 +36,21 @@ async fn serve(setup: Setup, env: &Environment) -> ExitCode {
     };
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
-    let outcome = stdio::serve(gateway.clone(), stop).await;
+    let outcome = tokio::select! {
+        outcome = stdio::serve(gateway.clone(), stop) => outcome,
+        () = forever(gateway.keep_prepared()) => Ok(()),
+    };
     gateway.close().await;
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
+}
+
+/// Work that goes on beside the session and never ends it.
+async fn forever(work: impl Future<Output = ()>) {
+    work.await;
+    std::future::pending().await
 }
 
 /// Fires on ctrl-c and on the signal to terminate.

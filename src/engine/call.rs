@@ -163,6 +163,11 @@ impl<'a> Call<'a> {
         let Some(otherwise) = &step.otherwise else {
             return failure;
         };
+        // "There is no such note" must not be said when NATS is away: an `else` that does not tell the reason
+        // speaks only for the outcome that the step is there to find out.
+        if !failure.kind.is_an_answer() && !otherwise.0.contains("error.") {
+            return failure;
+        }
         let error = minijinja::context!(
             kind => failure.kind.as_str(), message => failure.message.as_str()
         );

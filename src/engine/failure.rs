@@ -28,6 +28,20 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Whether it is an outcome that the step is there to find out (the condition does not hold, the key is not there or
+    /// is there already, the revision has changed, nobody answers) rather than something that went wrong.
+    pub fn is_an_answer(self) -> bool {
+        use bus::ErrorKind;
+        matches!(
+            self,
+            Self::Require
+                | Self::NotFound
+                | Self::Bus(
+                    ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::NoResponders
+                )
+        )
+    }
+
     /// The word that specs see.
     pub fn as_str(self) -> &'static str {
         use bus::ErrorKind;

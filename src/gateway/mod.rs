@@ -91,8 +91,22 @@ impl Gateway {
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
         });
-        tokio::spawn(prepare(Arc::clone(&gateway)));
         Ok(gateway)
+    }
+
+    /// Makes the streams of the catalog whenever the connection comes up: at start, and after a server came back empty.
+    /// So messages of other programs are kept before the first call. Ends with the gateway's connection.
+    pub async fn keep_prepared(&self) {
+        let mut states = self.nats.bus().watch();
+        loop {
+            if states.wait_for(bus::State::is_connected).await.is_err() {
+                return;
+            }
+            self.serving.load_full().engine.prepare().await;
+            if states.wait_for(|s| !s.is_connected()).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// The server's name as clients see it.
@@ -148,20 +162,6 @@ impl Gateway {
     /// Leaves NATS and the local server, within about a second.
     pub async fn close(&self) {
         self.nats.close().await;
-    }
-}
-
-/// Makes the streams of the catalog whenever the connection comes up: at start, and after a server came back empty.
-async fn prepare(gateway: Arc<Gateway>) {
-    let mut states = gateway.nats.bus().watch();
-    loop {
-        if states.wait_for(bus::State::is_connected).await.is_err() {
-            return;
-        }
-        gateway.serving.load_full().engine.prepare().await;
-        if states.wait_for(|s| !s.is_connected()).await.is_err() {
-            return;
-        }
     }
 }
 

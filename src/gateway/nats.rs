@@ -47,9 +47,13 @@ impl Nats {
     /// Settings that can never work.
     pub async fn start(setup: &Setup, env: &Environment) -> Result<Self, Error> {
         let (config, chosen) = bus_config(setup, env);
-        let bus = Bus::connect(config).await?;
         let local = Arc::new(Mutex::new(None));
         let wanted = !chosen && setup.allow_local && setup.config.nats.local != Some(false);
+        let bus = if wanted {
+            Bus::idle(config).await?
+        } else {
+            Bus::connect(config).await?
+        };
         let (tell, phase) = watch::channel(if wanted {
             Phase::Starting
         } else {
@@ -154,27 +158,22 @@ async fn default_answers() -> bool {
 }
 
 async fn run_local(bus: Bus, slot: Arc<Mutex<Option<LocalServer>>>, phase: watch::Sender<Phase>) {
-    if default_answers().await {
-        let _ = phase.send(Phase::Settled);
-        return;
-    }
-    let joined = match join().await {
-        Ok(server) => {
-            let url = address(&server);
-            *slot.lock().await = Some(server);
-            bus.replace_servers(vec![url])
-                .await
-                .map_err(|e| e.to_string())
+    // Without a server of our own, somebody may start one at the default address yet.
+    let mut url = DEFAULT_URL.to_owned();
+    if !default_answers().await {
+        match join().await {
+            Ok(server) => {
+                url = address(&server);
+                *slot.lock().await = Some(server);
+            }
+            Err(error) => tracing::error!("there is no NATS: {error}"),
         }
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &joined {
-        tracing::error!("there is no NATS: {error}");
+    }
+    if let Err(error) = bus.replace_servers(vec![url]).await {
+        tracing::error!(%error, "the address of NATS cannot be used");
     }
     let _ = phase.send(Phase::Settled);
-    if joined.is_ok() {
-        keep_alive(&bus, &slot).await;
-    }
+    keep_alive(&bus, &slot).await;
 }
 
 async fn join() -> Result<LocalServer, String> {

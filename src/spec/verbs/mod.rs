@@ -81,7 +81,7 @@ macro_rules! verbs {
             /// With `each`: what to keep of each round, instead of `{item, result}`.
             #[serde(default)]
             select: Option<Tree>,
-            /// What the tool answers when the step does not succeed, instead of the built-in text. `error.message` and `error.kind` tell why.
+            /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` has changed, nobody answers a `request`. Anything else that goes wrong keeps its own words.
             #[serde(default, rename = "else")]
             otherwise: Option<Template>,
         }
