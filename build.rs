@@ -16,7 +16,8 @@ use serde::Serialize;
 mod spec;
 
 use spec::diag::Severity;
-use spec::load::{load, read_folder};
+use spec::files::read_folder;
+use spec::load::load;
 use spec::model::Pack;
 
 fn main() -> Result<(), Box<dyn Error>> {

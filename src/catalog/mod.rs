@@ -261,7 +261,8 @@ fn settings(pack: &Pack, config: &Config, report: &mut Report) -> Jinja {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::spec::load::{load, read_folder};
+    use crate::spec::files::read_folder;
+    use crate::spec::load::load;
 
     fn project() -> Value {
         json!({"path": "/p", "id": "0", "namespace": "ns", "hostname": "h", "user": "u",

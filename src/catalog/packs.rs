@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::builtin;
 use crate::spec::diag::{Code, Diagnostic, Report};
-use crate::spec::load::{load, read_folder};
+use crate::spec::files::read_folder;
+use crate::spec::load::load;
 use crate::spec::model::Pack;
 use crate::spec::suggest;
 

@@ -5,7 +5,7 @@ use crate::gateway::{DEFAULT_CONFIG, Setup, base_of};
 use crate::project::{Environment, discover};
 use crate::spec::config::{self, Config};
 use crate::spec::diag::Report;
-use crate::spec::load::read_source;
+use crate::spec::files::read_source;
 use crate::spec::source;
 
 /// Reads the config and the project's facts.

@@ -10,7 +10,8 @@ use crate::project::{check_project_file, discover};
 use crate::spec::config;
 use crate::spec::diag::{Report, Severity};
 use crate::spec::doc::Doc;
-use crate::spec::load::{load, read_folder, read_source};
+use crate::spec::files::{read_folder, read_source};
+use crate::spec::load::load;
 
 /// The deepest folder that is looked into.
 const MAX_DEPTH: usize = 8;

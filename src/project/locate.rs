@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::environment::Environment;
 use super::file::{ProjectFile, check_project_file};
 use crate::spec::diag::{Code, Diagnostic, Report};
-use crate::spec::load::read_source;
+use crate::spec::files::read_source;
 
 /// The names of a project file; the first wins within a folder.
 const PROJECT_FILES: [&str; 2] = [".loominal-config.json", ".mcp-config.json"];

@@ -230,12 +230,42 @@ fn syntax_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
         .unwrap_or(&text)
         .trim()
         .to_owned();
-    let code = if text.contains("duplicate") {
-        Code::Duplicate
-    } else {
-        Code::Syntax
-    };
-    Diagnostic::error(code, source, range, text)
+    if let Some(key) = text.strip_prefix("duplicate mapping key: ") {
+        let key = key.split(',').next().unwrap_or(key);
+        return duplicate_key(source, range, key);
+    }
+    let diagnostic = Diagnostic::error(Code::Syntax, source, range.clone(), text);
+    // `key: {{ x }}` is a mapping inside a mapping to YAML, and by far the most frequent slip.
+    let text = source.text();
+    let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    if line.contains(": {{") || line.contains("- {{") {
+        return diagnostic.help("a value that begins with `{{` needs quotes: \"{{ … }}\"");
+    }
+    diagnostic
+}
+
+/// Names both places: the first one is the same key at the same column, further up.
+fn duplicate_key(source: &Source, range: Range<usize>, key: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::error(
+        Code::Duplicate,
+        source,
+        range.clone(),
+        format!("`{key}` stands twice in this mapping"),
+    )
+    .help("rename one of them, or take it out");
+    let column = source.place(range.start).column;
+    let first = source
+        .text()
+        .match_indices(key)
+        .map(|(at, _)| at)
+        .take_while(|at| *at < range.start)
+        .filter(|at| source.place(*at).column == column)
+        .last();
+    match first {
+        Some(at) => diagnostic.related(source, at..at + key.len(), "first here"),
+        None => diagnostic,
+    }
 }
 
 fn bytes(source: &Source, location: &serde_yaml::Location) -> Option<Range<usize>> {

@@ -10,8 +10,13 @@ pub mod diag;
 pub mod doc;
 pub mod env;
 pub mod expr;
+pub mod files;
+#[cfg(test)]
+mod golden;
 pub mod load;
 pub mod model;
+#[cfg(test)]
+mod property;
 pub mod schema;
 pub mod shape;
 pub mod source;

@@ -75,6 +75,38 @@ pub fn compile(schema: &Value) -> Result<Validator, ValidationError<'static>> {
         .map_err(ValidationError::to_owned)
 }
 
+/// Everything that is wrong with a schema that stands inside a document: the pointer below the schema, and what is
+/// wrong there.
+pub fn problems(schema: &Value) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = jsonschema::draft202012::meta::validator()
+        .iter_errors(schema)
+        .map(|error| {
+            let pointer = error.instance_path().as_str().to_owned();
+            let what = if pointer.ends_with("/type") || pointer == "/type" {
+                not_in(error.instance(), &serde_json::json!(TYPES))
+            } else {
+                Violation::new(format!(
+                    "{} does not fit here",
+                    value_words(error.instance())
+                ))
+            };
+            let hint = what.help.map(|h| format!(" ({h})")).unwrap_or_default();
+            (pointer, format!("{}{hint}", what.message))
+        })
+        .collect();
+    if found.is_empty()
+        && let Err(error) = compile(schema)
+    {
+        found.push((error.instance_path().as_str().to_owned(), error.to_string()));
+    }
+    found
+}
+
+/// The types of JSON Schema.
+const TYPES: &[&str] = &[
+    "array", "boolean", "integer", "null", "number", "object", "string",
+];
+
 /// Checks a document (or the part of it below `base`) and reports every violation at its place.
 pub fn check_doc(
     doc: &Doc,
@@ -156,6 +188,12 @@ pub fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
             .help(description(error, schema)),
         ],
         ValidationErrorKind::Enum { options } => vec![not_in(instance, options)],
+        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. }
+            if constants(error, schema).is_some() =>
+        {
+            let constants = constants(error, schema).unwrap_or_default();
+            vec![not_in(instance, &constants)]
+        }
         ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => vec![
             Violation::new(format!("{} does not fit here", value_words(instance)))
                 .help(description(error, schema)),
@@ -231,6 +269,12 @@ fn holder<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Option<&'a Valu
 
 fn sibling<'a>(error: &ValidationError<'_>, schema: &'a Value, key: &str) -> Option<&'a Value> {
     holder(error, schema)?.get(key)
+}
+
+/// The words of a choice that is written as alternatives with descriptions: `oneOf: [{const: a}, {const: b}]`.
+fn constants(error: &ValidationError<'_>, schema: &Value) -> Option<Value> {
+    let choices = sibling(error, schema, error.kind().keyword())?.as_array()?;
+    choices.iter().map(|c| c.get("const").cloned()).collect()
 }
 
 fn description(error: &ValidationError<'_>, schema: &Value) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
 mod resources;
+mod schemas;
 mod step;
 mod tool;
 
@@ -8,8 +9,8 @@ use std::ops::Range;
 
 pub use resources::{Instances, Resources};
 pub(crate) use resources::{check_bucket, check_stream};
+pub(crate) use schemas::{check_valid, close};
 pub use step::StepCheck;
-pub(crate) use tool::close;
 pub use tool::{Surroundings, ToolDraft, check_tool};
 
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::schemas::{check_schema, close};
 use super::step::{StepCheck, check_new_name};
 use super::{Findings, Resources, check_file, check_text, check_tree};
 use crate::spec::data::{Json, Map, Text};
@@ -129,164 +130,6 @@ fn session_shape(session: &Map<Json>) -> Shape {
         .collect();
     properties.insert("id".into(), json!({"type": "string", "default": ""}));
     Shape::from_schema(&json!({"type": "object", "properties": properties}))
-}
-
-/// Checks a schema inside a spec. Keys that are expressions are only known when a gateway starts: their names are
-/// checked here, and the rest of the schema without them. Answers with that rest.
-fn check_schema(
-    doc: &Doc,
-    pointer: &str,
-    tree: Option<&Tree>,
-    base: &Scope,
-    report: &mut Findings,
-) -> Value {
-    let Some(tree) = tree else {
-        return json!({"type": "object", "properties": {}});
-    };
-    check_tree(doc, pointer, tree, base, report);
-    let value = without_expressions(tree).unwrap_or(Value::Null);
-    if value.get("type").and_then(Value::as_str) != Some("object") {
-        report.push(
-            Diagnostic::error(
-                Code::BadSchema,
-                &doc.source,
-                doc.key_range(pointer),
-                "the schema of a tool is of `type: object`",
-            )
-            .help("write `type: object` and the arguments under `properties`"),
-        );
-    }
-    // Keywords that JSON Schema does not know are ignored by it, so a misspelt one would do nothing.
-    unknown_keywords(doc, pointer, &value, report);
-    if let Err(error) = schema::compile(&value) {
-        let at = format!("{pointer}{}", error.instance_path().as_str());
-        report.push(
-            Diagnostic::error(
-                Code::BadSchema,
-                &doc.source,
-                doc.value_range(&at),
-                format!("this is not a valid JSON Schema: {error}"),
-            )
-            .help("JSON Schema 2020-12; `$ref` only inside the same schema"),
-        );
-    }
-    value
-}
-
-/// Keywords of JSON Schema 2020-12 that a schema inside a spec may use.
-const KEYWORDS: &[&str] = &[
-    "$schema",
-    "$id",
-    "$ref",
-    "$defs",
-    "$anchor",
-    "$comment",
-    "$dynamicRef",
-    "$dynamicAnchor",
-    "type",
-    "enum",
-    "const",
-    "properties",
-    "required",
-    "additionalProperties",
-    "patternProperties",
-    "propertyNames",
-    "unevaluatedProperties",
-    "unevaluatedItems",
-    "minProperties",
-    "maxProperties",
-    "dependentRequired",
-    "dependentSchemas",
-    "items",
-    "prefixItems",
-    "contains",
-    "minContains",
-    "maxContains",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "format",
-    "contentEncoding",
-    "contentMediaType",
-    "contentSchema",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "not",
-    "if",
-    "then",
-    "else",
-    "title",
-    "description",
-    "default",
-    "examples",
-    "deprecated",
-    "readOnly",
-    "writeOnly",
-    "definitions",
-];
-
-fn unknown_keywords(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findings) {
-    let Some(object) = schema.as_object() else {
-        return;
-    };
-    for (key, value) in object {
-        let at = join(pointer, key);
-        match key.as_str() {
-            "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => {
-                for (name, inner) in value.as_object().into_iter().flatten() {
-                    unknown_keywords(doc, &join(&at, name), inner, report);
-                }
-            }
-            "items"
-            | "additionalProperties"
-            | "not"
-            | "if"
-            | "then"
-            | "else"
-            | "contains"
-            | "propertyNames" => unknown_keywords(doc, &at, value, report),
-            "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
-                for (index, inner) in value.as_array().into_iter().flatten().enumerate() {
-                    unknown_keywords(doc, &join(&at, &index.to_string()), inner, report);
-                }
-            }
-            known if KEYWORDS.contains(&known) || known.starts_with("x-") => {}
-            unknown => report.push(
-                Diagnostic::error(
-                    Code::BadSchema,
-                    &doc.source,
-                    doc.key_range(&at),
-                    format!("JSON Schema has no keyword `{unknown}`"),
-                )
-                .help(suggest::help(unknown, KEYWORDS.iter().copied())),
-            ),
-        }
-    }
-}
-
-/// The tree as JSON, without the keys whose values are expressions.
-fn without_expressions(tree: &Tree) -> Option<Value> {
-    match tree {
-        Tree::Literal(json) => Some(json.to_value()),
-        Tree::Expr(_) => None,
-        // A text keeps being a text whatever it renders to.
-        Tree::Template(text) => Some(Value::String(text.to_string())),
-        Tree::List(items) => Some(items.iter().filter_map(without_expressions).collect()),
-        Tree::Map(map) => Some(Value::Object(
-            map.iter()
-                .filter_map(|(k, v)| Some((k.to_owned(), without_expressions(v)?)))
-                .collect(),
-        )),
-    }
 }
 
 fn check_step(
@@ -487,16 +330,5 @@ fn check_examples(
             &validator,
             &mut report.report,
         );
-    }
-}
-
-/// An input schema that does not say otherwise takes no arguments but its own: a misspelt one must not be dropped
-/// in silence.
-pub(crate) fn close(schema: &mut Value) {
-    if let Some(object) = schema.as_object_mut() {
-        object
-            .entry("additionalProperties")
-            .or_insert(Value::Bool(false));
-        object.entry("properties").or_insert_with(|| json!({}));
     }
 }

@@ -1,0 +1,135 @@
+//! The files of a pack, read from a folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::diag::{Code, Diagnostic, Report};
+use super::source::Source;
+
+/// The most files a pack may have.
+const MAX_FILES: usize = 500;
+
+/// The texts a pack is made of.
+#[derive(Debug, Clone, Default)]
+pub struct PackFiles {
+    /// The name of the folder.
+    pub name: String,
+    /// Spec files, in order of their names.
+    pub specs: Vec<Source>,
+    /// Template files by name.
+    pub templates: BTreeMap<String, Source>,
+}
+
+/// Reads the files of a pack's folder: `*.yaml` and `*.yml` in it, and the templates in its `templates/` or in
+/// `templates/<pack>/` beside the folder that holds it.
+///
+/// # Errors
+/// A report naming the folder or file that cannot be read.
+pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
+    let name = folder
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let specs = read_files(folder, shown, |path| {
+        path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+    })?;
+    if specs.is_empty() {
+        return Err(one(Diagnostic::global(
+            Code::Io,
+            format!("the folder {shown} has no spec files"),
+        )
+        .help("a pack is a folder with at least one `.yaml` file")));
+    }
+    let own = folder.join("templates");
+    let beside = folder
+        .parent()
+        .and_then(Path::parent)
+        .map(|p| p.join("templates").join(&name));
+    let mut templates = BTreeMap::new();
+    for (place, label) in [
+        (Some(own), format!("{shown}/templates")),
+        (beside, format!("templates/{name}")),
+    ] {
+        let Some(place) = place.filter(|p| p.is_dir()) else {
+            continue;
+        };
+        for source in read_files(&place, &label, |_| true)? {
+            let file = source
+                .name()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            templates.entry(file).or_insert(source);
+        }
+    }
+    Ok(PackFiles {
+        name,
+        specs,
+        templates,
+    })
+}
+
+fn read_files(
+    folder: &Path,
+    shown: &str,
+    wanted: impl Fn(&Path) -> bool,
+) -> Result<Vec<Source>, Report> {
+    let failed = |what: &str, error: std::io::Error| {
+        one(Diagnostic::global(
+            Code::Io,
+            format!("{what} cannot be read: {error}"),
+        ))
+    };
+    let entries = std::fs::read_dir(folder).map_err(|e| failed(shown, e))?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| failed(shown, e))?.path();
+        if path.is_file() && wanted(&path) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.len() > MAX_FILES {
+        return Err(one(Diagnostic::global(
+            Code::Io,
+            format!("{shown} has more than {MAX_FILES} files"),
+        )));
+    }
+    paths
+        .into_iter()
+        .map(|path| {
+            let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
+            let name = format!("{shown}/{}", file.unwrap_or_default());
+            read_source(&path, &name)
+        })
+        .collect()
+}
+
+/// Reads one text file, bounded in size.
+///
+/// # Errors
+/// A report when it cannot be read, is too large or is not UTF-8.
+pub fn read_source(path: &Path, shown: &str) -> Result<Source, Report> {
+    let size = std::fs::metadata(path).map(|m| m.len());
+    if size.is_ok_and(|s| s > super::doc::MAX_BYTES as u64) {
+        return Err(one(Diagnostic::global(
+            Code::Syntax,
+            format!("{shown} is larger than {} bytes", super::doc::MAX_BYTES),
+        )));
+    }
+    std::fs::read_to_string(path)
+        .map(|text| Source::new(shown, text))
+        .map_err(|error| {
+            one(Diagnostic::global(
+                Code::Io,
+                format!("{shown} cannot be read: {error}"),
+            ))
+        })
+}
+
+fn one(diagnostic: Diagnostic) -> Report {
+    let mut report = Report::new();
+    report.push(diagnostic);
+    report
+}

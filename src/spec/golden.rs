@@ -1,0 +1,51 @@
+//! Golden files: what is said about broken specs, and what sound ones are lowered to.
+//!
+//! To accept changes: `INSTA_UPDATE=always cargo test --lib golden`, then read the difference.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::files::{PackFiles, read_source};
+use super::load::load;
+
+fn pack(kind: &str, name: &str) -> PackFiles {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/spec/testdata")
+        .join(kind)
+        .join(name);
+    PackFiles {
+        name: "golden".into(),
+        specs: vec![read_source(&path, name).unwrap()],
+        templates: BTreeMap::new(),
+    }
+}
+
+macro_rules! broken {
+    ($($test:ident: $file:literal,)+) => {
+        $(#[test]
+        fn $test() {
+            let (pack, report) = load(&pack("bad", $file));
+            assert!(pack.is_none());
+            insta::assert_snapshot!(report.render(false));
+        })+
+    };
+}
+
+broken! {
+    misspelt_names: "names.yaml",
+    wrong_forms: "form.yaml",
+    schemas_that_are_none: "schemas.yaml",
+    templates_that_do_not_compile: "templates.yaml",
+    braces_without_quotes: "unquoted.yaml",
+    malformed_yaml: "syntax.yaml",
+    a_name_declared_twice: "duplicate.yaml",
+}
+
+#[test]
+fn everything_lowers() {
+    let (pack, report) = load(&pack("good", "everything.yaml"));
+    assert!(report.is_empty(), "{report}");
+    insta::assert_json_snapshot!(pack.unwrap());
+}
