@@ -6,7 +6,7 @@ use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::spec::data::{List, Text};
-use crate::spec::env::{TOKEN_SUFFIX, environment, is_omit};
+use crate::spec::env::{TOKEN_SUFFIX, check_root, environment, is_omit};
 use crate::spec::expr;
 use crate::spec::model::TextKind;
 use crate::spec::tree::{Expr, Template, Token, Tree, is_template, sole_expression};
@@ -167,7 +167,9 @@ impl Templates {
             return Ok(token.0.to_string());
         }
         let name = format!("{}{TOKEN_SUFFIX}", token.0);
-        self.tokens.get_template(&name)?.render(context)
+        let rendered = self.tokens.get_template(&name)?.render(context)?;
+        check_root(&rendered)?;
+        Ok(rendered)
     }
 
     /// A value with expressions in it, as minijinja's own kind of value.
@@ -312,6 +314,17 @@ mod tests {
                 .tree(&Tree::Expr("{{ x }}".into()), &context!())
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_placeholder_cannot_reach_the_servers_own_subjects() {
+        let token = "{{ a }}.x";
+        let templates = templates(&[(TextKind::Token, token)]);
+        let render = |a: &str| templates.token(&Token(token.into()), &context!(a));
+        assert_eq!(render("b").unwrap(), "b.x");
+        for root in ["$SYS", "$JS", "$KV", "_INBOX"] {
+            assert!(render(root).is_err(), "{root}");
+        }
     }
 
     #[test]

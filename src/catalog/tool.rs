@@ -93,6 +93,9 @@ impl Tool {
     pub fn arguments(&self, given: Option<Map<String, Value>>) -> Result<Value, Vec<String>> {
         let mut arguments = Value::Object(given.unwrap_or_default());
         let schema = Value::Object((*self.input).clone());
+        if self.spec.coerce == Some(true) {
+            coerce(&mut arguments, &schema);
+        }
         fill_defaults(&mut arguments, &schema);
         if self.input_validator.is_valid(&arguments) {
             return Ok(arguments);
@@ -179,6 +182,29 @@ fn dotted(pointer: &str) -> String {
     out
 }
 
+/// Reads texts as the numbers and truth values that the schema wants, where they are written as such.
+fn coerce(value: &mut Value, schema: &Value) {
+    let (Some(object), Some(properties)) = (
+        value.as_object_mut(),
+        schema.get("properties").and_then(Value::as_object),
+    ) else {
+        return;
+    };
+    for (name, given) in object.iter_mut() {
+        let wanted = properties.get(name).and_then(|p| p.get("type"));
+        let Some(text) = given.as_str() else { continue };
+        let read = match wanted.and_then(Value::as_str) {
+            Some("integer") => text.parse::<i64>().ok().map(Value::from),
+            Some("number") => serde_json::from_str(text).ok().filter(Value::is_number),
+            Some("boolean") => text.parse::<bool>().ok().map(Value::from),
+            _ => None,
+        };
+        if let Some(read) = read {
+            *given = read;
+        }
+    }
+}
+
 pub(super) fn fill_defaults(value: &mut Value, schema: &Value) {
     let (Some(object), Some(properties)) = (
         value.as_object_mut(),
@@ -220,6 +246,23 @@ mod tests {
             &Jinja::UNDEFINED,
         )
         .unwrap()
+    }
+
+    #[test]
+    fn texts_are_taken_for_numbers_only_where_a_tool_says_so() {
+        let mut tool = tool(json!({"type": "object", "properties": {
+            "n": {"type": "integer"}, "b": {"type": "boolean"}, "s": {"type": "string"}}}));
+        let given = json!({"n": "5", "b": "true", "s": "5"});
+        assert!(tool.arguments(given.as_object().cloned()).is_err());
+        tool.spec.coerce = Some(true);
+        assert_eq!(
+            tool.arguments(given.as_object().cloned()).unwrap(),
+            json!({"n": 5, "b": true, "s": "5"})
+        );
+        assert!(
+            tool.arguments(json!({"n": "5x"}).as_object().cloned())
+                .is_err()
+        );
     }
 
     #[test]

@@ -9,10 +9,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::secret::{Secret, mask};
+use super::secret::Secret;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::{Doc, join};
 use crate::spec::env::stream_token;
+use crate::spec::mask::{mask, masked};
 use crate::spec::schema;
 use crate::spec::source::Source;
 use crate::spec::tree::parse_span;
@@ -213,13 +214,13 @@ pub fn project_schema() -> Value {
 ///
 /// The file is there when the report has no errors. Credentials are covered in the report.
 pub fn check_project_file(source: Source) -> (Option<ProjectFile>, Report) {
-    let masked = Source::new(source.name(), mask(source.text()));
+    let shown = Source::new(source.name(), mask(source.text()));
     let mut doc = match Doc::parse(source) {
         Ok(doc) => doc,
-        Err(report) => return (None, masked_report(&report, &masked)),
+        Err(report) => return (None, masked(&report)),
     };
     let mut values = doc.value.clone();
-    doc.source = masked;
+    doc.source = shown;
     doc.map_strings(&mut |_, text| Some(Value::String(mask(text))));
 
     let mut report = Report::new();
@@ -251,20 +252,6 @@ pub fn check_project_file(source: Source) -> (Option<ProjectFile>, Report) {
             (None, report)
         }
     }
-}
-
-/// The report with another text behind its places.
-fn masked_report(report: &Report, masked: &Source) -> Report {
-    let mut shown = Report::new();
-    for diagnostic in report.sorted() {
-        let mut diagnostic = diagnostic.clone();
-        diagnostic.message = mask(&diagnostic.message);
-        for label in diagnostic.label.iter_mut().chain(&mut diagnostic.related) {
-            label.source = masked.clone();
-        }
-        shown.push(diagnostic);
-    }
-    shown
 }
 
 /// What no schema can say of channels. Works on what is there, so that it adds to the schema's findings.

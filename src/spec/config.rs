@@ -10,6 +10,7 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::Doc;
 use super::env;
 use super::expr::{self, Form};
+use super::mask::masked;
 use super::schema;
 use super::shape::{Scope, Shape};
 use super::source::Source;
@@ -157,10 +158,17 @@ pub fn config_schema() -> Value {
 
 /// Reads a config. `lookup` answers for environment variables; with `None` in its place, expressions over the environment
 /// are checked but not evaluated (as in CI, where the variables need not be set).
-pub fn load(
-    source: Source,
-    lookup: Option<&dyn Fn(&str) -> Option<String>>,
-) -> (Option<Config>, Report) {
+///
+/// Credentials are covered in the report.
+pub fn load(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) {
+    let (config, report) = read(source, lookup);
+    (config, masked(&report))
+}
+
+/// Answers for environment variables.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) {
     let mut doc = match Doc::parse(source) {
         Ok(doc) => doc,
         Err(report) => return (None, report),
@@ -192,7 +200,7 @@ pub fn load(
 }
 
 /// Puts the values of `{{ env.NAME }}` in.
-fn expand(doc: &mut Doc, lookup: Option<&dyn Fn(&str) -> Option<String>>, report: &mut Report) {
+fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
     let places = doc.clone();
     let scope = Scope::new().with("env", Shape::Any);
     doc.map_strings(&mut |pointer, text| {
@@ -336,6 +344,23 @@ mod tests {
         let text = "packs: [warp]\nnats: {token: \"{{ env.NOPE }}\"}\n";
         let (config, report) = load(Source::new("c.yaml", text), None);
         assert!(config.is_some() && report.is_empty());
+    }
+
+    #[test]
+    fn credentials_stay_out_of_diagnostics() {
+        for text in [
+            "packs: [warp]\nnats: {password: 12345678}\n",
+            "packs: [warp]\nnats: {pasword: hunter2}\n",
+            "packs: [warp]\nnats: {url: [nats://u:hunter2@h]}\n",
+            "packs: [warp\nnats: {token: hunter2}\n",
+        ] {
+            let report = read(text).1.render(false);
+            assert!(!report.is_empty(), "{text}");
+            assert!(
+                !report.contains("hunter2") && !report.contains("12345678"),
+                "{report}"
+            );
+        }
     }
 
     #[test]

@@ -294,6 +294,21 @@ fn thousands(number: i64) -> String {
     out
 }
 
+/// The roots of subjects that belong to the server.
+pub const SERVER_ROOTS: &[&str] = &["$SYS", "$JS", "$KV", "$O", "_INBOX"];
+
+/// Whether a subject lies under a root that belongs to the server; the error says which.
+pub fn check_root(subject: &str) -> Result<(), Error> {
+    let root = subject.split('.').next().unwrap_or_default();
+    if SERVER_ROOTS.contains(&root) {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("subjects under `{root}` are the server's own"),
+        ));
+    }
+    Ok(())
+}
+
 /// Whether a text may be one token of a subject; the error says why not.
 ///
 /// NATS splits subjects at `.` and gives `*` and `>` a meaning; blanks and control characters break its protocol.

@@ -14,6 +14,7 @@ pub mod files;
 #[cfg(test)]
 mod golden;
 pub mod load;
+pub mod mask;
 pub mod model;
 #[cfg(test)]
 mod property;

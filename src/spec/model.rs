@@ -236,6 +236,9 @@ pub struct Tool {
     /// JSON Schema of the arguments, of type object. Its strings may hold expressions over `project` and `config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Tree>,
+    /// Takes a text such as `"5"` or `"true"` for the number or the truth value that an argument's schema wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coerce: Option<bool>,
     /// JSON Schema of the structured result, of type object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Tree>,

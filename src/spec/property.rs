@@ -58,7 +58,9 @@ fn value() -> impl Strategy<Value = Value> {
         Just(json!("{{ args.a }}")),
         Just(json!("{{ args.n + 1 }}")),
         Just(json!("{{ args.b | default(omit) }}")),
-        Just(json!("{% if args.b %}x{% endif %} {{ session.s | default('') }}")),
+        Just(json!(
+            "{% if args.b %}x{% endif %} {{ session.s | default('') }}"
+        )),
     ];
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![

@@ -6,6 +6,7 @@ use super::{Findings, check_text, check_tree};
 use crate::spec::data::{List, Text};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
+use crate::spec::env::SERVER_ROOTS;
 use crate::spec::model::{BucketDecl, StreamDecl, TextKind};
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::tree::{
@@ -244,10 +245,9 @@ pub(crate) fn check_token(
 /// What is wrong with the literal parts of a subject; placeholders count as one good token.
 fn literal_problem(text: &str, wild: bool) -> Option<String> {
     let plain = placeholders_replaced(text);
-    for root in ["$SYS", "$JS", "$KV", "$O", "_INBOX"] {
-        if plain == root || plain.starts_with(&format!("{root}.")) {
-            return Some(format!("subjects under `{root}` are the server's own"));
-        }
+    let root = plain.split('.').next().unwrap_or_default();
+    if SERVER_ROOTS.contains(&root) {
+        return Some(format!("subjects under `{root}` are the server's own"));
     }
     if plain.is_empty() {
         return Some("a NATS name must not be empty".into());
