@@ -8,6 +8,8 @@ pub mod config;
 pub mod data;
 pub mod diag;
 pub mod doc;
+#[cfg(test)]
+mod documents;
 pub mod env;
 pub mod expr;
 pub mod files;
