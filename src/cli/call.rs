@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::{Source, fail, logging, runtime, setup};
+use super::{Source, fail, logging, refuse, runtime, setup};
 use crate::engine::Session;
 use crate::gateway::{Gateway, Setup};
 use crate::project::Environment;
@@ -29,7 +29,7 @@ pub fn run(request: &Request) -> ExitCode {
     let env = Environment::from_process();
     let setup = match setup::read(&request.source, &env) {
         Ok(setup) => setup,
-        Err(report) => return fail(report.render(super::color())),
+        Err(report) => return refuse(&report),
     };
     logging::start(&setup, &env, LevelFilter::WARN);
     match runtime() {

@@ -139,6 +139,12 @@ fn fail(message: impl std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Shows on standard error what is wrong with the files.
+fn refuse(report: &crate::spec::diag::Report) -> ExitCode {
+    eprintln!("{}", report.render(color()));
+    ExitCode::FAILURE
+}
+
 /// The runtime for commands that talk to NATS.
 fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
     tokio::runtime::Builder::new_multi_thread()

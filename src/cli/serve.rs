@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::{Source, fail, logging, runtime, setup};
+use super::{Source, fail, logging, refuse, runtime, setup};
 use crate::gateway::{Gateway, Setup, stdio};
 use crate::project::Environment;
 
@@ -17,7 +17,7 @@ pub fn run(source: &Source) -> ExitCode {
     let env = Environment::from_process();
     let setup = match setup::read(source, &env) {
         Ok(setup) => setup,
-        Err(report) => return fail(report.render(super::color())),
+        Err(report) => return refuse(&report),
     };
     logging::start(&setup, &env, LevelFilter::INFO);
     let runtime = match runtime() {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Source, fail, setup};
+use super::{Source, fail, refuse, setup};
 use crate::catalog::Catalog;
 use crate::gateway::listing;
 use crate::project::Environment;
@@ -14,7 +14,7 @@ pub fn run(source: &Source, json: bool) -> ExitCode {
         .and_then(|setup| Catalog::build(&setup.config, &setup.base, &setup.facts.to_json()));
     let (catalog, warnings) = match catalog {
         Ok(built) => built,
-        Err(report) => return fail(report.render(super::color())),
+        Err(report) => return refuse(&report),
     };
     if !warnings.is_empty() {
         eprintln!("{}\n", warnings.render(super::color()));

@@ -101,22 +101,40 @@ impl Engine {
                 help: suggest::help(name, names),
             });
         };
-        let work = AssertUnwindSafe(Call::run(self, tool, session, arguments)).catch_unwind();
-        let outcome = tokio::select! {
+        tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(CallError::Cancelled),
-            outcome = work => outcome,
-        };
-        Ok(match outcome {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(failure)) => {
-                tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
-                Reply::error(failure.message)
-            }
-            // The panic hook has logged where it happened.
-            Err(_) => Reply::error(format!(
-                "Error: {name} failed because of a fault in the gateway; the log has the details"
-            )),
-        })
+            () = cancel.cancelled() => Err(CallError::Cancelled),
+            reply = answer(name, Call::run(self, tool, session, arguments)) => Ok(reply),
+        }
+    }
+}
+
+/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`.
+async fn answer(name: &str, work: impl Future<Output = Result<Reply, Failure>>) -> Reply {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(failure)) => {
+            tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
+            Reply::error(failure.message)
+        }
+        // The panic hook has logged where it happened.
+        Err(_) => Reply::error(format!(
+            "Error: {name} failed because of a fault in the gateway; the log has the details"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_call_is_an_answer() {
+        let reply = answer("broken", async { panic!("on purpose") }).await;
+        assert!(reply.is_error && reply.text.contains("broken"));
+        let reply = answer("broken", async {
+            Err(Failure::new(FailureKind::Fail, "no"))
+        });
+        assert_eq!(reply.await, Reply::error("no"));
     }
 }
