@@ -8,11 +8,9 @@ use minijinja::{Environment, Error, ErrorKind};
 use crate::spec::data::{List, Text};
 use crate::spec::env::{TOKEN_SUFFIX, check_root, environment, is_omit};
 use crate::spec::expr;
+use crate::spec::filters::MAX_TEXT;
 use crate::spec::model::TextKind;
 use crate::spec::tree::{Expr, Template, Token, Tree, is_template, sole_expression};
-
-/// The longest text that one rendering may yield, in bytes.
-pub const MAX_RENDERED: usize = 8 * 1024 * 1024;
 
 /// The name under which a compiled expression leaves its value.
 const RESULT: &str = "__value";
@@ -131,7 +129,7 @@ impl Templates {
     /// A text.
     ///
     /// # Errors
-    /// Whatever the template runs into, and a result beyond [`MAX_RENDERED`].
+    /// Whatever the template runs into, and a result beyond [`MAX_TEXT`].
     pub fn text(&self, template: &Template, context: &Value) -> Result<String, Error> {
         self.render(&template.0, context)
     }
@@ -140,14 +138,12 @@ impl Templates {
         if !is_template(text) {
             return Ok(text.to_owned());
         }
-        let out = self.texts.get_template(text)?.render(context)?;
-        if out.len() > MAX_RENDERED {
-            return Err(Error::new(
-                ErrorKind::InvalidOperation,
-                format!("the text is longer than {MAX_RENDERED} bytes"),
-            ));
-        }
-        Ok(out)
+        let mut out = Bounded(Vec::new());
+        self.texts
+            .get_template(text)?
+            .render_captured_to(context, &mut out)?;
+        String::from_utf8(out.0)
+            .map_err(|e| Error::new(ErrorKind::BadSerialization, "not a text").with_source(e))
     }
 
     /// The text of a template file, by its source.
@@ -231,6 +227,25 @@ impl Templates {
 impl Default for Templates {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Takes at most [`MAX_TEXT`] bytes: a loop over a long list must not fill the memory.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_TEXT {
+            return Err(std::io::Error::other(format!(
+                "the text would be longer than {MAX_TEXT} bytes"
+            )));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -325,6 +340,23 @@ mod tests {
         for root in ["$SYS", "$JS", "$KV", "_INBOX"] {
             assert!(render(root).is_err(), "{root}");
         }
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let text = "{% for i in range(9999) %}{{ a }}{% endfor %}";
+        let templates = templates(&[(TextKind::Text, text)]);
+        let long = "x".repeat(10_000);
+        assert!(
+            templates
+                .text(&Template(text.into()), &context!(a => long))
+                .is_err()
+        );
+        assert!(
+            templates
+                .text(&Template(text.into()), &context!(a => "x"))
+                .is_ok()
+        );
     }
 
     #[test]

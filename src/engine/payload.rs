@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::failure::{Failure, FailureKind};
 use crate::bus::{Bytes, Entry, Message, Stored};
-use crate::catalog::templates::{MAX_RENDERED, to_json};
+use crate::catalog::templates::to_json;
+use crate::spec::filters::MAX_TEXT;
 
 /// A text goes out as it is, anything else as compact JSON.
 pub fn encode(value: &Value) -> Result<Bytes, Failure> {
@@ -14,11 +15,11 @@ pub fn encode(value: &Value) -> Result<Bytes, Failure> {
         _ => serde_json::to_vec(&to_json(value)?)
             .map_err(|e| Failure::new(FailureKind::Template, format!("no JSON form: {e}")))?,
     };
-    if bytes.len() > MAX_RENDERED {
+    if bytes.len() > MAX_TEXT {
         return Err(Failure::new(
             FailureKind::Bus(crate::bus::ErrorKind::TooLarge),
             format!(
-                "the message of {} bytes is larger than {MAX_RENDERED} bytes",
+                "the message of {} bytes is larger than {MAX_TEXT} bytes",
                 bytes.len()
             ),
         ));

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::secret::Secret;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::{Doc, join};
-use crate::spec::env::stream_token;
+use crate::spec::filters::stream_token;
 use crate::spec::mask::{mask, masked};
 use crate::spec::schema;
 use crate::spec::source::Source;

@@ -7,6 +7,8 @@ use minijinja::{
 };
 use std::sync::Arc;
 
+use super::filters as own;
+
 /// Work one rendering may do, in instructions of the template machine.
 const FUEL: u64 = 2_000_000;
 /// Templates with this suffix render NATS names: every placeholder is checked to be one token.
@@ -15,7 +17,6 @@ pub const TOKEN_SUFFIX: &str = "#token";
 /// Filters: name and meaning.
 pub const FILTERS: &[(&str, &str)] = &[
     ("abs", "the absolute value"),
-    ("batch", "splits a list into lists of a length"),
     ("bool", "the truth of a value"),
     ("capitalize", "first letter upper case, the rest lower case"),
     (
@@ -180,19 +181,18 @@ pub fn environment() -> Environment<'static> {
 
 fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("abs", filters::abs);
-    env.add_filter("batch", filters::batch);
     env.add_filter("bool", filters::bool);
     env.add_filter("capitalize", filters::capitalize);
     env.add_filter("default", filters::default);
     env.add_filter("dictsort", filters::dictsort);
     env.add_filter("first", filters::first);
-    env.add_filter("fixed", fixed);
+    env.add_filter("fixed", own::fixed);
     env.add_filter("float", filters::float);
     env.add_filter("groupby", filters::groupby);
-    env.add_filter("indent", filters::indent);
+    env.add_filter("indent", own::indent);
     env.add_filter("int", filters::int);
     env.add_filter("items", filters::items);
-    env.add_filter("join", filters::join);
+    env.add_filter("join", own::join);
     env.add_filter("last", filters::last);
     env.add_filter("length", filters::length);
     env.add_filter("lines", filters::lines);
@@ -203,18 +203,18 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("min", filters::min);
     env.add_filter("reject", filters::reject);
     env.add_filter("rejectattr", filters::rejectattr);
-    env.add_filter("replace", filters::replace);
+    env.add_filter("replace", own::replace);
     env.add_filter("reverse", filters::reverse);
     env.add_filter("round", filters::round);
     env.add_filter("select", filters::select);
     env.add_filter("selectattr", filters::selectattr);
     env.add_filter("sort", filters::sort);
     env.add_filter("split", filters::split);
-    env.add_filter("stream_token", stream_token);
+    env.add_filter("stream_token", own::stream_token);
     env.add_filter("string", filters::string);
     env.add_filter("subject_tokens", subject_tokens);
     env.add_filter("sum", filters::sum);
-    env.add_filter("thousands", thousands);
+    env.add_filter("thousands", own::thousands);
     env.add_filter("title", filters::title);
     env.add_filter("tojson", filters::tojson);
     env.add_filter("trim", filters::trim);
@@ -257,41 +257,9 @@ fn add_tests(env: &mut Environment<'static>) {
     env.add_test("upper", tests::is_upper);
 }
 
-/// The last part of a stream name as Warp makes it (warp: stream `<namespace>_<CHANNEL>`).
-pub(crate) fn stream_token(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect()
-}
-
 fn subject_tokens(text: &str) -> Result<Value, Error> {
     text.split('.').try_for_each(check_token)?;
     Ok(Value::from_object(Tokens(text.to_owned())))
-}
-
-fn fixed(number: f64, decimals: u8) -> String {
-    format!("{number:.*}", usize::from(decimals.min(17)))
-}
-
-fn thousands(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut out = String::new();
-    if number < 0 {
-        out.push('-');
-    }
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// The roots of subjects that belong to the server.

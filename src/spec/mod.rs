@@ -13,6 +13,7 @@ mod documents;
 pub mod env;
 pub mod expr;
 pub mod files;
+pub mod filters;
 #[cfg(test)]
 mod golden;
 pub mod load;

@@ -53,15 +53,10 @@ impl<'a> Walker<'a> {
                 let shape = self.expr(&node.expr);
                 self.bind(&node.target, shape);
             }
-            Stmt::SetBlock(node) => {
-                self.body(&node.body);
-                self.bind(&node.target, Shape::Text);
-            }
+            // Both collect a text whose length nothing bounds.
+            Stmt::SetBlock(node) => self.refuse("set … endset", node.span()),
+            Stmt::FilterBlock(node) => self.refuse("filter", node.span()),
             Stmt::AutoEscape(node) => self.refuse("autoescape", node.span()),
-            Stmt::FilterBlock(node) => {
-                self.expr(&node.filter);
-                self.body(&node.body);
-            }
             Stmt::Do(node) => self.refuse("do", node.span()),
         }
     }

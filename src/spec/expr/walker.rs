@@ -271,9 +271,7 @@ impl<'a> Walker<'a> {
             "first" | "last" | "min" | "max" => input.element(),
             "default" | "list" | "sort" | "reverse" | "unique" | "select" | "reject"
             | "selectattr" | "rejectattr" => input,
-            "map" | "split" | "lines" | "items" | "dictsort" | "batch" | "groupby" => {
-                Shape::Any.list()
-            }
+            "map" | "split" | "lines" | "items" | "dictsort" | "groupby" => Shape::Any.list(),
             _ => Shape::Any,
         }
     }
