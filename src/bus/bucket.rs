@@ -52,6 +52,11 @@ impl Bucket {
         }
     }
 
+    /// Why the declaration can never work, if so.
+    pub fn problem(&self) -> Option<&str> {
+        self.resource.problem()
+    }
+
     /// The declaration.
     pub fn spec(&self) -> &BucketSpec {
         &self.spec

@@ -2,7 +2,7 @@
 
 use super::ensure::nanos;
 use super::message::Bytes;
-use super::stream::Storage;
+use super::stream::{Storage, replicas_problem};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -84,9 +84,13 @@ impl BucketSpec {
         if self.limit_markers.is_some() && history > 1 {
             return Some("limit_markers need history 1".to_owned());
         }
-        self.limit_markers
+        if self
+            .limit_markers
             .is_some_and(|life| life < Duration::from_secs(1))
-            .then(|| "limit_markers must be at least 1 s".to_owned())
+        {
+            return Some("limit_markers must be at least 1 s".to_owned());
+        }
+        replicas_problem(self.replicas)
     }
 }
 

@@ -67,6 +67,11 @@ impl Resource {
         }
     }
 
+    /// Why the declaration can never work.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
     /// A link on which the stream is known to exist. No I/O after the first time.
     pub(super) async fn ready(&self, what: &str) -> Result<Arc<Link>, Error> {
         let link = self.link(what).await?;

@@ -53,6 +53,12 @@ pub enum Discard {
     New,
 }
 
+/// NATS keeps 1 to 5 copies.
+pub(super) fn replicas_problem(replicas: Option<usize>) -> Option<String> {
+    let replicas = replicas?;
+    (!(1..=5).contains(&replicas)).then(|| format!("replicas must be from 1 to 5, not {replicas}"))
+}
+
 /// The declaration of a stream. `None` leaves a setting to the server, and is not compared.
 #[derive(Clone, Debug, Default)]
 pub struct StreamSpec {
@@ -85,6 +91,10 @@ pub struct StreamSpec {
 }
 
 impl StreamSpec {
+    fn problem(&self) -> Option<String> {
+        replicas_problem(self.replicas)
+    }
+
     /// The configuration as JetStream's API names it (nats-server `StreamConfig`).
     fn wire(&self) -> Map<String, Value> {
         let mut wire = Map::new();
@@ -159,9 +169,14 @@ impl Stream {
     pub(super) fn new(bus: Bus, spec: StreamSpec) -> Self {
         let label = format!("stream {}", spec.name);
         Self {
-            resource: Arc::new(Resource::new(bus, label, spec.wire(), None)),
+            resource: Arc::new(Resource::new(bus, label, spec.wire(), spec.problem())),
             spec: Arc::new(spec),
         }
+    }
+
+    /// Why the declaration can never work, if so.
+    pub fn problem(&self) -> Option<&str> {
+        self.resource.problem()
     }
 
     /// The declaration.

@@ -18,6 +18,20 @@ pub fn builtin(name: &str) -> Option<&'static Pack> {
     builtin::PACKS.iter().find(|p| p.name == name).copied()
 }
 
+/// A path as people write it: without `./` and doubled separators.
+pub fn shown(path: &Path) -> String {
+    use std::path::{Component, PathBuf};
+    let plain: PathBuf = path
+        .components()
+        .filter(|part| !matches!(part, Component::CurDir))
+        .collect();
+    if plain.as_os_str().is_empty() {
+        ".".to_owned()
+    } else {
+        plain.display().to_string()
+    }
+}
+
 /// Finds what a config names: a built-in pack, or a folder when the name looks like a path (it begins with `.` or `/`,
 /// or has a separator). Folders are relative to `base`.
 ///
@@ -27,7 +41,7 @@ pub fn resolve(name: &str, base: &Path) -> Result<(PackRef, Report), Report> {
     let is_path = name.starts_with('.') || name.contains(['/', '\\']);
     if is_path {
         let folder = base.join(name);
-        let (pack, report) = load(&read_folder(&folder, name.trim_end_matches('/'))?);
+        let (pack, report) = load(&read_folder(&folder, &shown(&folder))?);
         return match pack {
             Some(pack) => Ok((Cow::Owned(pack), report)),
             None => Err(report),

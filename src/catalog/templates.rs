@@ -32,16 +32,10 @@ pub struct Templates {
 impl Templates {
     /// An empty set.
     pub fn new() -> Self {
-        let make = || {
-            let mut env = environment();
-            env.add_function("now", now);
-            env.add_function("uuid", || uuid::Uuid::new_v4().to_string());
-            env
-        };
         Self {
-            values: make(),
-            texts: make(),
-            tokens: make(),
+            values: environment(),
+            texts: environment(),
+            tokens: environment(),
             seen: HashSet::new(),
             inputs: HashMap::new(),
         }
@@ -105,12 +99,23 @@ impl Templates {
         defined(self.value(&expr.0, context)?, &expr.0)
     }
 
-    /// The truth of an expression; an absent value is false.
+    /// Whether a condition holds. One that needs a value which is absent does not, as in SQL.
     ///
     /// # Errors
-    /// Whatever the expression runs into.
+    /// Whatever else the expression runs into.
     pub fn test(&self, expr: &Expr, context: &Value) -> Result<bool, Error> {
-        Ok(self.value(&expr.0, context)?.is_true())
+        match self.value(&expr.0, context) {
+            Ok(value) => Ok(value.is_true()),
+            Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a template says why something failed.
+    pub fn mentions_error(&self, template: &Template) -> bool {
+        self.texts
+            .get_template(&template.0)
+            .is_ok_and(|t| t.undeclared_variables(false).contains("error"))
     }
 
     /// What a filter takes from outside its element, with the values it has now.
@@ -269,16 +274,6 @@ fn defined(value: Value, text: &str) -> Result<Value, Error> {
     Ok(value)
 }
 
-/// The time, UTC, as Warp writes it: RFC 3339 with milliseconds and `Z`.
-pub fn now() -> String {
-    use time::macros::format_description;
-    time::OffsetDateTime::now_utc()
-        .format(format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        ))
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -317,13 +312,20 @@ mod tests {
 
     #[test]
     fn absent_values_fail_where_a_value_is_needed() {
-        let templates = templates(&[(TextKind::Expr, "x"), (TextKind::Value, "{{ x }}")]);
+        let templates = templates(&[
+            (TextKind::Expr, "x"),
+            (TextKind::Value, "{{ x }}"),
+            (TextKind::Condition, "x == 'a' or x > 3"),
+        ]);
         let expr = Expr("x".into());
         assert_eq!(
             templates.eval(&expr, &context!()).unwrap_err().kind(),
             ErrorKind::UndefinedError
         );
         assert!(!templates.test(&expr, &context!()).unwrap());
+        let compared = Expr("x == 'a' or x > 3".into());
+        assert!(!templates.test(&compared, &context!()).unwrap());
+        assert!(templates.test(&compared, &context!(x => "a")).unwrap());
         assert!(
             templates
                 .tree(&Tree::Expr("{{ x }}".into()), &context!())
@@ -357,12 +359,5 @@ mod tests {
                 .text(&Template(text.into()), &context!(a => "x"))
                 .is_ok()
         );
-    }
-
-    #[test]
-    fn the_time_has_milliseconds_and_z() {
-        let now = now();
-        assert_eq!(now.len(), "2026-01-31T08:15:00.000Z".len());
-        assert!(now.ends_with('Z') && now.get(19..20) == Some("."));
     }
 }

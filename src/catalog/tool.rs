@@ -141,10 +141,10 @@ pub(super) fn violations(validator: &Validator, value: &Value, schema: &Value) -
                     let help = suggest::nearest(key, names.iter().copied());
                     let hint = match help {
                         Some(name) => format!(" (did you mean `{name}`?)"),
-                        None if names.is_empty() => " (this tool takes none)".to_owned(),
-                        None => format!(" (it takes {})", names.join(", ")),
+                        None if names.is_empty() => " (nothing is taken here)".to_owned(),
+                        None => format!(" (there are {})", names.join(", ")),
                     };
-                    format!("there is no argument `{key}`{hint}")
+                    format!("there is no `{key}`{hint}")
                 }
                 None => {
                     let hint = violation
@@ -286,7 +286,7 @@ mod tests {
                 "`channel` is missing",
                 "`filter.kinds[0]`: the string \"b\" is not one of: a (did you mean `a`?)",
                 "`limit`: expected a whole number, got the string \"5\"",
-                "there is no argument `chanel` (did you mean `channel`?)",
+                "there is no `chanel` (did you mean `channel`?)",
             ]
         );
         assert!(tool.arguments(None).is_err());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::{Source, fail, logging, refuse, runtime, setup};
+use super::{Source, fail, logging, refuse, runtime, say, setup};
 use crate::engine::Session;
 use crate::gateway::{Gateway, Setup};
 use crate::project::Environment;
@@ -54,7 +54,6 @@ async fn call(request: &Request, setup: Setup, env: &Environment) -> ExitCode {
     code
 }
 
-#[allow(clippy::print_stdout)]
 async fn reply(
     request: &Request,
     gateway: &Arc<Gateway>,
@@ -79,8 +78,8 @@ async fn reply(
         }
         Ok(reply) => {
             match reply.structured.filter(|_| request.structured) {
-                Some(value) => println!("{value}"),
-                None => println!("{}", reply.text),
+                Some(value) => say(&value.to_string()),
+                None => say(&reply.text),
             }
             ExitCode::SUCCESS
         }

@@ -10,7 +10,7 @@ use rmcp::transport::TokioChildProcess;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{fail, runtime};
+use super::{fail, runtime, say};
 use crate::bus::local::{LocalServer, Notice, Options};
 use crate::gateway::full;
 
@@ -56,7 +56,7 @@ struct Nats {
 
 impl Nats {
     async fn find() -> Outcome<Self> {
-        if std::env::var_os("NATS_URL").is_some() {
+        if std::env::var_os("NATS_URL").is_some_and(|url| !url.is_empty()) {
             say("NATS: the server of NATS_URL");
             return Ok(Self { local: None });
         }
@@ -83,6 +83,10 @@ impl Nats {
             .env_remove("JACQUARD_CONFIG")
             .env("LOG_LEVEL", "warn");
         if let Some(server) = &self.local {
+            // The local server takes its own token and no other login.
+            for name in ["NATS_USER", "NATS_PASS", "NATS_NKEY_SEED", "NATS_CREDS"] {
+                command.env_remove(name);
+            }
             command
                 .env("NATS_URL", server.url())
                 .env("NATS_TOKEN", server.token());
@@ -168,9 +172,4 @@ fn next_steps() -> Outcome<()> {
     );
     say(&serde_json::to_string_pretty(&entry)?);
     Ok(())
-}
-
-#[allow(clippy::print_stdout)]
-fn say(line: &str) {
-    println!("{line}");
 }

@@ -12,9 +12,9 @@ use crate::spec::config::{LogFormat, LogLevel};
 pub fn start(setup: &Setup, env: &Environment, usual: LevelFilter) {
     let config = &setup.config.log;
     let logging = &setup.facts.logging;
-    let level = env
-        .get("LOG_LEVEL")
-        .and_then(|word| level(&word))
+    let word = env.get("LOG_LEVEL");
+    let from_env = word.as_deref().and_then(level);
+    let level = from_env
         .or(config.level.map(of_config))
         .or(logging.level.map(of_project))
         .unwrap_or(usual);
@@ -39,6 +39,12 @@ pub fn start(setup: &Setup, env: &Environment, usual: LevelFilter) {
     };
     if started.is_err() {
         eprintln!("jacquard: logging was started twice");
+    }
+    if word.is_some() && from_env.is_none() {
+        tracing::warn!("LOG_LEVEL is not used: it must be off, error, warn, info, debug or trace");
+    }
+    for warning in &setup.facts.warnings {
+        tracing::warn!("{warning}");
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

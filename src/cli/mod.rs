@@ -139,6 +139,12 @@ fn fail(message: impl std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Writes a line to standard output. A reader that has gone (`| head`) is no fault: there is nobody left to tell.
+fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
 /// Shows on standard error what is wrong with the files.
 fn refuse(report: &crate::spec::diag::Report) -> ExitCode {
     eprintln!("{}", report.render(color()));

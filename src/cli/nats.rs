@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{fail, runtime};
+use super::{fail, runtime, say};
 use crate::bus::local::{self, LocalServer, Notice, Options};
 use crate::gateway::full;
 
@@ -81,9 +81,10 @@ async fn act(action: &Action) -> ExitCode {
 /// Joins, prints one line, and on each line of input makes sure that the server runs; leaves at its end.
 async fn hold(options: Options) -> Result<(), local::Error> {
     let server = LocalServer::join(options, &|notice| eprintln!("jacquard: {notice}")).await?;
-    line(&serde_json::json!({
+    say(&serde_json::json!({
         "url": server.url(), "pid": server.pid(), "started_here": server.started_here()
-    }));
+    })
+    .to_string());
     loop {
         let input = tokio::task::spawn_blocking(|| std::io::stdin().lines().next());
         match input.await {
@@ -91,23 +92,18 @@ async fn hold(options: Options) -> Result<(), local::Error> {
             _ => break,
         }
         let changed = server.ensure_running().await?;
-        line(&serde_json::json!({
+        say(&serde_json::json!({
             "url": server.url(), "pid": server.pid(), "changed": changed
-        }));
+        })
+        .to_string());
     }
     server.leave().await
 }
 
-#[allow(clippy::print_stdout)]
-fn line(value: &serde_json::Value) {
-    println!("{value}");
-}
-
-#[allow(clippy::print_stdout)]
 fn print<T: serde::Serialize>(outcome: Result<T, local::Error>) -> ExitCode {
     match outcome.map(|value| serde_json::to_string_pretty(&value)) {
         Ok(Ok(text)) => {
-            println!("{text}");
+            say(&text);
             ExitCode::SUCCESS
         }
         Ok(Err(error)) => fail(error),

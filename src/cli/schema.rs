@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::fail;
+use super::{fail, say};
 use crate::project::project_schema;
 use crate::spec::config::config_schema;
 use crate::spec::load::spec_schema;
@@ -31,11 +31,10 @@ impl Kind {
     }
 }
 
-#[allow(clippy::print_stdout)]
 pub fn run(kind: Kind) -> ExitCode {
     match serde_json::to_string_pretty(&kind.schema()) {
         Ok(text) => {
-            println!("{text}");
+            say(&text);
             ExitCode::SUCCESS
         }
         Err(error) => fail(error),

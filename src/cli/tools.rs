@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::{Source, fail, refuse, setup};
+use super::{Source, fail, refuse, say, setup};
 use crate::catalog::Catalog;
 use crate::gateway::listing;
 use crate::project::Environment;
 
-#[allow(clippy::print_stdout)]
 pub fn run(source: &Source, json: bool) -> ExitCode {
     let env = Environment::from_process();
     let catalog = setup::read(source, &env)
@@ -22,7 +21,7 @@ pub fn run(source: &Source, json: bool) -> ExitCode {
     if json {
         return match serde_json::to_string_pretty(&listing(&catalog)) {
             Ok(text) => {
-                println!("{text}");
+                say(&text);
                 ExitCode::SUCCESS
             }
             Err(error) => fail(error),
@@ -33,7 +32,7 @@ pub fn run(source: &Source, json: bool) -> ExitCode {
     for tool in tools {
         let description = tool.spec.description.trim();
         let first = description.split_inclusive(". ").next().unwrap_or_default();
-        println!("{:width$}  {}", tool.name, first.trim());
+        say(&format!("{:width$}  {}", tool.name, first.trim()));
     }
     ExitCode::SUCCESS
 }

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use super::{runtime, say};
+use crate::bus::{Bus, BusConfig};
 use crate::catalog::Catalog;
+use crate::catalog::packs::shown;
+use crate::engine::Engine;
 use crate::gateway::base_of;
 use crate::project::{check_project_file, discover};
 use crate::spec::config;
-use crate::spec::diag::{Report, Severity};
+use crate::spec::diag::{Code, Diagnostic, Report, Severity};
 use crate::spec::doc::Doc;
 use crate::spec::files::{read_folder, read_source};
 use crate::spec::load::load;
@@ -28,7 +33,6 @@ struct Found {
     report: Report,
 }
 
-#[allow(clippy::print_stdout)]
 pub fn run(paths: &[PathBuf]) -> ExitCode {
     let mut found = Found::default();
     for path in paths {
@@ -51,7 +55,9 @@ pub fn run(paths: &[PathBuf]) -> ExitCode {
         report.count(Severity::Error),
         report.count(Severity::Warning),
     );
-    println!("{checked} checked: {errors} error(s), {warnings} warning(s)");
+    say(&format!(
+        "{checked} checked: {errors} error(s), {warnings} warning(s)"
+    ));
     if errors > 0 {
         ExitCode::FAILURE
     } else {
@@ -90,7 +96,7 @@ impl Found {
     /// A YAML file is a config if it has `packs`, part of a pack if it has a section of one, and otherwise none of
     /// ours, unless it was named.
     fn yaml(&mut self, path: &Path, named: bool) {
-        let doc = read_source(path, &path.display().to_string()).and_then(Doc::parse);
+        let doc = read_source(path, &shown(path)).and_then(Doc::parse);
         let doc = match doc {
             Ok(doc) => doc,
             // It is checked again with the pack it may belong to; the same problem is told once.
@@ -107,8 +113,7 @@ impl Found {
     fn check(self) -> Report {
         let mut report = self.report;
         for folder in &self.packs {
-            let shown = folder.display().to_string();
-            match read_folder(folder, shown.trim_start_matches("./")) {
+            match read_folder(folder, &shown(folder)) {
                 Ok(files) => report.extend(load(&files).1),
                 Err(problems) => report.extend(problems),
             }
@@ -117,7 +122,7 @@ impl Found {
             check_config(path, &mut report);
         }
         for path in &self.projects {
-            match read_source(path, &path.display().to_string()) {
+            match read_source(path, &shown(path)) {
                 Ok(source) => report.extend(check_project_file(source).1),
                 Err(problems) => report.extend(problems),
             }
@@ -128,7 +133,7 @@ impl Found {
 
 /// A config is right when its packs are found, right, and fit together.
 fn check_config(path: &Path, report: &mut Report) {
-    let source = match read_source(path, &path.display().to_string()) {
+    let source = match read_source(path, &shown(path)) {
         Ok(source) => source,
         Err(problems) => return report.extend(problems),
     };
@@ -143,8 +148,29 @@ fn check_config(path: &Path, report: &mut Report) {
         Some(&base),
         &std::iter::empty::<(String, String)>().collect(),
     );
-    match facts.and_then(|facts| Catalog::build(&config, &base, &facts.to_json())) {
-        Ok((_, warnings)) => report.extend(warnings),
+    let built = facts.and_then(|facts| Catalog::build(&config, &base, &facts.to_json()));
+    match built {
+        Ok((catalog, warnings)) => {
+            report.extend(warnings);
+            if let Err(failure) = resources(catalog) {
+                report.push(Diagnostic::global(
+                    Code::Schema,
+                    format!("{}: {failure}", shown(path)),
+                ));
+            }
+        }
         Err(problems) => report.extend(problems),
     }
+}
+
+/// Streams and buckets must be ones that NATS could make. Nothing is asked of a server.
+fn resources(catalog: Catalog) -> Result<(), String> {
+    let runtime = runtime().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let bus = Bus::idle(BusConfig::default())
+            .await
+            .map_err(|e| e.to_string())?;
+        Engine::new(Arc::new(catalog), bus).map_err(|e| e.to_string())?;
+        Ok(())
+    })
 }

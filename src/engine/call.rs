@@ -14,8 +14,9 @@ use super::steps;
 use crate::bus::{Bucket, Bus, Stream};
 use crate::catalog::{LoadedPack, Templates, Tool};
 use crate::spec::data;
+use crate::spec::env::is_omit;
 use crate::spec::tree::{Template, Tree};
-use crate::spec::verbs::Step;
+use crate::spec::verbs::{Step, Verb};
 
 /// The most rounds of a step with `each`.
 const MAX_ROUNDS: usize = 1_000;
@@ -109,6 +110,11 @@ impl<'a> Call<'a> {
         if let Some(when) = &step.when {
             let context = self.context();
             if !self.attempt(step, |t| t.test(when, &context))? {
+                if let Verb::Let(names) = &step.verb {
+                    for name in names.0.keys() {
+                        self.scope.bind(name.to_owned(), Jinja::from(()));
+                    }
+                }
                 return Ok(None);
             }
         }
@@ -135,13 +141,16 @@ impl<'a> Call<'a> {
             let Some(result) = self.once(step).await? else {
                 continue;
             };
-            kept.push(match &step.select {
+            let value = match &step.select {
                 None => minijinja::context!(item, result),
                 Some(select) => {
                     let context = self.scope.with("result", result).context();
-                    self.attempt(step, |t| t.tree(select, &context))?
+                    self.attempt(step, |t| t.tree_or_omit(select, &context))?
                 }
-            });
+            };
+            if !is_omit(&value) {
+                kept.push(value);
+            }
         }
         self.scope = outer;
         // A `set` inside the rounds changed the session behind the restored scope.
@@ -165,7 +174,7 @@ impl<'a> Call<'a> {
         };
         // "There is no such note" must not be said when NATS is away: an `else` that does not tell the reason
         // speaks only for the outcome that the step is there to find out.
-        if !failure.kind.is_an_answer() && !otherwise.0.contains("error.") {
+        if !failure.kind.is_an_answer() && !self.templates().mentions_error(otherwise) {
             return failure;
         }
         let error = minijinja::context!(

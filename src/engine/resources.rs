@@ -49,7 +49,9 @@ impl Resources {
         for (index, loaded) in catalog.packs.iter().enumerate() {
             let context = catalog.base_context(index);
             for (name, decl) in loaded.pack.streams.iter() {
-                let instances = resources.stream_instances(catalog, decl, &context);
+                let instances = resources
+                    .stream_instances(catalog, decl, &context)
+                    .and_then(|i| usable(i, Stream::problem));
                 let instances =
                     instances.map_err(|e| within("stream", name, &loaded.pack.name, e))?;
                 let declared = Declared {
@@ -60,7 +62,9 @@ impl Resources {
                 resources.streams.insert((index, name.to_owned()), declared);
             }
             for (name, decl) in loaded.pack.buckets.iter() {
-                let instances = resources.bucket_instances(catalog, decl, &context);
+                let instances = resources
+                    .bucket_instances(catalog, decl, &context)
+                    .and_then(|i| usable(i, Bucket::problem));
                 let instances =
                     instances.map_err(|e| within("bucket", name, &loaded.pack.name, e))?;
                 let declared = Declared {
@@ -177,6 +181,22 @@ impl Resources {
         }
         let spec = bucket_spec(&catalog.templates, decl, context)?;
         Ok(Instances::One(self.bus.bucket(spec)))
+    }
+}
+
+/// Refuses what NATS could never make.
+fn usable<H>(
+    instances: Instances<H>,
+    problem: impl Fn(&H) -> Option<&str>,
+) -> Result<Instances<H>, Failure> {
+    let first = match &instances {
+        Instances::One(handle) => problem(handle),
+        Instances::Each(list) => list.iter().find_map(|(_, handle)| problem(handle)),
+        Instances::Params(_) => None,
+    };
+    match first {
+        Some(problem) => Err(Failure::new(FailureKind::Range, problem)),
+        None => Ok(instances),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, watch};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::{Setup, full};
@@ -38,6 +39,8 @@ pub struct Nats {
     bus: Bus,
     phase: watch::Receiver<Phase>,
     local: Arc<Mutex<Option<LocalServer>>>,
+    /// What starts the local server and looks after it.
+    starter: Option<AbortHandle>,
 }
 
 impl Nats {
@@ -59,10 +62,14 @@ impl Nats {
         } else {
             Phase::Settled
         });
-        if wanted {
-            tokio::spawn(run_local(bus.clone(), Arc::clone(&local), tell));
-        }
-        Ok(Self { bus, phase, local })
+        let starter =
+            wanted.then(|| tokio::spawn(run_local(bus.clone(), Arc::clone(&local), tell)));
+        Ok(Self {
+            bus,
+            phase,
+            local,
+            starter: starter.map(|task| task.abort_handle()),
+        })
     }
 
     /// The connection.
@@ -86,6 +93,9 @@ impl Nats {
 
     /// Flushes, disconnects, and leaves the local server.
     pub async fn close(&self) {
+        if let Some(starter) = &self.starter {
+            starter.abort();
+        }
         self.bus.close(CLOSE).await;
         let local = timeout(CLOSE, self.local.lock()).await;
         if let Ok(Some(server)) = local.map(|mut l| l.take()) {

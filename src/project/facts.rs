@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::environment::Environment;
-use super::file::{
-    Channel, Format, Level, Logging, MAX_ATTEMPTS, MAX_MS, MIN_MS, ProjectFile, WorkQueue,
-};
+use super::file::{Channel, Logging, MAX_ATTEMPTS, MAX_MS, MIN_MS, ProjectFile, WorkQueue};
 use super::locate;
 use super::secret::Secret;
 use crate::spec::diag::Report;
@@ -32,12 +30,14 @@ pub struct Facts {
     pub channels: Vec<Channel>,
     /// The NATS server to connect to, where one is named.
     pub nats_url: Option<NatsUrl>,
-    /// Log settings, as far as they are given.
+    /// Log settings of the files, as far as they are given; the environment comes before them.
     pub logging: Logging,
     /// Work queue settings, every field filled in.
     pub work_queue: WorkQueue,
     /// The files that were read, in order of precedence.
     pub sources: Vec<String>,
+    /// What was passed over: environment variables without a usable value. For the log, which is started later.
+    pub warnings: Vec<String>,
 }
 
 /// The NATS server to connect to.
@@ -125,6 +125,7 @@ fn merge(
     user: ProjectFile,
     env: &Environment,
 ) -> Facts {
+    let mut warnings = Vec::new();
     let hash = path_hash(&path);
     let nats_url = [
         (env.get("NATS_URL").map(Secret::new), Origin::Environment),
@@ -134,7 +135,7 @@ fn merge(
     .into_iter()
     .find_map(|(url, origin)| Some(NatsUrl { url: url?, origin }));
     Facts {
-        id: project_id(env).unwrap_or_else(|| hash.clone()),
+        id: project_id(env, &mut warnings).unwrap_or_else(|| hash.clone()),
         namespace: project.namespace.or(user.namespace).unwrap_or(hash),
         hostname: hostname(),
         user: env.get("USER").or_else(|| env.get("USERNAME")),
@@ -143,12 +144,14 @@ fn merge(
             .or(user.channels)
             .unwrap_or_else(Channel::defaults),
         nats_url,
-        logging: logging(env, project.logging.or(user.logging).unwrap_or_default()),
+        logging: project.logging.or(user.logging).unwrap_or_default(),
         work_queue: work_queue(
             env,
             project.work_queue.or(user.work_queue).unwrap_or_default(),
+            &mut warnings,
         ),
         sources,
+        warnings,
         path,
     }
 }
@@ -162,9 +165,10 @@ fn path_hash(path: &Path) -> String {
         .collect()
 }
 
-fn project_id(env: &Environment) -> Option<String> {
+fn project_id(env: &Environment, warnings: &mut Vec<String>) -> Option<String> {
     variable(
         env,
+        warnings,
         "LOOMINAL_PROJECT_ID",
         "16 digits of 0-9 and a-f",
         |text| {
@@ -175,25 +179,10 @@ fn project_id(env: &Environment) -> Option<String> {
     )
 }
 
-fn logging(env: &Environment, files: Logging) -> Logging {
-    let level = variable(env, "LOG_LEVEL", "DEBUG, INFO, WARN or ERROR", |text| {
-        let known = |l: &Level| text.eq_ignore_ascii_case(l.as_str());
-        Level::ALL.iter().copied().find(known)
-    });
-    let format = variable(env, "LOG_FORMAT", "json or text", |text| {
-        let known = |f: &Format| text.eq_ignore_ascii_case(f.as_str());
-        Format::ALL.iter().copied().find(known)
-    });
-    Logging {
-        level: level.or(files.level),
-        format: format.or(files.format),
-    }
-}
-
-fn work_queue(env: &Environment, files: WorkQueue) -> WorkQueue {
-    let number = |name, bounds: RangeInclusive<u64>| {
+fn work_queue(env: &Environment, files: WorkQueue, warnings: &mut Vec<String>) -> WorkQueue {
+    let mut number = |name, bounds: RangeInclusive<u64>| {
         let expected = format!("a whole number from {} to {}", bounds.start(), bounds.end());
-        variable(env, name, &expected, |text| {
+        variable(env, warnings, name, &expected, |text| {
             text.parse().ok().filter(|n| bounds.contains(n))
         })
     };
@@ -208,16 +197,19 @@ fn work_queue(env: &Environment, files: WorkQueue) -> WorkQueue {
 }
 
 /// A variable that must have a form. One that has not is passed over with a warning and does not stop the start: its
-/// name (`LOG_LEVEL`) may be meant for another program of the same environment.
+/// name may be meant for another program of the same environment.
 fn variable<T>(
     env: &Environment,
+    warnings: &mut Vec<String>,
     name: &str,
     expected: &str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Option<T> {
     let parsed = parse(&env.get(name)?);
     if parsed.is_none() {
-        tracing::warn!("the environment variable {name} is not used: it must be {expected}");
+        warnings.push(format!(
+            "the environment variable {name} is not used: it must be {expected}"
+        ));
     }
     parsed
 }

@@ -81,7 +81,7 @@ pub struct NatsConfig {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
-    /// Authorities to trust, besides none of the system's. Environment: `NATS_CA`.
+    /// Authorities to trust instead of those of the system. Environment: `NATS_CA`.
     #[serde(default)]
     pub ca: Option<String>,
     /// The client's certificate. Environment: `NATS_CERT`.
@@ -175,6 +175,10 @@ fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) 
     };
     let mut report = Report::new();
     expand(&mut doc, lookup, &mut report);
+    if lookup.is_none() {
+        // What an expression will yield is not known here: it fits wherever it stands.
+        without_templates(&mut doc.value);
+    }
     let language = config_schema();
     match schema::compile(&language) {
         Ok(validator) => {
@@ -235,6 +239,14 @@ fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
             }
         }
     });
+}
+
+/// Takes the keys out whose values are expressions.
+fn without_templates(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.retain(|_, item| !item.as_str().is_some_and(is_template));
+        map.values_mut().for_each(without_templates);
+    }
 }
 
 fn evaluate(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Value, String> {
@@ -344,6 +356,9 @@ mod tests {
         let text = "packs: [warp]\nnats: {token: \"{{ env.NOPE }}\"}\n";
         let (config, report) = load(Source::new("c.yaml", text), None);
         assert!(config.is_some() && report.is_empty());
+        let text = "packs: [warp]\nnats: {local: \"{{ env.X == 'yes' }}\", request_timeout: \"{{ env.T | default('1s') }}\"}\n";
+        let (config, report) = load(Source::new("c.yaml", text), None);
+        assert!(config.is_some() && report.is_empty(), "{report}");
     }
 
     #[test]

@@ -66,8 +66,6 @@ codes! {
     MaybeUndefined = "maybe-undefined",
     /// A tool's parts contradict each other.
     Tool = "tool",
-    /// An example does not fit its tool.
-    Example = "example",
     /// An environment variable that a config names is not set.
     Environment = "environment",
     /// A file or folder that was named cannot be read.

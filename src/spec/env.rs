@@ -106,8 +106,7 @@ pub const TESTS: &[(&str, &str)] = &[
     ("upper", "is in upper case"),
 ];
 
-/// Functions: name and meaning. `now` and `uuid` read the clock and the random source, so whoever runs
-/// expressions supplies them.
+/// Functions: name and meaning.
 pub const FUNCTIONS: &[(&str, &str)] = &[
     (
         "now",
@@ -158,7 +157,7 @@ impl Object for Tokens {
     }
 }
 
-/// A fresh environment with the pure part of the language: everything but `now` and `uuid`.
+/// A fresh environment with the language and nothing else.
 pub fn environment() -> Environment<'static> {
     let mut env = Environment::empty();
     env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
@@ -174,7 +173,9 @@ pub fn environment() -> Environment<'static> {
     env.set_formatter(format_value);
     add_filters(&mut env);
     add_tests(&mut env);
+    env.add_function("now", now);
     env.add_function("range", minijinja::functions::range);
+    env.add_function("uuid", || uuid::Uuid::new_v4().to_string());
     env.add_global("omit", Value::from_object(Omit));
     env
 }
@@ -301,6 +302,16 @@ pub fn check_token(text: &str) -> Result<(), Error> {
     ))
 }
 
+/// The time, UTC, as Warp writes it: RFC 3339 with milliseconds and `Z`.
+fn now() -> String {
+    use time::macros::format_description;
+    time::OffsetDateTime::now_utc()
+        .format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
+        .unwrap_or_default()
+}
+
 fn format_value(
     out: &mut Output<'_>,
     state: &mut State<'_, '_>,
@@ -311,7 +322,11 @@ fn format_value(
     }
     match value.kind() {
         // JSON is what a reader of a text expects of an object or a list.
-        ValueKind::Map | ValueKind::Seq | ValueKind::Bool | ValueKind::None => {
+        ValueKind::Map
+        | ValueKind::Seq
+        | ValueKind::Iterable
+        | ValueKind::Bool
+        | ValueKind::None => {
             let text = serde_json::to_string(value).map_err(|e| {
                 Error::new(ErrorKind::InvalidOperation, "value has no JSON form").with_source(e)
             })?;
@@ -366,7 +381,21 @@ mod check {
                 "test {name}"
             );
         }
+        for (name, _) in FUNCTIONS {
+            let call = format!(
+                "{{{{ {name}({}) }}}}",
+                if *name == "range" { "1" } else { "" }
+            );
+            assert!(env.render_str(&call, ()).is_ok(), "function {name}");
+        }
         assert!(env.render_str("{{ 1 | pprint }}", ()).is_err());
+    }
+
+    #[test]
+    fn the_time_has_milliseconds_and_z() {
+        let now = now();
+        assert_eq!(now.len(), "2026-01-31T08:15:00.000Z".len());
+        assert!(now.ends_with('Z') && now.get(19..20) == Some("."));
     }
 
     #[test]
@@ -391,9 +420,12 @@ mod check {
     fn texts_show_json_and_refuse_holes() {
         let env = environment();
         assert_eq!(
-            env.render_str("{{ x }} {{ true }} {{ none }}", context!(x => vec![1, 2]))
-                .unwrap(),
-            "[1,2] true null"
+            env.render_str(
+                "{{ x }} {{ x[:1] }} {{ true }} {{ none }} {{ range(2) }}",
+                context!(x => vec![1, 2])
+            )
+            .unwrap(),
+            "[1,2] [1] true null [0,1]"
         );
         assert!(env.render_str("a {{ omit }}", ()).is_err());
         assert_eq!(

@@ -22,7 +22,8 @@ pub use paths::paths;
 pub enum Form {
     /// `project.channels`: an expression whose value is used.
     Bare,
-    /// `args.x and args.y > 1`: an expression that is asked for its truth, so an absent value is merely false.
+    /// `args.x and args.y > 1`: an expression that is asked for its truth, and that does not hold where a value it
+    /// needs is absent.
     Condition,
     /// `text {{ args.x }}`
     Template,
@@ -49,6 +50,7 @@ pub fn check(text: &str, form: Form, scope: &Scope) -> (Vec<Problem>, Shape) {
         text,
         scope: scope.clone(),
         lenient: 0,
+        is_condition: form == Form::Condition,
         problems: Vec::new(),
     };
     let shape = match form {

@@ -20,8 +20,8 @@ pub struct PackFiles {
     pub templates: BTreeMap<String, Source>,
 }
 
-/// Reads the files of a pack's folder: `*.yaml` and `*.yml` in it, and the templates in its `templates/` or in
-/// `templates/<pack>/` beside the folder that holds it.
+/// Reads the files of a pack's folder: `*.yaml` and `*.yml` in it, and the templates in its `templates/`, or for a
+/// folder `specs/<pack>` those in `templates/<pack>` beside `specs`.
 ///
 /// # Errors
 /// A report naming the folder or file that cannot be read.
@@ -41,10 +41,7 @@ pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
         .help("a pack is a folder with at least one `.yaml` file")));
     }
     let own = folder.join("templates");
-    let beside = folder
-        .parent()
-        .and_then(Path::parent)
-        .map(|p| p.join("templates").join(&name));
+    let beside = beside_specs(folder).map(|p| p.join("templates").join(&name));
     let mut templates = BTreeMap::new();
     for (place, label) in [
         (Some(own), format!("{shown}/templates")),
@@ -68,6 +65,14 @@ pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
         specs,
         templates,
     })
+}
+
+/// The folder that holds the folder `specs` in which a pack lies, as in this repository: its templates are beside it.
+fn beside_specs(folder: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(folder).ok()?;
+    let specs = absolute.parent()?;
+    (specs.file_name()? == "specs").then_some(())?;
+    specs.parent().map(Path::to_path_buf)
 }
 
 fn read_files(

@@ -261,6 +261,17 @@ impl Lowering<'_> {
             .iter()
             .map(|(name, schema)| (join("/session", name), schema))
             .collect();
+        if draft.session.iter().any(|(name, _)| name == "id") {
+            self.report.push(
+                Diagnostic::error(
+                    Code::Duplicate,
+                    &draft.doc.source,
+                    draft.doc.key_range("/session/id"),
+                    "every session has an `id` already",
+                )
+                .help("choose another name"),
+            );
+        }
         if let Some(settings) = &draft.settings {
             schemas.push(("/settings".into(), settings));
         }

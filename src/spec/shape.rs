@@ -113,6 +113,18 @@ impl Shape {
         Shape::Object(Fields { known, open })
     }
 
+    /// The same, where the whole may be missing: so may every part.
+    #[must_use]
+    pub fn perhaps(self) -> Self {
+        match self {
+            Shape::Object(mut fields) => {
+                fields.known.values_mut().for_each(|f| f.optional = true);
+                Shape::Object(fields)
+            }
+            other => other,
+        }
+    }
+
     /// The element of a list.
     pub fn element(&self) -> Shape {
         match self {
@@ -207,8 +219,11 @@ impl Scope {
         self.guards.truncate(mark);
     }
 
-    /// Whether a condition has asked for this path.
+    /// Whether a condition has asked for this path, or for the value that it leads into.
     pub fn is_guarded(&self, path: &str) -> bool {
-        self.guards.iter().any(|g| g == path)
+        self.guards.iter().any(|guard| {
+            path.strip_prefix(guard.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
     }
 }

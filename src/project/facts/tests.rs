@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 use super::*;
+use crate::project::{Format, Level};
 use crate::spec::check::base_scope;
 use crate::spec::diag::Code;
 use crate::spec::shape::Shape;
@@ -201,7 +202,6 @@ fn the_environment_comes_before_the_files() {
 
     let facts = world
         .set("NATS_URL", "nats://env")
-        .set("LOG_LEVEL", "debug")
         .set("WORKQUEUE_ACK_TIMEOUT", "2000")
         .set("WORKQUEUE_DLQ_TTL", "3000")
         .set("USERNAME", "ann")
@@ -211,7 +211,8 @@ fn the_environment_comes_before_the_files() {
         (url.url.expose(), url.origin),
         ("nats://env", Origin::Environment)
     );
-    assert_eq!(facts.logging.level, Some(Level::Debug));
+    // The log's own variables are read where logging is started.
+    assert_eq!(facts.logging.level, Some(Level::Error));
     assert_eq!(facts.logging.format, Some(Format::Text));
     assert_eq!(
         facts.work_queue,
@@ -228,8 +229,6 @@ fn the_environment_comes_before_the_files() {
 fn variables_that_make_no_sense_are_passed_over() {
     let facts = World::new()
         .file("p/.mcp-config.json", r#"{"logging": {"level": "WARN"}}"#)
-        .set("LOG_LEVEL", "loud")
-        .set("LOG_FORMAT", "xml")
         .set("WORKQUEUE_ACK_TIMEOUT", "999")
         .set("WORKQUEUE_MAX_ATTEMPTS", "-1")
         .set("WORKQUEUE_DLQ_TTL", "soon")
@@ -237,6 +236,7 @@ fn variables_that_make_no_sense_are_passed_over() {
     assert_eq!(facts.logging.level, Some(Level::Warn));
     assert_eq!(facts.logging.format, None);
     assert_eq!(facts.work_queue, WorkQueue::default());
+    assert_eq!(facts.warnings.len(), 3);
 }
 
 fn codes(report: &Report) -> Vec<Code> {

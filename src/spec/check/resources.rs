@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::step::check_new_name;
 use super::{Findings, check_text, check_tree};
 use crate::spec::data::{List, Text};
 use crate::spec::diag::{Code, Diagnostic};
@@ -142,7 +143,9 @@ impl<'a> DeclCheck<'a> {
                 Instances::Each(item)
             }
             (None, Some(params)) => {
-                for param in params.iter() {
+                for (index, param) in params.iter().enumerate() {
+                    let pointer = format!("{}/params/{index}", self.pointer);
+                    check_new_name(self.doc, &pointer, param, self.report);
                     self.scope.bind(param, Shape::Text);
                 }
                 Instances::Params(params.iter().map(ToString::to_string).collect())

@@ -128,6 +128,7 @@ fn session_shape(session: &Map<Json>) -> Shape {
         .iter()
         .map(|(name, schema)| (name.to_owned(), schema.to_value()))
         .collect();
+    // `session.id` is always there; a pack cannot declare it.
     properties.insert("id".into(), json!({"type": "string", "default": ""}));
     Shape::from_schema(&json!({"type": "object", "properties": properties}))
 }
@@ -186,15 +187,31 @@ fn check_step(
         );
     }
     let shape = rounds(doc, pointer, step, &inner, shape, report);
-    for (name, shape) in binds {
-        scope.bind(&name, shape);
+    // A step that is left out by `when` leaves null behind.
+    let perhaps = |shape: Shape| {
+        if step.when.is_some() {
+            shape.perhaps()
+        } else {
+            shape
+        }
+    };
+    // With `each`, the names are those of a round; what is kept of it is the step's result.
+    for (name, shape) in binds.into_iter().filter(|_| step.each.is_none()) {
+        scope.bind(&name, perhaps(shape));
     }
     if step.when.is_none() && step.each.is_none() {
         scope.guard(grammar.proves());
     }
     if let Some(name) = &step.bind {
         check_new_name(doc, &join(pointer, "as"), name, report);
-        scope.bind(name, shape);
+        scope.bind(
+            name,
+            if step.each.is_some() {
+                shape
+            } else {
+                perhaps(shape)
+            },
+        );
     }
 }
 

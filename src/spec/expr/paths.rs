@@ -33,7 +33,8 @@ pub(super) fn mentioned(expr: &Expr<'_>, into: &mut Vec<String>) {
         into.push(path);
     }
     match expr {
-        Expr::GetAttr(node) => mentioned(&node.expr, into),
+        // A path counts as a whole: `args.kind` does not mention `args`.
+        Expr::GetAttr(node) if path(expr).is_none() => mentioned(&node.expr, into),
         Expr::UnaryOp(node) => mentioned(&node.expr, into),
         Expr::BinOp(node) => {
             mentioned(&node.left, into);

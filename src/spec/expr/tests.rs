@@ -45,10 +45,19 @@ fn right_names_pass() {
         "{% set x = args.n %}{{ x + 1 }}",
         "args.list | map(attribute='name') | list",
         "not args.note",
-        "args.note == 'x'",
     ] {
         assert_eq!(problems(good), [], "{good}");
     }
+}
+
+#[test]
+fn a_condition_may_compare_what_is_absent() {
+    let found = |form| {
+        check("args.note > 'x' and args.channel", form, &scope())
+            .0
+            .len()
+    };
+    assert_eq!((found(Form::Condition), found(Form::Bare)), (0, 1));
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) struct Walker<'a> {
     pub(super) scope: Scope,
     /// Above zero where an absent value does no harm (conditions, `default`, `is defined`).
     pub(super) lenient: usize,
+    /// Whether the whole text is a condition of a step or a filter.
+    pub(super) is_condition: bool,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -113,9 +115,9 @@ impl<'a> Walker<'a> {
             },
             Expr::BinOp(node) => self.bin_op(node),
             Expr::Compare(node) => {
-                self.condition(&node.expr);
+                self.operand(&node.expr);
                 for op in &node.ops {
-                    self.condition(&op.expr);
+                    self.operand(&op.expr);
                 }
                 Shape::Bool
             }
@@ -138,6 +140,15 @@ impl<'a> Walker<'a> {
                 Shape::Any
             }
         }
+    }
+
+    /// A side of a comparison: an absent value fails it, except where the whole is a condition, which then does not
+    /// hold.
+    fn operand(&mut self, expr: &Expr<'a>) -> Shape {
+        if self.is_condition {
+            return self.condition(expr);
+        }
+        self.inner(expr)
     }
 
     /// The object of an access: an absent one fails whatever surrounds it, unless a guard covers it.
@@ -228,8 +239,8 @@ impl<'a> Walker<'a> {
                 }
             }
             _ => {
-                self.condition(&node.left);
-                self.condition(&node.right);
+                self.operand(&node.left);
+                self.operand(&node.right);
                 Shape::Bool
             }
         }

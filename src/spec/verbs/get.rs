@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Grammar;
+use super::{Grammar, entry_shape};
 use crate::spec::check::StepCheck;
 use crate::spec::data::{Map, Text};
 use crate::spec::shape::Shape;
@@ -27,13 +27,6 @@ impl Grammar for Get {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
         cx.bucket("bucket", &self.bucket, self.with.as_ref());
         cx.token("key", Some(&self.key));
-        Shape::object([
-            ("found", Shape::Bool),
-            ("key", Shape::Text),
-            ("value", Shape::Any),
-            ("text", Shape::Text),
-            ("revision", Shape::Number),
-            ("time", Shape::Text),
-        ])
+        entry_shape()
     }
 }

@@ -9,7 +9,8 @@ use crate::spec::data::{Map, Text};
 use crate::spec::shape::Shape;
 use crate::spec::tree::{Expr, Token, Tree, Whole};
 
-/// Reads all entries of a bucket, or those whose key begins with a prefix, sorted by key. One round trip for each 1,000.
+/// Reads all entries of a bucket, or those whose key begins with a prefix, sorted by key. One round trip for up to 1,024 keys,
+/// and pages beyond.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {

@@ -227,6 +227,7 @@ pub fn message_shape() -> Shape {
 /// A key-value entry as expressions see it.
 pub fn entry_shape() -> Shape {
     Shape::object([
+        ("found", Shape::Bool),
         ("key", Shape::Text),
         ("value", Shape::Any),
         ("text", Shape::Text),

@@ -23,6 +23,14 @@ impl Grammar for Set {
     }
 
     fn proves(&self) -> Vec<String> {
-        self.0.keys().map(|name| format!("session.{name}")).collect()
+        let forgets = |tree: &Tree| match tree {
+            Tree::Expr(text) => text.contains("omit"),
+            _ => false,
+        };
+        self.0
+            .iter()
+            .filter(|(_, tree)| !forgets(tree))
+            .map(|(name, _)| format!("session.{name}"))
+            .collect()
     }
 }
