@@ -180,6 +180,12 @@ impl Stream {
         self.resource.ready("ensuring a stream").await.map(drop)
     }
 
+    /// Has the next use ask the server again whether the stream is there. For whoever knows that the server may have
+    /// changed, as after a reconnection; calls find out by themselves.
+    pub fn forget(&self) {
+        self.resource.forget();
+    }
+
     /// How the existing stream differs from the declaration, as found when it was last ensured.
     pub fn drift(&self) -> Vec<Drift> {
         self.resource.drift()

@@ -60,11 +60,7 @@ impl Templates {
                 TextKind::Expr | TextKind::Condition => self.add_value(text, text)?,
                 TextKind::Filter => {
                     self.add_value(text, text)?;
-                    let outside: Vec<Expr> = expr::paths(text)
-                        .into_iter()
-                        .filter(|path| path.split('.').next() != Some("item"))
-                        .map(|path| Expr(path.into()))
-                        .collect();
+                    let outside = outside(text);
                     for path in &outside {
                         self.add_value(&path.0, &path.0)?;
                     }
@@ -257,6 +253,24 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, Error> {
     serde_json::to_value(value).map_err(|e| {
         Error::new(ErrorKind::BadSerialization, "the value has no JSON form").with_source(e)
     })
+}
+
+/// What a filter takes from outside its element. Only whole paths: `args`, which `args.who` mentions too, changes with
+/// the cursor and the size of the page.
+fn outside(filter: &str) -> Vec<Expr> {
+    let paths = expr::paths(filter);
+    let goes_on = |path: &str| {
+        paths.iter().any(|other| {
+            let rest = other.strip_prefix(path);
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        })
+    };
+    let of_element = |path: &str| path.split('.').next() == Some("item");
+    paths
+        .iter()
+        .filter(|path| !of_element(path) && !goes_on(path))
+        .map(|path| Expr(path.clone().into()))
+        .collect()
 }
 
 fn defined(value: Value, text: &str) -> Result<Value, Error> {

@@ -77,6 +77,8 @@ impl Engine {
     /// logged: the first call that needs the stream tries again and answers with the reason.
     pub async fn prepare(&self) {
         for stream in self.resources.fixed_streams() {
+            // The server may be another one than at the last connection, or have lost its store.
+            stream.forget();
             if let Err(error) = stream.ensure().await {
                 tracing::warn!(stream = %stream.spec().name, %error, "stream not ready");
             }

@@ -25,12 +25,14 @@ const CLOSE: Duration = Duration::from_millis(500);
 const REVIVE: Duration = Duration::from_millis(200);
 
 /// How far the start of a local server has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Looking for a server, or starting one.
     Starting,
     /// Nothing more will happen by itself than connecting.
     Settled,
+    /// There is no local server, and nobody at the default address so far.
+    Failed,
 }
 
 /// The connection and, if there is one, the local server behind it.
@@ -72,14 +74,16 @@ impl Nats {
 
     /// Waits, at most `limit`, while a local server is being started. Returns at once otherwise.
     pub async fn settle(&self, limit: Duration) {
-        if *self.phase.borrow() == Phase::Settled || self.bus.state().is_connected() {
+        if *self.phase.borrow() != Phase::Starting || self.bus.state().is_connected() {
             return;
         }
         let mut phase = self.phase.clone();
         let wait = async {
+            let settled = phase.wait_for(|p| *p != Phase::Starting).await;
             // An error means that the starter is gone: then there is nothing to wait for.
-            let _ = phase.wait_for(|p| *p == Phase::Settled).await;
-            let _ = self.bus.wait_connected(limit).await;
+            if settled.is_ok_and(|p| *p == Phase::Settled) {
+                let _ = self.bus.wait_connected(limit).await;
+            }
         };
         let _ = timeout(limit, wait).await;
     }
@@ -160,19 +164,23 @@ async fn default_answers() -> bool {
 async fn run_local(bus: Bus, slot: Arc<Mutex<Option<LocalServer>>>, phase: watch::Sender<Phase>) {
     // Without a server of our own, somebody may start one at the default address yet.
     let mut url = DEFAULT_URL.to_owned();
+    let mut outcome = Phase::Settled;
     if !default_answers().await {
         match join().await {
             Ok(server) => {
                 url = address(&server);
                 *slot.lock().await = Some(server);
             }
-            Err(error) => tracing::error!("there is no NATS: {error}"),
+            Err(error) => {
+                tracing::error!("there is no NATS: {error}");
+                outcome = Phase::Failed;
+            }
         }
     }
     if let Err(error) = bus.replace_servers(vec![url]).await {
         tracing::error!(%error, "the address of NATS cannot be used");
     }
-    let _ = phase.send(Phase::Settled);
+    let _ = phase.send(outcome);
     keep_alive(&bus, &slot).await;
 }
 

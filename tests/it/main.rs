@@ -1,1 +1,9 @@
+//! The integration tests, in one binary: the real program, a real nats-server, real MCP clients.
+// Measured times are printed for whoever runs a test with `--nocapture`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod bus;
+mod cli;
+mod gateway;
+mod local;
+mod support;

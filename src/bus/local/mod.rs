@@ -32,6 +32,6 @@ pub use binary::{FETCHED_VERSION, MIN_VERSION, Version};
 pub use error::{Error, ErrorKind};
 pub use notice::Notice;
 pub use paths::Options;
-pub use server::LocalServer;
+pub use server::{LocalServer, find_binary};
 pub use status::{Status, down, status, up};
 pub use supervise::{Supervised, supervise};

@@ -1,7 +1,7 @@
 //! A process's share in the local server.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,17 +49,7 @@ impl LocalServer {
     /// [`ErrorKind::StartFailed`] with the end of the server's log, [`ErrorKind::NotAnswering`] when a server lives
     /// there but is stuck, [`ErrorKind::Busy`] when another process is, [`ErrorKind::Io`] for the folder.
     pub async fn join(options: Options, notify: &(dyn Fn(Notice) + Sync)) -> Result<Self, Error> {
-        let (send, mut notices) = tokio::sync::mpsc::channel(NOTICES);
-        let work = tokio::task::spawn_blocking(move || {
-            join_blocking(options, &|notice| {
-                // Nobody listens any more if the future was dropped; the work goes on all the same.
-                let _ = send.blocking_send(notice);
-            })
-        });
-        while let Some(notice) = notices.recv().await {
-            notify(notice);
-        }
-        work.await.map_err(cancelled)?
+        telling(notify, move |tell| join_blocking(options, tell)).await
     }
 
     /// Where clients connect: `nats://127.0.0.1:PORT`, without the token.
@@ -153,6 +143,37 @@ impl fmt::Debug for LocalServer {
             .field("started_here", &self.started_here)
             .finish_non_exhaustive()
     }
+}
+
+/// Finds the `nats-server` that [`LocalServer::join`] would start, and fetches it if there is none. Starts nothing.
+///
+/// # Errors
+/// [`ErrorKind::NoBinary`], [`ErrorKind::TooOld`] or [`ErrorKind::FetchFailed`].
+pub async fn find_binary(
+    options: Options,
+    notify: &(dyn Fn(Notice) + Sync),
+) -> Result<PathBuf, Error> {
+    telling(notify, move |tell| binary::find(&options, tell))
+        .await
+        .map(|binary| binary.path)
+}
+
+/// Does blocking work; what it has to tell reaches `notify` on the calling task, in order.
+async fn telling<T: Send + 'static>(
+    notify: &(dyn Fn(Notice) + Sync),
+    work: impl FnOnce(&dyn Fn(Notice)) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let (send, mut notices) = tokio::sync::mpsc::channel(NOTICES);
+    let work = tokio::task::spawn_blocking(move || {
+        work(&|notice| {
+            // Nobody listens any more if the future was dropped; the work goes on all the same.
+            let _ = send.blocking_send(notice);
+        })
+    });
+    while let Some(notice) = notices.recv().await {
+        notify(notice);
+    }
+    work.await.map_err(cancelled)?
 }
 
 /// The work behind the future ended without a result: the runtime is shutting down.

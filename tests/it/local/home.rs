@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use jacquard::bus::local::Options;
 use serde_json::Value;
 
+use crate::support::server::binary;
+
 /// How long anything in these tests may take on a busy machine.
 pub(super) const LIMIT: Duration = Duration::from_secs(40);
 
@@ -32,7 +34,7 @@ impl Home {
 
     pub(super) fn options(&self) -> Options {
         Options {
-            nats_server: Some(nats_server()),
+            nats_server: Some(binary()),
             search_path: std::env::var_os("PATH"),
             cache_dir: self.temp.path().join("cache"),
             data_dir: self.dir(),
@@ -48,14 +50,14 @@ impl Home {
             .arg("nats")
             .args(args)
             .env("JACQUARD_DATA_DIR", self.temp.path())
-            .env("XDG_CACHE_HOME", self.temp.path());
+            .env("XDG_CACHE_HOME", self.temp.path())
+            .env("HOME", self.temp.path());
         command
     }
 
     /// The answer of `jacquard nats ARGS`.
     pub(super) fn nats(&self, args: &[&str]) -> Value {
-        let server = nats_server();
-        let output = self.command(args).env("NATS_SERVER", server).output();
+        let output = self.command(args).env("NATS_SERVER", binary()).output();
         let output = output.unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
@@ -65,9 +67,14 @@ impl Home {
         self.nats(&["status"])
     }
 
+    /// Whether `jacquard nats down ARGS` found a server to stop.
+    pub(super) fn down(&self, args: &[&str]) -> bool {
+        self.nats(&[&["down"], args].concat())["was_running"] == true
+    }
+
     pub(super) fn hold(&self, args: &[&str]) -> User {
         let mut command = self.command(&[&["hold"], args].concat());
-        command.env("NATS_SERVER", nats_server());
+        command.env("NATS_SERVER", binary());
         User::start(command)
     }
 
@@ -149,17 +156,6 @@ impl Drop for User {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The server to test with.
-fn nats_server() -> PathBuf {
-    if let Some(path) = std::env::var_os("NATS_SERVER") {
-        return path.into();
-    }
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .map(|dir| dir.join("nats-server"))
-        .find(|path| path.is_file())
-        .expect("these tests need a nats-server: set NATS_SERVER=/path or put it on PATH")
 }
 
 pub(super) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {

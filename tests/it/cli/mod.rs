@@ -1,0 +1,4 @@
+//! The command line: exit codes, standard output, standard error.
+
+mod bad_input;
+mod commands;

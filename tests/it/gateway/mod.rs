@@ -1,0 +1,20 @@
+//! The gateway as MCP clients see it.
+
+mod bare;
+mod channels;
+mod credentials;
+mod examples;
+mod outage;
+mod own_pack;
+mod protocol;
+mod wire;
+
+use std::path::PathBuf;
+
+use crate::support::place::Place;
+
+/// Writes a pack of the user's own and a config that serves it beside `warp`; gives the config's path.
+fn own_pack(place: &Place) -> PathBuf {
+    place.write("mine/tools.yaml", include_str!("mine.yaml"));
+    place.write("jacquard.yaml", "name: ours\npacks: [warp, ./mine]\n")
+}
