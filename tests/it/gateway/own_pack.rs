@@ -135,7 +135,9 @@ async fn an_argument_cannot_change_the_shape_of_a_subject_or_key() {
     let agent = agent(&place).await;
     let plain = async_nats::connect(server.url()).await.unwrap();
     let mut everything = plain.subscribe(">").await.unwrap();
-    settled(&plain).await;
+    plain.publish("probe", "".into()).await.unwrap();
+    let probe = tokio::time::timeout(LIMIT, everything.next()).await;
+    assert_eq!(probe.unwrap().unwrap().subject.as_str(), "probe");
 
     let hostile = [
         "a.b",

@@ -196,18 +196,16 @@ fn a_message_larger_than_nats_takes_is_refused_and_the_next_one_works() {
     let server = NatsServer::start();
     let mut raw = raw(&Place::on(&server));
     raw.tool("handle", "warp_handle_set", json!({"handle": "planner"}));
-    for (id, size, fits) in [
-        ("a", 900_000, true),
-        ("b", 1_100_000, false),
-        ("c", 5_000_000, false),
-    ] {
+    let mut send = |size: usize| {
         let args = json!({"channel": "roadmap", "message": "x".repeat(size)});
-        crate::support::wait_for("the connection", || {
-            let (text, error) = raw.tool(id, "warp_channels_send", args.clone());
-            error != text.starts_with("Message sent") && (error != fits || text.contains("bytes"))
-        });
-        let args = json!({"channel": "roadmap", "message": "small"});
-        assert!(!raw.tool("small", "warp_channels_send", args).1);
+        raw.tool(&format!("send {size}"), "warp_channels_send", args)
+    };
+    crate::support::wait_for("the connection", || !send(1).1);
+    for (size, fits) in [(900_000, true), (1_100_000, false), (5_000_000, false)] {
+        let (text, error) = send(size);
+        assert_eq!(error, !fits, "{size}: {text}");
+        assert!(fits || text.contains("bytes"), "{size}: {text}");
+        assert!(!send(1).1, "after {size}");
     }
     raw.close();
 }
