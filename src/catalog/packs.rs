@@ -55,7 +55,7 @@ pub fn resolve(name: &str, base: &Path) -> Result<(PackRef, Report), Report> {
             report.push(
                 Diagnostic::global(Code::UnknownResource, format!("there is no pack `{name}`"))
                     .help(format!(
-                        "{}; a pack of your own is named by its folder: `./{name}`",
+                        "{} A pack of your own is named by its folder: `./{name}`",
                         suggest::help(name, names)
                     )),
             );

@@ -260,21 +260,12 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, Error> {
     })
 }
 
-/// What a filter takes from outside its element. Only whole paths: `args`, which `args.who` mentions too, changes with
-/// the cursor and the size of the page.
+/// What a filter takes from outside its element.
 fn outside(filter: &str) -> Vec<Expr> {
-    let paths = expr::paths(filter);
-    let goes_on = |path: &str| {
-        paths.iter().any(|other| {
-            let rest = other.strip_prefix(path);
-            rest.is_some_and(|rest| rest.starts_with('.'))
-        })
-    };
-    let of_element = |path: &str| path.split('.').next() == Some("item");
-    paths
-        .iter()
-        .filter(|path| !of_element(path) && !goes_on(path))
-        .map(|path| Expr(path.clone().into()))
+    expr::paths(filter)
+        .into_iter()
+        .filter(|path| path.split('.').next() != Some("item"))
+        .map(|path| Expr(path.into()))
         .collect()
 }
 

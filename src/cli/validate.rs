@@ -20,6 +20,8 @@ use crate::spec::load::load;
 
 /// The deepest folder that is looked into.
 const MAX_DEPTH: usize = 8;
+/// Folders that are not looked into: built things, and samples that are wrong on purpose.
+const SKIPPED: &[&str] = &["target", "node_modules", "testdata"];
 /// The names of project files.
 const PROJECT_FILES: &[&str] = &[".loominal-config.json", ".mcp-config.json"];
 
@@ -78,7 +80,7 @@ impl Found {
             for entry in entries {
                 let name = entry.file_name().unwrap_or_default().to_string_lossy();
                 let hidden = name.starts_with('.') && !PROJECT_FILES.contains(&name.as_ref());
-                if !hidden && name != "target" && name != "node_modules" {
+                if !hidden && !SKIPPED.contains(&name.as_ref()) {
                     self.look(&entry, depth + 1, false);
                 }
             }

@@ -150,7 +150,17 @@ impl Gateway {
             let _permit = self.permits.acquire().await;
             self.nats.settle(START_GRACE).await;
             let serving = self.serving.load_full();
-            serving.engine.call(session, name, arguments, cancel).await
+            let mut reply = serving
+                .engine
+                .call(session, name, arguments, cancel)
+                .await?;
+            if reply.is_error
+                && let Some(reason) = self.nats.failure()
+            {
+                reply.text.push_str("\nThere is no NATS: ");
+                reply.text.push_str(&reason);
+            }
+            Ok(reply)
         };
         tokio::select! {
             biased;

@@ -26,14 +26,14 @@ const CLOSE: Duration = Duration::from_millis(500);
 const REVIVE: Duration = Duration::from_millis(200);
 
 /// How far the start of a local server has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     /// Looking for a server, or starting one.
     Starting,
     /// Nothing more will happen by itself than connecting.
     Settled,
-    /// There is no local server, and nobody at the default address so far.
-    Failed,
+    /// There is no local server for this reason, and nobody at the default address so far.
+    Failed(Arc<str>),
 }
 
 /// The connection and, if there is one, the local server behind it.
@@ -93,6 +93,14 @@ impl Nats {
             }
         };
         let _ = timeout(limit, wait).await;
+    }
+
+    /// Why there is no local server, while there is no other either.
+    pub fn failure(&self) -> Option<Arc<str>> {
+        match &*self.phase.borrow() {
+            Phase::Failed(reason) if !self.bus.state().is_connected() => Some(Arc::clone(reason)),
+            _ => None,
+        }
     }
 
     /// Flushes, disconnects, and leaves the local server.
@@ -183,7 +191,7 @@ async fn run_local(bus: Bus, slot: Arc<Mutex<Option<LocalServer>>>, phase: watch
             }
             Err(error) => {
                 tracing::error!("there is no NATS: {error}");
-                outcome = Phase::Failed;
+                outcome = Phase::Failed(error.into());
             }
         }
     }

@@ -234,6 +234,17 @@ fn syntax_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
         let key = key.split(',').next().unwrap_or(key);
         return duplicate_key(source, range, key);
     }
+    if text.contains("budget breached") {
+        return Diagnostic::error(
+            Code::Syntax,
+            source,
+            range,
+            "the document is too large or too deep",
+        )
+        .help(format!(
+            "at most {MAX_NODES} values (aliases expanded) and {MAX_DEPTH} levels are read"
+        ));
+    }
     let diagnostic = Diagnostic::error(Code::Syntax, source, range.clone(), text);
     // `key: {{ x }}` is a mapping inside a mapping to YAML, and by far the most frequent slip.
     let text = source.text();

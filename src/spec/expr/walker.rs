@@ -6,7 +6,7 @@ use minijinja::machinery::Span;
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, Expr};
 use minijinja::value::ValueKind;
 
-use super::paths::{mentioned, path};
+use super::paths::{arguments, mentioned, path};
 use super::{Form, Problem};
 use crate::spec::diag::Code;
 use crate::spec::env::{CONSTANTS, FILTERS, FUNCTIONS, TESTS};
@@ -344,13 +344,8 @@ impl<'a> Walker<'a> {
     }
 
     fn args(&mut self, args: &[CallArg<'a>]) {
-        for arg in args {
-            match arg {
-                CallArg::Pos(e)
-                | CallArg::Kwarg(_, e)
-                | CallArg::PosSplat(e)
-                | CallArg::KwargSplat(e) => drop(self.expr(e)),
-            }
+        for arg in arguments(args) {
+            self.expr(arg);
         }
     }
 
