@@ -91,12 +91,14 @@ impl Tool {
     /// # Errors
     /// Every violation, in words: which argument, what was expected, what came.
     pub fn arguments(&self, given: Option<Map<String, Value>>) -> Result<Value, Vec<String>> {
-        let mut arguments = Value::Object(given.unwrap_or_default());
-        let schema = Value::Object((*self.input).clone());
-        fill_defaults(&mut arguments, &schema);
+        let mut arguments = given.unwrap_or_default();
+        fill_in(&mut arguments, &self.input);
+        let arguments = Value::Object(arguments);
         if self.input_validator.is_valid(&arguments) {
             return Ok(arguments);
         }
+        // Only words about violations need the schema as a value: copying it costs more than the check.
+        let schema = Value::Object((*self.input).clone());
         Err(violations(&self.input_validator, &arguments, &schema))
     }
 
@@ -180,13 +182,14 @@ fn dotted(pointer: &str) -> String {
 }
 
 pub(super) fn fill_defaults(value: &mut Value, schema: &Value) {
-    let (Some(object), Some(properties)) = (
-        value.as_object_mut(),
-        schema.get("properties").and_then(Value::as_object),
-    ) else {
-        return;
-    };
-    for (name, property) in properties {
+    if let (Some(object), Some(schema)) = (value.as_object_mut(), schema.as_object()) {
+        fill_in(object, schema);
+    }
+}
+
+fn fill_in(object: &mut Map<String, Value>, schema: &Map<String, Value>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
         match object.get_mut(name) {
             Some(inner) => fill_defaults(inner, property),
             None => {
