@@ -1,1 +1,51 @@
-fn main() {}
+//! How fast the gateway is, beside what NATS itself costs on the same machine in the same run.
+//!
+//! `cargo bench` measures the release program over standard input and output, as an MCP client runs it, on a private
+//! nats-server. `JACQUARD_BENCH_QUICK=1` takes far fewer samples. What the numbers mean: `docs/performance.md`.
+
+mod support;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use support::bed::Bed;
+use support::table::Table;
+use support::{Fallible, Scale, calls, client, history, inside, start};
+
+/// After this long something hangs, and the run is given up.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == client::ECHO) {
+        return client::echo();
+    }
+    std::thread::spawn(|| {
+        std::thread::sleep(LIMIT);
+        eprintln!("gateway bench: given up after {LIMIT:?}");
+        std::process::exit(1);
+    });
+    match run() {
+        Ok(table) => match writeln!(std::io::stdout(), "{table}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        Err(error) => {
+            eprintln!("gateway bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Fallible<Table> {
+    let scale = Scale::from_env();
+    let bed = Bed::start()?;
+    let mut table = Table::new(bed.machine());
+    start::measure(&bed, scale, &mut table)?;
+    calls::measure(&bed, scale, &mut table)?;
+    calls::throughput(&bed, scale, &mut table)?;
+    history::measure(&bed, scale, &mut table)?;
+    inside::measure(&bed, scale, &mut table)?;
+    bed.stop()?;
+    Ok(table)
+}

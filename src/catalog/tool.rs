@@ -91,15 +91,17 @@ impl Tool {
     /// # Errors
     /// Every violation, in words: which argument, what was expected, what came.
     pub fn arguments(&self, given: Option<Map<String, Value>>) -> Result<Value, Vec<String>> {
-        let mut arguments = Value::Object(given.unwrap_or_default());
-        let schema = Value::Object((*self.input).clone());
+        let mut arguments = given.unwrap_or_default();
         if self.spec.coerce == Some(true) {
-            coerce(&mut arguments, &schema);
+            coerce(&mut arguments, &self.input);
         }
-        fill_defaults(&mut arguments, &schema);
+        fill_in(&mut arguments, &self.input);
+        let arguments = Value::Object(arguments);
         if self.input_validator.is_valid(&arguments) {
             return Ok(arguments);
         }
+        // Only words about violations need the schema as a value: copying it costs more than the check.
+        let schema = Value::Object((*self.input).clone());
         Err(violations(&self.input_validator, &arguments, &schema))
     }
 
@@ -183,15 +185,10 @@ fn dotted(pointer: &str) -> String {
 }
 
 /// Reads texts as the numbers and truth values that the schema wants, where they are written as such.
-fn coerce(value: &mut Value, schema: &Value) {
-    let (Some(object), Some(properties)) = (
-        value.as_object_mut(),
-        schema.get("properties").and_then(Value::as_object),
-    ) else {
-        return;
-    };
+fn coerce(object: &mut Map<String, Value>, schema: &Map<String, Value>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
     for (name, given) in object.iter_mut() {
-        let wanted = properties.get(name).and_then(|p| p.get("type"));
+        let wanted = properties.and_then(|p| p.get(name)?.get("type"));
         let Some(text) = given.as_str() else { continue };
         let read = match wanted.and_then(Value::as_str) {
             Some("integer") => text.parse::<i64>().ok().map(Value::from),
@@ -206,13 +203,14 @@ fn coerce(value: &mut Value, schema: &Value) {
 }
 
 pub(super) fn fill_defaults(value: &mut Value, schema: &Value) {
-    let (Some(object), Some(properties)) = (
-        value.as_object_mut(),
-        schema.get("properties").and_then(Value::as_object),
-    ) else {
-        return;
-    };
-    for (name, property) in properties {
+    if let (Some(object), Some(schema)) = (value.as_object_mut(), schema.as_object()) {
+        fill_in(object, schema);
+    }
+}
+
+fn fill_in(object: &mut Map<String, Value>, schema: &Map<String, Value>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
         match object.get_mut(name) {
             Some(inner) => fill_defaults(inner, property),
             None => {

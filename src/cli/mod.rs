@@ -152,9 +152,11 @@ fn refuse(report: &crate::spec::diag::Report) -> ExitCode {
 }
 
 /// The runtime for commands that talk to NATS.
+///
+/// One thread: a call is a chain of small tasks, and handing each to another thread costs more than the task (measured in
+/// `docs/performance.md`).
 fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
 }

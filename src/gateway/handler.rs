@@ -85,7 +85,7 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.gateway.tools().into_iter().find(|t| t.name == name)
+        self.gateway.tool(name)
     }
 
     async fn call_tool(

@@ -124,6 +124,12 @@ impl Gateway {
         self.serving.load().tools.clone()
     }
 
+    /// One tool as clients see it.
+    pub fn tool(&self, name: &str) -> Option<rmcp::model::Tool> {
+        let serving = self.serving.load();
+        serving.tools.iter().find(|t| t.name == name).cloned()
+    }
+
     /// The NATS connection.
     pub fn nats(&self) -> &Nats {
         &self.nats
