@@ -33,7 +33,7 @@ fn arguments(channel: &str) -> Value {
 /// The message that such a send stores, so that all layers store the same bytes.
 pub fn payload() -> Bytes {
     let message = json!({"handle": "bench", "message": "m".repeat(TEXT),
-                         "timestamp": jacquard::catalog::templates::now(), "scope": "team"});
+                         "timestamp": jacquard::spec::env::now(), "scope": "team"});
     Bytes::from(message.to_string())
 }
 

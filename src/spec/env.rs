@@ -303,7 +303,7 @@ pub fn check_token(text: &str) -> Result<(), Error> {
 }
 
 /// The time, UTC, as Warp writes it: RFC 3339 with milliseconds and `Z`.
-fn now() -> String {
+pub fn now() -> String {
     use time::macros::format_description;
     time::OffsetDateTime::now_utc()
         .format(format_description!(
