@@ -1,6 +1,6 @@
 //! Making sure that a stream exists: once per handle, never changing what is there.
 
-use super::api::{self, Failure, Info, code};
+use super::api::{self, Info, code};
 use super::connection::Bus;
 use super::error::{Error, ErrorKind};
 use super::events::lock;
@@ -84,7 +84,7 @@ impl Resource {
     /// Like [`Resource::ready`], after the stream was found to be gone.
     pub(super) async fn again(&self, what: &str) -> Result<Arc<Link>, Error> {
         self.forget();
-        tracing::warn!(resource = %self.label, "it is gone from the NATS server and is made again");
+        tracing::warn!(resource = %self.label, "the NATS server does not have it (any more): it is made again if it is gone");
         self.ready(what).await
     }
 
@@ -146,15 +146,13 @@ impl Resource {
                     .map(|info| (info, false))
                     .map_err(|failure| failure.into_error(what))
             }
-            Err(failure) if failure.code() == code::OVERLAP => {
-                Err(self.overlap(link, what, failure).await)
-            }
+            Err(failure) if failure.code() == code::OVERLAP => Err(self.overlap(link, what).await),
             Err(failure) => Err(failure.into_error(what)),
         }
     }
 
     /// Names the subjects, and the streams that have them.
-    async fn overlap(&self, link: &Link, what: &str, failure: Failure) -> Error {
+    async fn overlap(&self, link: &Link, what: &str) -> Error {
         #[derive(Deserialize)]
         struct Names {
             #[serde(default)]
@@ -173,7 +171,6 @@ impl Resource {
         }
         owners.sort();
         owners.dedup();
-        let error = failure.into_error(what);
         Error::new(
             ErrorKind::Overlap,
             format!(
@@ -186,7 +183,6 @@ impl Resource {
                 },
             ),
         )
-        .caused_by(error)
     }
 
     pub(super) fn subjects(&self) -> impl Iterator<Item = &str> {

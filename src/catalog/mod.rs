@@ -20,6 +20,7 @@ pub use tool::Tool;
 
 use crate::spec::config::Config;
 use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::doc::join;
 use crate::spec::model::Pack;
 use crate::spec::schema;
 use crate::spec::suggest;
@@ -79,13 +80,26 @@ impl Catalog {
     pub fn build(config: &Config, base: &Path, project: &Value) -> Result<(Self, Report), Report> {
         let mut report = Report::new();
         let mut packs = Vec::new();
-        for name in &config.packs {
+        for (index, name) in config.packs.iter().enumerate() {
+            let place = format!("/packs/{index}");
+            if config.packs.iter().take(index).any(|other| other == name) {
+                let twice = Diagnostic::global(
+                    Code::Duplicate,
+                    format!("the pack `{name}` is named twice"),
+                );
+                report.push(placed(twice, config, &place));
+                continue;
+            }
             match packs::resolve(name, base) {
                 Ok((pack, warnings)) => {
                     report.extend(warnings);
                     packs.push(pack);
                 }
-                Err(problems) => report.extend(problems),
+                Err(problems) => {
+                    for problem in problems.sorted() {
+                        report.push(placed(problem.clone(), config, &place));
+                    }
+                }
             }
         }
         unknown_settings(config, &packs, &mut report);
@@ -187,16 +201,30 @@ impl Catalog {
     }
 }
 
+/// The diagnostic at a place of the config, if it has none of its own.
+fn placed(diagnostic: Diagnostic, config: &Config, pointer: &str) -> Diagnostic {
+    match &config.doc {
+        Some(doc) if diagnostic.label.is_none() => {
+            let range = doc.value_range(pointer);
+            let at = Diagnostic::error(diagnostic.code, &doc.source, range, String::new());
+            Diagnostic {
+                label: at.label,
+                ..diagnostic
+            }
+        }
+        _ => diagnostic,
+    }
+}
+
 fn unknown_settings(config: &Config, packs: &[PackRef], report: &mut Report) {
     for name in config.settings.keys() {
         if !packs.iter().any(|p| p.name == *name) {
-            report.push(
-                Diagnostic::global(
-                    Code::UnknownResource,
-                    format!("`settings` names the pack `{name}`, which this config does not load"),
-                )
-                .help(suggest::help(name, packs.iter().map(|p| p.name.as_ref()))),
-            );
+            let unknown = Diagnostic::global(
+                Code::UnknownResource,
+                format!("`settings` names the pack `{name}`, which this config does not load"),
+            )
+            .help(suggest::help(name, packs.iter().map(|p| p.name.as_ref())));
+            report.push(placed(unknown, config, &join("/settings", name)));
         }
     }
 }

@@ -32,6 +32,10 @@ pub fn run(request: &Request) -> ExitCode {
         Err(report) => return refuse(&report),
     };
     logging::start(&setup, &env, LevelFilter::WARN);
+    if let Err(message) = check_form(request) {
+        eprintln!("jacquard: {message}");
+        return ExitCode::from(2);
+    }
     match runtime() {
         Ok(runtime) => runtime.block_on(call(request, setup, &env)),
         Err(error) => fail(format!("the runtime cannot start: {error}")),
@@ -117,11 +121,8 @@ fn prepared(request: &Request, gateway: &Gateway) -> Result<(Session, Map<String
         }
     }
     if let Some(json) = &request.json {
-        return match serde_json::from_str(json) {
-            Ok(Value::Object(arguments)) => Ok((session, arguments)),
-            Ok(_) => Err("--json takes one JSON object".to_owned()),
-            Err(error) => Err(format!("--json: {error}")),
-        };
+        let arguments = serde_json::from_str(json).map_err(|e| format!("--json: {e}"))?;
+        return Ok((session, arguments));
     }
     let mut arguments = Map::new();
     for pair in &request.arguments {
@@ -130,6 +131,18 @@ fn prepared(request: &Request, gateway: &Gateway) -> Result<(Session, Map<String
         arguments.insert(name.to_owned(), typed(text, schema));
     }
     Ok((session, arguments))
+}
+
+/// What can be told of the command line before anything is started.
+fn check_form(request: &Request) -> Result<(), String> {
+    for pair in request.arguments.iter().chain(&request.session) {
+        split(pair)?;
+    }
+    match request.json.as_deref().map(serde_json::from_str::<Value>) {
+        None | Some(Ok(Value::Object(_))) => Ok(()),
+        Some(Ok(_)) => Err("--json takes one JSON object".to_owned()),
+        Some(Err(error)) => Err(format!("--json: {error}")),
+    }
 }
 
 fn split(pair: &str) -> Result<(&str, &str), String> {

@@ -15,6 +15,8 @@ pub enum Action {
     Up,
     /// Tell whether it runs, where, and where its data is
     Status,
+    /// Print its address with the token in it, for other NATS clients of this user
+    Url,
     /// Stop it
     Down {
         /// Also while gateways use it; they start it again when they next need it
@@ -59,6 +61,7 @@ async fn act(action: &Action) -> ExitCode {
     match action {
         Action::Up => print(local::up(options, &tell).await),
         Action::Status => print(local::status(&options).await),
+        Action::Url => url(options).await,
         Action::Down { force } => match local::down(&options, *force).await {
             Ok(was_running) => print(Ok::<_, local::Error>(serde_json::json!({
                 "was_running": was_running
@@ -75,6 +78,24 @@ async fn act(action: &Action) -> ExitCode {
             }
         }
         Action::Supervise { .. } => ExitCode::SUCCESS,
+    }
+}
+
+/// The address of the running server. One that does not run has none: it would end again with this command.
+async fn url(options: Options) -> ExitCode {
+    match local::status(&options).await {
+        Ok(status) if status.running => {}
+        Ok(_) => {
+            return fail("the local nats-server does not run; start it with `jacquard nats up`");
+        }
+        Err(error) => return fail(full(&error)),
+    }
+    match LocalServer::join(options, &|_| {}).await {
+        Ok(server) => {
+            say(&server.address());
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(full(&error)),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::project::{check_project_file, discover};
 use crate::spec::config;
 use crate::spec::diag::{Code, Diagnostic, Report, Severity};
 use crate::spec::doc::Doc;
-use crate::spec::files::{read_folder, read_source};
+use crate::spec::files::{PackFiles, read_folder, read_source};
 use crate::spec::load::load;
 
 /// The deepest folder that is looked into.
@@ -30,6 +30,8 @@ const PROJECT_FILES: &[&str] = &[".loominal-config.json", ".mcp-config.json"];
 struct Found {
     /// Folders with spec files.
     packs: BTreeSet<PathBuf>,
+    /// Files that are named and cannot be told what they are: each is checked as a spec on its own.
+    singles: BTreeSet<PathBuf>,
     configs: BTreeSet<PathBuf>,
     projects: BTreeSet<PathBuf>,
     report: Report,
@@ -42,9 +44,14 @@ pub fn run(paths: &[PathBuf]) -> ExitCode {
             eprintln!("jacquard: {} does not exist", path.display());
             return ExitCode::from(2);
         }
+        let before = found.count();
         found.look(path, 0, true);
+        if path.is_dir() && found.count() == before && has_yaml(path) {
+            // Whoever names a folder with YAML in it means a pack: say what keeps it from being one.
+            found.packs.insert(path.clone());
+        }
     }
-    let checked = found.packs.len() + found.configs.len() + found.projects.len();
+    let checked = found.count();
     if checked == 0 && found.report.is_empty() {
         eprintln!("jacquard: there are no specs, configs or project files in what was named");
         return ExitCode::from(2);
@@ -67,7 +74,21 @@ pub fn run(paths: &[PathBuf]) -> ExitCode {
     }
 }
 
+/// Whether a folder has YAML files of its own.
+fn has_yaml(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            let path = entry.path();
+            path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+        })
+    })
+}
+
 impl Found {
+    fn count(&self) -> usize {
+        self.packs.len() + self.singles.len() + self.configs.len() + self.projects.len()
+    }
+
     fn look(&mut self, path: &Path, depth: usize, named: bool) {
         if path.is_dir() {
             if depth > MAX_DEPTH {
@@ -107,8 +128,10 @@ impl Found {
         let has = |keys: &[&str]| keys.iter().any(|key| doc.value.get(key).is_some());
         if has(&["packs"]) {
             self.configs.insert(path.to_path_buf());
-        } else if named || has(&["pack", "tools", "streams", "buckets", "session"]) {
+        } else if has(&["pack", "tools", "streams", "buckets", "session", "settings"]) {
             self.packs.insert(base_of(path));
+        } else if named {
+            self.singles.insert(path.to_path_buf());
         }
     }
 
@@ -117,6 +140,18 @@ impl Found {
         for folder in &self.packs {
             match read_folder(folder, &shown(folder)) {
                 Ok(files) => report.extend(load(&files).1),
+                Err(problems) => report.extend(problems),
+            }
+        }
+        for path in &self.singles {
+            match read_source(path, &shown(path)) {
+                Ok(source) => report.extend(
+                    load(&PackFiles {
+                        specs: vec![source],
+                        ..PackFiles::default()
+                    })
+                    .1,
+                ),
                 Err(problems) => report.extend(problems),
             }
         }

@@ -186,7 +186,7 @@ async fn run_local(bus: Bus, slot: Arc<Mutex<Option<LocalServer>>>, phase: watch
     if !default_answers().await {
         match join().await {
             Ok(server) => {
-                url = address(&server);
+                url = server.address();
                 *slot.lock().await = Some(server);
             }
             Err(error) => {
@@ -211,13 +211,6 @@ async fn join() -> Result<LocalServer, String> {
         .map_err(|e| full(&e))
 }
 
-/// The address with the token in it; never shown.
-fn address(server: &LocalServer) -> String {
-    server
-        .url()
-        .replacen("nats://", &format!("nats://{}@", server.token()), 1)
-}
-
 /// Starts the local server anew when it is gone.
 async fn keep_alive(bus: &Bus, slot: &Mutex<Option<LocalServer>>) {
     let mut states = bus.watch();
@@ -236,7 +229,7 @@ async fn keep_alive(bus: &Bus, slot: &Mutex<Option<LocalServer>>) {
         };
         match server.ensure_running().await {
             Ok(Some(_)) => {
-                if let Err(error) = bus.replace_servers(vec![address(server)]).await {
+                if let Err(error) = bus.replace_servers(vec![server.address()]).await {
                     tracing::error!(%error, "the local nats-server has a new address that cannot be used");
                 }
             }

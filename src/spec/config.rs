@@ -1,6 +1,7 @@
 //! The config: the file a person picks with `--config`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::Doc;
 use super::env;
 use super::expr::{self, Form};
-use super::mask::masked;
+use super::mask::{mask, masked};
 use super::schema;
 use super::shape::{Scope, Shape};
 use super::source::Source;
@@ -41,6 +42,9 @@ pub struct Config {
     /// What is logged, on stderr.
     #[serde(default)]
     pub log: LogConfig,
+    /// The places in the file, for diagnostics; without its values, and with credentials covered.
+    #[serde(skip)]
+    pub doc: Option<Arc<Doc>>,
 }
 
 /// How to reach NATS.
@@ -174,6 +178,23 @@ fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) 
         Err(report) => return (None, report),
     };
     let mut report = Report::new();
+    let section = ["tools", "streams", "buckets", "pack", "session"]
+        .into_iter()
+        .find(|key| doc.value.get(key).is_some());
+    if let Some(section) = section
+        && doc.value.get("packs").is_none()
+    {
+        report.push(
+            Diagnostic::error(
+                Code::Schema,
+                &doc.source,
+                doc.key_range(&format!("/{section}")),
+                "this is a spec, not a config",
+            )
+            .help("a config names the spec's folder: `packs: [./folder]`"),
+        );
+        return (None, report);
+    }
     expand(&mut doc, lookup, &mut report);
     if lookup.is_none() {
         // What an expression will yield is not known here: it fits wherever it stands.
@@ -189,8 +210,16 @@ fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) 
     if report.has_errors() {
         return (None, report);
     }
-    match serde_json::from_value(doc.value.clone()) {
-        Ok(config) => (Some(config), report),
+    match serde_json::from_value::<Config>(doc.value.clone()) {
+        Ok(config) => {
+            doc.source = Source::new(doc.source.name(), mask(doc.source.text()));
+            doc.value = Value::Null;
+            let config = Config {
+                doc: Some(Arc::new(doc)),
+                ..config
+            };
+            (Some(config), report)
+        }
         Err(error) => {
             report.push(Diagnostic::error(
                 Code::Schema,

@@ -253,7 +253,37 @@ fn syntax_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
     if line.contains(": {{") || line.contains("- {{") {
         return diagnostic.help("a value that begins with `{{` needs quotes: \"{{ … }}\"");
     }
-    diagnostic
+    match syntax_help(&diagnostic.message) {
+        Some(help) => diagnostic.help(help),
+        None => diagnostic,
+    }
+}
+
+/// What is probably meant, for the slips that the parser's own words do not explain.
+fn syntax_help(message: &str) -> Option<&'static str> {
+    [
+        ("tab", "indent with blanks: YAML takes no tabs"),
+        (
+            "mapping values are not allowed",
+            "a text that contains `: ` needs quotes",
+        ),
+        (
+            "simple key",
+            "is a colon missing behind a key, or a closing quote?",
+        ),
+        (
+            "'-' indicator",
+            "the items of a list begin with `- ` in one column",
+        ),
+        (
+            "did not find expected key",
+            "the keys of a mapping begin in one column",
+        ),
+        ("expected key", "the keys of a mapping begin in one column"),
+    ]
+    .into_iter()
+    .find(|(part, _)| message.contains(part))
+    .map(|(_, help)| help)
 }
 
 /// Names both places: the first one is the same key at the same column, further up.

@@ -123,6 +123,12 @@ pub fn read_source(path: &Path, shown: &str) -> Result<Source, Report> {
             format!("{shown} is larger than {} bytes", super::doc::MAX_BYTES),
         )));
     }
+    if path.is_dir() {
+        return Err(one(Diagnostic::global(
+            Code::Io,
+            format!("{shown} is a folder, and a file is wanted here"),
+        )));
+    }
     std::fs::read_to_string(path)
         .map(|text| Source::new(shown, text))
         .map_err(|error| {

@@ -38,6 +38,15 @@ pub fn load(files: &PackFiles) -> (Option<Pack>, Report) {
     for source in &files.specs {
         match Doc::parse(source.clone()) {
             Err(problems) => report.extend(problems),
+            Ok(doc) if doc.value.get("packs").is_some() => report.push(
+                Diagnostic::error(
+                    Code::UnknownKey,
+                    &doc.source,
+                    doc.key_range("/packs"),
+                    "this is a config, and cannot lie in the folder of a pack",
+                )
+                .help("a config names the folder, and lies beside it or further up"),
+            ),
             Ok(doc) => {
                 let mut found = Report::new();
                 schema::check_doc(&doc, "", &doc.value, &language, &validator, &mut found);

@@ -85,8 +85,9 @@ pub fn problems(schema: &Value) -> Vec<(String, String)> {
             let what = if pointer.ends_with("/type") || pointer == "/type" {
                 not_in(error.instance(), &serde_json::json!(TYPES))
             } else {
+                let wanted = keyword_value(pointer.rsplit('/').next().unwrap_or_default());
                 Violation::new(format!(
-                    "{} does not fit here",
+                    "{} does not fit here{wanted}",
                     value_words(error.instance())
                 ))
             };
@@ -100,6 +101,24 @@ pub fn problems(schema: &Value) -> Vec<(String, String)> {
         found.push((error.instance_path().as_str().to_owned(), error.to_string()));
     }
     found
+}
+
+/// What a keyword of JSON Schema takes, for the most frequent ones.
+fn keyword_value(keyword: &str) -> &'static str {
+    match keyword {
+        "required" => ": `required` is a list of names, beside `properties`",
+        "properties" | "patternProperties" | "$defs" => ": a mapping of names to schemas is wanted",
+        "enum" => ": a list of values is wanted",
+        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
+            ": a number is wanted"
+        }
+        "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => {
+            ": a whole number, 0 or more, is wanted"
+        }
+        "description" | "title" | "pattern" | "format" | "$ref" => ": a text is wanted",
+        "uniqueItems" | "deprecated" | "readOnly" | "writeOnly" => ": true or false is wanted",
+        _ => "",
+    }
 }
 
 /// The types of JSON Schema.
@@ -179,6 +198,17 @@ pub fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
             violation.on_parent = true;
             vec![violation]
         }
+        ValidationErrorKind::Type {
+            kind: TypeKind::Single(jsonschema::JsonType::Boolean),
+        } if matches!(instance.as_str(), Some("yes" | "no" | "on" | "off")) => vec![
+            Violation::new(format!(
+                "expected true or false, got {}",
+                value_words(instance)
+            ))
+            .help(Some(
+                "write `true` or `false`: to YAML 1.2 this is a text".into(),
+            )),
+        ],
         ValidationErrorKind::Type { kind } => vec![
             Violation::new(format!(
                 "expected {}, got {}",
@@ -199,11 +229,17 @@ pub fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
                 .help(description(error, schema)),
         ],
         ValidationErrorKind::Pattern { pattern } => vec![
-            Violation::new(format!(
-                "{} does not match the pattern {pattern}",
-                value_words(instance)
-            ))
-            .help(description(error, schema)),
+            // A description says it better than a regular expression.
+            match description(error, schema) {
+                Some(help) => {
+                    Violation::new(format!("{} does not fit here", value_words(instance)))
+                        .help(Some(help))
+                }
+                None => Violation::new(format!(
+                    "{} does not match the pattern {pattern}",
+                    value_words(instance)
+                )),
+            },
         ],
         ValidationErrorKind::MinLength { limit: 1 } => {
             vec![Violation::new("it must not be empty")]

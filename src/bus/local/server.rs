@@ -52,6 +52,12 @@ impl LocalServer {
         telling(notify, move |tell| join_blocking(options, tell)).await
     }
 
+    /// Where clients connect, with the token: `nats://TOKEN@127.0.0.1:PORT`. A secret of this user.
+    pub fn address(&self) -> String {
+        self.url()
+            .replacen("nats://", &format!("nats://{}@", self.token()), 1)
+    }
+
     /// Where clients connect: `nats://127.0.0.1:PORT`, without the token.
     pub fn url(&self) -> String {
         self.running().url()

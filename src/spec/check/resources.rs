@@ -1,10 +1,10 @@
 //! Streams and buckets: their declarations, and what a step must say to pick one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::step::check_new_name;
 use super::{Findings, check_text, check_tree};
-use crate::spec::data::{List, Text};
+use crate::spec::data::{Json, List, Text};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::env::SERVER_ROOTS;
@@ -34,6 +34,8 @@ pub struct Resources {
     pub streams: BTreeMap<String, (Instances, Vec<String>)>,
     /// Buckets by name.
     pub buckets: BTreeMap<String, Instances>,
+    /// Buckets that do not allow entries a life of their own.
+    pub plain_buckets: BTreeSet<String>,
     /// Names of the session state.
     pub session: Vec<String>,
 }
@@ -102,6 +104,9 @@ pub(crate) fn check_bucket(
         ("ttl", decl.ttl.as_ref()),
         ("limit_markers", decl.limit_markers.as_ref()),
     ]);
+    if decl.limit_markers.is_none() {
+        resources.plain_buckets.insert(name.to_owned());
+    }
     resources.buckets.insert(name.to_owned(), instances);
 }
 
@@ -205,21 +210,19 @@ impl<'a> DeclCheck<'a> {
     }
 
     fn measure(&mut self, key: &str, tree: &Tree, fits: impl Fn(&str) -> bool) {
-        if let Tree::Literal(crate::spec::data::Json::Str(text)) = tree
+        // Another form than digits and a unit is reported by the language's schema already.
+        if let Tree::Literal(Json::Str(text)) = tree
             && !fits(text)
+            && text.starts_with(|c: char| c.is_ascii_digit())
+            && fits(&format!(
+                "1{}",
+                text.trim_start_matches(|c: char| c.is_ascii_digit())
+            ))
         {
-            self.error(
-                key,
-                &format!("\"{text}\" is too large or not in a known unit"),
-            );
+            self.error(key, &format!("\"{text}\" is too large"));
         }
-        check_tree(
-            self.doc,
-            &join(&self.pointer, key),
-            tree,
-            &self.scope,
-            self.report,
-        );
+        let pointer = join(&self.pointer, key);
+        check_tree(self.doc, &pointer, tree, &self.scope, self.report);
     }
 }
 
@@ -272,6 +275,9 @@ fn literal_problem(text: &str, wild: bool) -> Option<String> {
     None
 }
 
+/// What stands for a placeholder in a subject that is looked at before it is rendered.
+pub(super) const PLACEHOLDER: char = '\u{fffc}';
+
 /// The text with each `{{ … }}` and `{% … %}` taken for one harmless character.
 pub(crate) fn placeholders_replaced(text: &str) -> String {
     let mut out = String::new();
@@ -294,7 +300,7 @@ pub(crate) fn placeholders_replaced(text: &str) -> String {
             continue;
         };
         if close == "}}" {
-            out.push('x');
+            out.push(PLACEHOLDER);
         }
         rest = tail.find(close).map_or("", |at| &tail[at + 2..]);
     }
@@ -339,7 +345,7 @@ mod tests {
         assert!(literal_problem("a.>.b", true).is_some());
         assert_eq!(
             placeholders_replaced("a.{{ b }}.{% if c %}d{% endif %}"),
-            "a.x.d"
+            format!("a.{PLACEHOLDER}.d")
         );
     }
 }

@@ -38,7 +38,49 @@ pub(super) fn check_schema(
     // Keywords that JSON Schema does not know are ignored by it, so a misspelt one would do nothing.
     unknown_keywords(doc, pointer, &value, report);
     check_valid(doc, pointer, &value, report);
+    check_arguments(doc, pointer, &value, report);
     value
+}
+
+/// What is valid JSON Schema and still makes every call fail: a required argument that is not declared (others are
+/// refused), and a default that does not fit.
+fn check_arguments(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findings) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let names: Vec<&str> = properties
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let open = schema
+        .get("additionalProperties")
+        .is_some_and(|more| *more != Value::Bool(false));
+    let required = schema.get("required").and_then(Value::as_array);
+    for (index, name) in required.into_iter().flatten().enumerate() {
+        let Some(name) = name.as_str() else { continue };
+        if !open && !names.contains(&name) {
+            let range = doc.value_range(&format!("{pointer}/required/{index}"));
+            let message = format!("`{name}` is required, and is not among the `properties`");
+            report.push(
+                Diagnostic::error(Code::BadSchema, &doc.source, range, message)
+                    .help(suggest::help(name, names.iter().copied())),
+            );
+        }
+    }
+    for (name, property) in properties.into_iter().flatten() {
+        let (Some(default), Ok(validator)) = (property.get("default"), schema::compile(property))
+        else {
+            continue;
+        };
+        if !validator.is_valid(default) {
+            let at = join(&join(&join(pointer, "properties"), name), "default");
+            report.push(Diagnostic::error(
+                Code::BadSchema,
+                &doc.source,
+                doc.value_range(&at),
+                format!("the default of `{name}` does not fit its own schema"),
+            ));
+        }
+    }
 }
 
 /// A schema must be one.

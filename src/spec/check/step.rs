@@ -1,6 +1,9 @@
 //! What a verb's grammar uses to check its keys.
 
-use super::resources::{Instances, Resources, check_token, placeholders_replaced};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::resources::{Instances, PLACEHOLDER, Resources, check_token, placeholders_replaced};
 use super::{Findings, check_text, check_tree};
 use crate::spec::data::{Json, Map};
 use crate::spec::diag::{Code, Diagnostic};
@@ -113,25 +116,63 @@ impl StepCheck<'_> {
         }
     }
 
-    /// A whole number.
-    pub fn whole(&mut self, key: &str, whole: &Whole) {
+    /// A whole number; a literal one is checked to be in its range.
+    pub fn whole(&mut self, key: &str, whole: &Whole, range: RangeInclusive<u64>) {
+        let literal = match &whole.0 {
+            Tree::Literal(Json::Int(number)) => Some(u64::try_from(*number).ok()),
+            Tree::Literal(Json::Uint(number)) => Some(Some(*number)),
+            _ => None,
+        };
+        if let Some(number) = literal
+            && !number.is_some_and(|n| range.contains(&n))
+        {
+            let (from, to) = (range.start(), range.end());
+            let message = format!("`{key}` must be a whole number from {from} to {to}");
+            self.error(Code::Schema, &self.at(key), message, None);
+        }
         self.value(key, &whole.0);
     }
 
-    /// A time span.
-    pub fn span(&mut self, key: &str, span: &Span) {
+    /// A time span; a literal one is checked to be at most `most`.
+    pub fn span(&mut self, key: &str, span: &Span, most: Duration) {
         if let Tree::Literal(Json::Str(text)) = &span.0
-            && parse_span(text).is_none()
+            && parse_span(text).is_some_and(|given| given > most)
         {
-            let pointer = self.at(key);
-            self.error(
-                Code::Schema,
-                &pointer,
-                format!("\"{text}\" is too long a time"),
-                None,
-            );
+            let message = format!("`{key}` must be at most {}s", most.as_secs());
+            self.error(Code::Schema, &self.at(key), message, None);
         }
         self.value(key, &span.0);
+    }
+
+    /// A life of its own for an entry needs a bucket that allows it.
+    pub fn entry_life(&mut self, bucket: &str) {
+        if self.resources.plain_buckets.contains(bucket) {
+            self.needs(&format!(
+                "`ttl` needs `limit_markers` in the declaration of the bucket `{bucket}`"
+            ));
+        }
+    }
+
+    /// A publish with a subject of its own: the stream must store it. Placeholders may be anything.
+    pub fn stored_subject(&mut self, stream: &str, subject: &Token) {
+        let subjects = match self.resources.streams.get(stream) {
+            None | Some((Instances::Unknown, _)) => return,
+            Some((_, subjects)) => subjects,
+        };
+        // A placeholder that may be several tokens can be anything.
+        if subject.0.contains("subject_tokens") {
+            return;
+        }
+        let wanted = placeholders_replaced(&subject.0);
+        let fits = |pattern: &String| {
+            pattern.contains("subject_tokens")
+                || may_match(&placeholders_replaced(pattern), &wanted)
+        };
+        if !subjects.iter().any(fits) {
+            let message = format!("the stream `{stream}` does not store this subject");
+            let help = format!("it stores: {}", subjects.join(", "));
+            self.error(Code::Subject, &self.at("subject"), message, Some(help));
+        }
     }
 
     /// Message headers.
@@ -272,6 +313,19 @@ impl StepCheck<'_> {
                         .help(help),
                 );
             }
+        }
+    }
+}
+
+/// Whether a subject can be one that a stream's pattern takes; a token with a placeholder can be any.
+fn may_match(pattern: &str, subject: &str) -> bool {
+    let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
+    loop {
+        match (pattern.next(), subject.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some(p), Some(s))
+                if p == "*" || p == s || p.contains(PLACEHOLDER) || s.contains(PLACEHOLDER) => {}
+            _ => return false,
         }
     }
 }

@@ -51,6 +51,7 @@ pub struct Surroundings<'a> {
 pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report: &mut Findings) {
     let pointer = join("/tools", &tool.name);
     tool_name(doc, &pointer, &tool.name, report);
+    let mut output = None;
     let input = check_schema(
         doc,
         &join(&pointer, "input"),
@@ -58,14 +59,9 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         around.base,
         report,
     );
-    if let Some(output) = &tool.output {
-        check_schema(
-            doc,
-            &join(&pointer, "output"),
-            Some(output),
-            around.base,
-            report,
-        );
+    if let Some(tree) = &tool.output {
+        let at = join(&pointer, "output");
+        output = Some(check_schema(doc, &at, Some(tree), around.base, report));
     }
     let mut scope = around
         .base
@@ -88,7 +84,7 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
             doc,
             &join(&pointer, "reply"),
             reply,
-            tool.output.is_some(),
+            output.as_ref(),
             &scope,
             around,
             report,
@@ -254,11 +250,12 @@ fn check_reply(
     doc: &Doc,
     pointer: &str,
     reply: &Reply,
-    has_output: bool,
+    output: Option<&Value>,
     scope: &Scope,
     around: &Surroundings<'_>,
     report: &mut Findings,
 ) {
+    let has_output = output.is_some();
     let problem = match (&reply.text, &reply.template, &reply.structured) {
         (None, None, None) => Some("a reply needs a `text`, a `template` or `structured`"),
         (Some(_), Some(_), _) => Some("`text` and `template` exclude each other"),
@@ -289,10 +286,41 @@ fn check_reply(
         );
     }
     if let Some(tree) = &reply.structured {
-        check_tree(doc, &join(pointer, "structured"), tree, scope, report);
+        let at = join(pointer, "structured");
+        promised(doc, &at, tree, output, report);
+        check_tree(doc, &at, tree, scope, report);
     }
     if let Some(name) = &reply.template {
         template_file(doc, &join(pointer, "template"), name, scope, around, report);
+    }
+}
+
+/// What the output schema requires must be there: otherwise each call would fail after its work is done.
+fn promised(
+    doc: &Doc,
+    pointer: &str,
+    structured: &Tree,
+    output: Option<&Value>,
+    report: &mut Findings,
+) {
+    let keys: Vec<&str> = match structured {
+        Tree::Map(map) => map.keys().collect(),
+        Tree::Literal(Json::Map(map)) => map.keys().collect(),
+        _ => return,
+    };
+    let required = output.and_then(|o| o.get("required")?.as_array());
+    for name in required.into_iter().flatten().filter_map(Value::as_str) {
+        if !keys.contains(&name) {
+            report.push(
+                Diagnostic::error(
+                    Code::Tool,
+                    &doc.source,
+                    doc.key_range(pointer),
+                    format!("`output` requires `{name}`, and `structured` has no such key"),
+                )
+                .help(suggest::help(name, keys.iter().copied())),
+            );
+        }
     }
 }
 

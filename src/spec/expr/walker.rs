@@ -27,12 +27,17 @@ impl<'a> Walker<'a> {
     pub(super) fn syntax(&mut self, error: &minijinja::Error, form: Form) -> Shape {
         let range = error.range().unwrap_or(0..self.text.len());
         let detail = error.detail().unwrap_or("it does not parse");
+        let mut message = format!("the template does not parse: {detail}");
         let help = if form != Form::Template && self.text.trim_start().starts_with("{{") {
+            message = "an expression without braces is expected here".to_owned();
             "this key is an expression already: leave the braces out"
+        } else if self.text.contains("&&") || self.text.contains("||") {
+            "write `and` and `or`"
+        } else if self.text.contains("===") || self.text.contains("!==") {
+            "write `==` and `!=`"
         } else {
             "expressions are Jinja: `args.name`, `x | filter`, `a == b`, `a if b else c`"
         };
-        let message = format!("the template does not parse: {detail}");
         self.push(Code::Template, range, message, help);
         Shape::Any
     }

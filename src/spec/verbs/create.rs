@@ -1,5 +1,7 @@
 //! `create`: writes one key of a bucket only if it is not there.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +35,8 @@ impl Grammar for Create {
         cx.token("key", Some(&self.key));
         cx.value("value", &self.value);
         if let Some(ttl) = &self.ttl {
-            cx.span("ttl", ttl);
+            cx.span("ttl", ttl, Duration::MAX);
+            cx.entry_life(&self.bucket);
         }
         Shape::object([("key", Shape::Text), ("revision", Shape::Number)])
     }

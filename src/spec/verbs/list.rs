@@ -38,7 +38,7 @@ impl Grammar for List {
         cx.bucket("bucket", &self.bucket, self.with.as_ref());
         cx.token("under", self.under.as_ref());
         if let Some(limit) = &self.limit {
-            cx.whole("limit", limit);
+            cx.whole("limit", limit, 1..=10_000);
         }
         if let Some(filter) = &self.r#where {
             cx.condition_over("where", filter, entry_shape());

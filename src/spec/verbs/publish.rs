@@ -38,8 +38,9 @@ impl Grammar for Publish {
         match &self.stream {
             Some(stream) => {
                 cx.stream("stream", stream, self.with.as_ref());
-                if self.subject.is_none() {
-                    cx.own_subject(stream);
+                match &self.subject {
+                    None => cx.own_subject(stream),
+                    Some(subject) => cx.stored_subject(stream, subject),
                 }
             }
             None => {

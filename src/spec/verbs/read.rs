@@ -50,12 +50,12 @@ impl Grammar for Read {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
         cx.stream("stream", &self.stream, self.with.as_ref());
         cx.token("subject", self.subject.as_ref());
-        cx.whole("limit", &self.limit);
+        cx.whole("limit", &self.limit, 1..=1_000);
         if self.after.is_some() && self.since.is_some() {
             cx.needs("`after` and `since` exclude each other");
         }
         if let Some(after) = &self.after {
-            cx.whole("after", after);
+            cx.whole("after", after, 0..=u64::MAX);
         }
         if let Some(since) = &self.since {
             cx.template("since", since);
@@ -64,7 +64,7 @@ impl Grammar for Read {
             cx.value("page", page);
         }
         if let Some(scan) = &self.scan {
-            cx.whole("scan", scan);
+            cx.whole("scan", scan, 1..=1_000_000);
         }
         if let Some(filter) = &self.r#where {
             cx.condition_over("where", filter, message_shape());

@@ -1,5 +1,7 @@
 //! `request`: sends a message and waits for one answer.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +36,7 @@ impl Grammar for Request {
         }
         cx.headers(self.headers.as_ref());
         if let Some(timeout) = &self.timeout {
-            cx.span("timeout", timeout);
+            cx.span("timeout", timeout, Duration::from_secs(300));
         }
         Shape::object([
             ("subject", Shape::Text),

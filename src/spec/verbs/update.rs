@@ -31,7 +31,7 @@ impl Grammar for Update {
         cx.bucket("bucket", &self.bucket, self.with.as_ref());
         cx.token("key", Some(&self.key));
         cx.value("value", &self.value);
-        cx.whole("revision", &self.revision);
+        cx.whole("revision", &self.revision, 0..=u64::MAX);
         Shape::object([("key", Shape::Text), ("revision", Shape::Number)])
     }
 }
