@@ -35,6 +35,7 @@ macro_rules! broken {
 
 broken! {
     misspelt_names: "names.yaml",
+    what_every_call_would_trip_over: "calls.yaml",
     wrong_forms: "form.yaml",
     schemas_that_are_none: "schemas.yaml",
     templates_that_do_not_compile: "templates.yaml",
