@@ -250,10 +250,11 @@ async fn with_creds(
     let unreadable = |source| {
         invalid(format!("the creds file {} cannot be read", path.display())).caused_by(source)
     };
-    let size = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
-    if size > MAX_CREDS_BYTES {
+    let found = tokio::fs::metadata(path).await.map_err(unreadable)?;
+    // A pipe or a device may never end.
+    if !found.is_file() || found.len() > MAX_CREDS_BYTES {
         return Err(invalid(format!(
-            "the creds file {} has {size} bytes, more than the {MAX_CREDS_BYTES} such a file can have",
+            "the creds file {} is not a regular file of at most {MAX_CREDS_BYTES} bytes",
             path.display()
         )));
     }

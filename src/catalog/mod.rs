@@ -2,6 +2,7 @@
 //!
 //! Built from packs, their settings and the project's facts; immutable; replaced as a whole.
 
+pub mod bound;
 pub mod builtin;
 pub mod packs;
 pub mod templates;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind};
 
+use super::bound;
 use crate::spec::data::{List, Text};
 use crate::spec::env::{TOKEN_SUFFIX, check_root, environment, is_omit};
 use crate::spec::expr;
@@ -84,7 +85,9 @@ impl Templates {
 
     fn value(&self, name: &str, context: &Value) -> Result<Value, Error> {
         let captured = self.values.get_template(name)?.render_captured(context)?;
-        Ok(captured.state().lookup(RESULT).unwrap_or_default())
+        let value = captured.state().lookup(RESULT).unwrap_or_default();
+        bound::check(&value)?;
+        Ok(value)
     }
 
     /// The value of an expression.
@@ -175,6 +178,8 @@ impl Templates {
     /// As [`Templates::eval`]. `omit` anywhere but under a key or in a list is an error.
     pub fn tree(&self, tree: &Tree, context: &Value) -> Result<Value, Error> {
         let value = self.tree_or_omit(tree, context)?;
+        // Its parts were checked one by one; together they may be too much.
+        bound::check(&value)?;
         if is_omit(&value) {
             return Err(Error::new(
                 ErrorKind::InvalidOperation,
@@ -238,7 +243,7 @@ impl std::io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.0.len() + bytes.len() > MAX_TEXT {
             return Err(std::io::Error::other(format!(
-                "the text would be longer than {MAX_TEXT} bytes"
+                "the text would be longer than {MAX_TEXT} bytes: ask for less at once"
             )));
         }
         self.0.extend_from_slice(bytes);

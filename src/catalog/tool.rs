@@ -134,7 +134,10 @@ pub(super) fn violations(validator: &Validator, value: &Value, schema: &Value) -
     let mut lines = Vec::new();
     for error in validator.iter_errors(value).take(MAX_VIOLATIONS) {
         let path = dotted(error.instance_path().as_str());
-        for violation in schema::explain(&error, schema) {
+        for violation in schema::explain(&error, schema)
+            .into_iter()
+            .take(MAX_VIOLATIONS)
+        {
             let what = match &violation.key {
                 Some(key) => {
                     let known = schema.get("properties").and_then(Value::as_object);
@@ -146,7 +149,10 @@ pub(super) fn violations(validator: &Validator, value: &Value, schema: &Value) -
                         None if names.is_empty() => " (nothing is taken here)".to_owned(),
                         None => format!(" (there are {})", names.join(", ")),
                     };
-                    format!("there is no `{key}`{hint}")
+                    {
+                        let shown: String = key.chars().take(100).collect();
+                        format!("there is no `{shown}`{hint}")
+                    }
                 }
                 None => {
                     let hint = violation
@@ -165,6 +171,10 @@ pub(super) fn violations(validator: &Validator, value: &Value, schema: &Value) -
     }
     lines.sort();
     lines.dedup();
+    if lines.len() > MAX_VIOLATIONS {
+        lines.truncate(MAX_VIOLATIONS);
+        lines.push("and more".to_owned());
+    }
     lines
 }
 

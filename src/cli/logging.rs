@@ -24,9 +24,7 @@ pub fn start(setup: &Setup, env: &Environment, usual: LevelFilter) {
         (None, None, Some(format)) => format == Format::Json,
         (None, None, None) => false,
     };
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::WARN.into())
-        .parse_lossy(format!("jacquard={level}"));
+    let filter = EnvFilter::builder().parse_lossy(format!("warn,jacquard={level}"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

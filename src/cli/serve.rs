@@ -35,7 +35,7 @@ async fn serve(setup: Setup, env: &Environment) -> ExitCode {
         Err(error) => return fail(error),
     };
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
+    guard(stop.clone());
     let outcome = tokio::select! {
         outcome = stdio::serve(gateway.clone(), stop) => outcome,
         () = forever(gateway.keep_prepared()) => Ok(()),
@@ -51,6 +51,31 @@ async fn serve(setup: Setup, env: &Environment) -> ExitCode {
 async fn forever(work: impl Future<Output = ()>) {
     work.await;
     std::future::pending().await
+}
+
+/// The longest time between a signal to stop and the end of the process.
+const GRACE: Duration = Duration::from_millis(1800);
+
+/// Waits for a signal on a thread of its own: it must be heard, and obeyed in time, also while a call keeps the runtime busy.
+fn guard(stop: CancellationToken) {
+    let wait = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(stop_on_signal(stop)),
+            Err(error) => return tracing::warn!(%error, "signals cannot be waited for"),
+        }
+        std::thread::sleep(GRACE);
+        tracing::warn!("a call did not let go in time: the process ends without it");
+        std::process::exit(1);
+    };
+    if let Err(error) = std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait)
+    {
+        tracing::warn!(%error, "signals cannot be waited for");
+    }
 }
 
 /// Fires on ctrl-c and on the signal to terminate.

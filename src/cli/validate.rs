@@ -17,6 +17,7 @@ use crate::spec::diag::{Code, Diagnostic, Report, Severity};
 use crate::spec::doc::Doc;
 use crate::spec::files::{PackFiles, read_folder, read_source};
 use crate::spec::load::load;
+use crate::spec::mask::masked;
 
 /// The deepest folder that is looked into.
 const MAX_DEPTH: usize = 8;
@@ -34,6 +35,8 @@ struct Found {
     singles: BTreeSet<PathBuf>,
     configs: BTreeSet<PathBuf>,
     projects: BTreeSet<PathBuf>,
+    /// Folders that were looked into.
+    seen: BTreeSet<PathBuf>,
     report: Report,
 }
 
@@ -91,7 +94,9 @@ impl Found {
 
     fn look(&mut self, path: &Path, depth: usize, named: bool) {
         if path.is_dir() {
-            if depth > MAX_DEPTH {
+            // A link may lead back to a folder that was seen.
+            let place = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+            if depth > MAX_DEPTH || !self.seen.insert(place) {
                 return;
             }
             let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
@@ -105,6 +110,9 @@ impl Found {
                     self.look(&entry, depth + 1, false);
                 }
             }
+            return;
+        }
+        if !path.is_file() && !named {
             return;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -123,7 +131,7 @@ impl Found {
         let doc = match doc {
             Ok(doc) => doc,
             // It is checked again with the pack it may belong to; the same problem is told once.
-            Err(report) => return self.report.extend(report),
+            Err(report) => return self.report.extend(masked(&report)),
         };
         let has = |keys: &[&str]| keys.iter().any(|key| doc.value.get(key).is_some());
         if has(&["packs"]) {

@@ -1,6 +1,9 @@
 //! Why a call did not succeed.
 
+use std::error::Error as _;
+
 use crate::bus;
+use crate::spec::env::TOKEN_SUFFIX;
 
 /// What kind of failure it is; specs see it as `error.kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,10 +117,21 @@ impl From<bus::Error> for Failure {
 
 impl From<minijinja::Error> for Failure {
     fn from(error: minijinja::Error) -> Self {
-        // The name of a template is its own text and its line is always the first: only the detail helps.
-        let message = error
-            .detail()
-            .map_or_else(|| error.kind().to_string(), str::to_owned);
+        let mut message = match error.kind() {
+            // What stopped the writing is its cause: the bound on texts.
+            minijinja::ErrorKind::WriteFailure => error
+                .source()
+                .map_or_else(|| error.kind().to_string(), ToString::to_string),
+            kind => error
+                .detail()
+                .map_or_else(|| kind.to_string(), str::to_owned),
+        };
+        // A template is named by its own text; a long one would bury the point.
+        if let Some(name) = error.name().filter(|name| name.len() <= 120)
+            && !message.contains(name)
+        {
+            message.push_str(&format!(" (in `{}`)", name.trim_end_matches(TOKEN_SUFFIX)));
+        }
         Self {
             kind: FailureKind::Template,
             message,

@@ -38,7 +38,11 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
         Ok(service) => service,
         // A client that goes away before or after a mere discovery is a normal end.
         Err(_) if ended.is_cancelled() => return Ok(()),
-        Err(error) => return Err(format!("the MCP session could not start: {error}")),
+        Err(error) => {
+            // The error quotes the client's message.
+            tracing::debug!(%error, "no MCP session");
+            return Err("the client did not begin with a valid `initialize` request".to_owned());
+        }
     };
     let cancel = service.cancellation_token();
     let finished = service.waiting();

@@ -1,6 +1,7 @@
 //! The files of a pack, read from a folder.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::diag::{Code, Diagnostic, Report};
@@ -105,7 +106,11 @@ fn read_files(
         .into_iter()
         .map(|path| {
             let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
-            let name = format!("{shown}/{}", file.unwrap_or_default());
+            let file = file.unwrap_or_default();
+            let name = match shown {
+                "." => file,
+                folder => format!("{folder}/{file}"),
+            };
             read_source(&path, &name)
         })
         .collect()
@@ -116,27 +121,29 @@ fn read_files(
 /// # Errors
 /// A report when it cannot be read, is too large or is not UTF-8.
 pub fn read_source(path: &Path, shown: &str) -> Result<Source, Report> {
-    let size = std::fs::metadata(path).map(|m| m.len());
-    if size.is_ok_and(|s| s > super::doc::MAX_BYTES as u64) {
-        return Err(one(Diagnostic::global(
-            Code::Syntax,
-            format!("{shown} is larger than {} bytes", super::doc::MAX_BYTES),
-        )));
+    let failed = |what: String| Err(one(Diagnostic::global(Code::Io, format!("{shown} {what}"))));
+    // A pipe or a device may never end, and cannot be asked for its size.
+    match std::fs::metadata(path) {
+        Err(error) => return failed(format!("cannot be read: {error}")),
+        Ok(found) if found.is_dir() => {
+            return failed("is a folder, and a file is wanted here".into());
+        }
+        Ok(found) if !found.is_file() => return failed("is not a regular file".into()),
+        Ok(_) => {}
     }
-    if path.is_dir() {
-        return Err(one(Diagnostic::global(
-            Code::Io,
-            format!("{shown} is a folder, and a file is wanted here"),
-        )));
+    let mut bytes = Vec::new();
+    let limit = super::doc::MAX_BYTES as u64 + 1;
+    let read = std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        return failed(format!("cannot be read: {error}"));
     }
-    std::fs::read_to_string(path)
-        .map(|text| Source::new(shown, text))
-        .map_err(|error| {
-            one(Diagnostic::global(
-                Code::Io,
-                format!("{shown} cannot be read: {error}"),
-            ))
-        })
+    if bytes.len() > super::doc::MAX_BYTES {
+        return failed(format!("is larger than {} bytes", super::doc::MAX_BYTES));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source::new(shown, text)),
+        Err(_) => failed("is not UTF-8 text".into()),
+    }
 }
 
 fn one(diagnostic: Diagnostic) -> Report {

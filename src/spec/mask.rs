@@ -16,21 +16,58 @@ const SECRET_KEYS: &[&str] = &[
 pub fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
-    // Everything up to the next key belongs to the last one.
-    let mut under_secret = false;
+    let mut line = Line::default();
+    // The line of the key that the text below belongs to, if that key sounds like a credential.
+    let mut secret: Option<Line> = None;
     while !rest.is_empty() {
-        let (token, after) = rest.split_at(token_end(rest, under_secret));
-        if is_key(token, after) {
-            masked.push_str(&mask_userinfo(token));
-            under_secret = sounds_secret(token);
-        } else if under_secret && !is_punctuation(token) {
+        let (token, after) = rest.split_at(token_end(rest, secret.is_some()));
+        line.take(token);
+        let key = is_key(token, after);
+        if key && secret.as_ref().is_some_and(|s| line.leaves(s)) {
+            secret = None;
+        }
+        if secret.is_some() && !is_punctuation(token) {
             masked.push_str(&cover(token));
         } else {
             masked.push_str(&mask_userinfo(token));
         }
+        if key && secret.is_none() && sounds_secret(token) {
+            secret = Some(line.clone());
+        }
         rest = after;
     }
     masked
+}
+
+/// Where the reading of a text stands.
+#[derive(Clone, Default)]
+struct Line {
+    number: usize,
+    /// Blanks before the first word.
+    indent: usize,
+    /// Whether an item of a list begins on it.
+    item: bool,
+    begun: bool,
+}
+
+impl Line {
+    fn take(&mut self, token: &str) {
+        if let Some(at) = token.rfind('\n') {
+            self.number += token.matches('\n').count();
+            self.indent = token.len() - at - 1;
+            self.item = false;
+            self.begun = false;
+        } else if !token.trim().is_empty() && !self.begun {
+            self.begun = true;
+            self.item = token == "-";
+        }
+    }
+
+    /// Whether what stands here no longer belongs to the key on that line: it is on a line of its own, not indented
+    /// deeper, and not an item of that key's list.
+    fn leaves(&self, key: &Line) -> bool {
+        self.number > key.number && self.indent <= key.indent && (!self.item || key.item)
+    }
 }
 
 /// Where the token at the start of `text` ends: a run of blanks, a mark, a quoted string, or a run of anything else.
@@ -184,6 +221,10 @@ mod tests {
             "tokens: [\"a\", \"hunter2\"]",
             "tokens:\n  - a\n  - hunter2\nnamespace: x",
             "password: |\n  a\n  hunter2\nnamespace: x",
+            "token: hunter2: other",
+            "{password: abc: hunter2, user: x}",
+            "token:\n- a: hunter2\nb: c",
+            "token:\n  a:\n    b: hunter2\nc: d",
         ] {
             let masked = mask(text);
             assert!(!masked.contains("hunter2"), "{masked}");

@@ -183,6 +183,9 @@ impl Violation {
     }
 }
 
+/// The most unknown keys of one object that are told.
+const MAX_UNKNOWN: usize = 50;
+
 /// Puts a schema violation into words: what was expected, what came, what was probably meant.
 pub fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
     let instance = error.instance();
@@ -190,6 +193,7 @@ pub fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
             .iter()
+            .take(MAX_UNKNOWN)
             .map(|key| unknown_key(key, error, schema))
             .collect(),
         ValidationErrorKind::Required { property } => {
@@ -259,6 +263,7 @@ pub fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
 }
 
 fn unknown_key(key: &str, error: &ValidationError<'_>, schema: &Value) -> Violation {
+    let shown: String = key.chars().take(100).collect();
     let known = sibling(error, schema, "properties")
         .and_then(Value::as_object)
         .map(|p| p.keys().map(String::as_str).collect::<Vec<_>>())
@@ -267,7 +272,7 @@ fn unknown_key(key: &str, error: &ValidationError<'_>, schema: &Value) -> Violat
         code: Code::UnknownKey,
         key: Some(key.to_owned()),
         on_parent: false,
-        message: format!("unknown key `{key}`"),
+        message: format!("unknown key `{shown}`"),
         help: Some(suggest::help(key, known)),
     }
 }
