@@ -270,3 +270,57 @@ fn what_cannot_be_looked_at_or_understood_is_exit_code_two() {
     assert_eq!((missing.code, missing.stdout.as_str()), (Some(1), ""));
     says(&missing.stderr, &["error[io]", "nowhere.yaml"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_holds_nothing_up() {
+    let place = Place::without_nats();
+    place.write("mine/tools.yaml", &tool("    reply: {text: ok}\n"));
+    let pipe = place.dir().join("mine/pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    assert_eq!(place.run(&["validate", "mine"]).code, Some(0));
+    let named = place.run(&["validate", "mine/pipe.yaml"]);
+    assert_eq!(named.code, Some(1));
+    says(&named.stderr, &["error[io]", "not a regular file"]);
+}
+
+#[test]
+fn an_expression_that_is_too_deep_to_be_walked_is_refused() {
+    for text in [
+        format!("{{{{ {}1 }}}}", "1 + ".repeat(20_000)),
+        format!("{{{{ args.a{} }}}}", ".b".repeat(20_000)),
+        format!(
+            "{{% if args.a %}}{}{{% endif %}}",
+            "{% elif args.a %}".repeat(20_000)
+        ),
+    ] {
+        let place = Place::without_nats();
+        let input = "    input: {type: object, required: [a], properties: {a: {}}}\n";
+        place.write(
+            "mine/tools.yaml",
+            &tool(&format!("{input}    reply: {{text: \"{text}\"}}\n")),
+        );
+        let done = place.run(&["validate", "mine"]);
+        assert_eq!(done.code, Some(1));
+        says(&done.stderr, &["error[template]", "too complex"]);
+    }
+}
+
+#[test]
+fn credentials_are_covered_in_a_config_that_does_not_parse() {
+    for nats in [
+        "nats: {token: \"hunter2\"} \"x",
+        "nats:\n  token: hunter2: x",
+        "nats: {password: abc: hunter2, user: x}",
+        "nats:\n  token:\n  - a: hunter2\n  url: 5",
+    ] {
+        let place = Place::without_nats();
+        place.write("c.yaml", &format!("packs: [warp]\n{nats}\n"));
+        for args in [&["validate", "c.yaml"][..], &["tools", "-c", "c.yaml"]] {
+            let done = place.run(args);
+            assert_eq!(done.code, Some(1), "{done:?}");
+            assert!(!done.stderr.contains("hunter2"), "{}", done.stderr);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The gateway as MCP clients see it.
 
 mod bare;
+mod bounds;
 mod channels;
 mod credentials;
 mod examples;
