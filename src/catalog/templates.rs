@@ -178,8 +178,6 @@ impl Templates {
     /// As [`Templates::eval`]. `omit` anywhere but under a key or in a list is an error.
     pub fn tree(&self, tree: &Tree, context: &Value) -> Result<Value, Error> {
         let value = self.tree_or_omit(tree, context)?;
-        // Its parts were checked one by one; together they may be too much.
-        bound::check(&value)?;
         if is_omit(&value) {
             return Err(Error::new(
                 ErrorKind::InvalidOperation,
@@ -194,6 +192,15 @@ impl Templates {
     /// # Errors
     /// As [`Templates::eval`].
     pub fn tree_or_omit(&self, tree: &Tree, context: &Value) -> Result<Value, Error> {
+        let value = self.compose(tree, context)?;
+        if matches!(tree, Tree::List(_) | Tree::Map(_)) {
+            // Its parts were checked one by one; together they may be too much.
+            bound::check(&value)?;
+        }
+        Ok(value)
+    }
+
+    fn compose(&self, tree: &Tree, context: &Value) -> Result<Value, Error> {
         match tree {
             Tree::Literal(json) => Ok(Value::from(minijinja::value::Serde(json))),
             Tree::Expr(text) => defined(self.value(text, context)?, text),
@@ -201,7 +208,7 @@ impl Templates {
             Tree::List(items) => {
                 let mut list = Vec::with_capacity(items.len());
                 for item in items.iter() {
-                    let value = self.tree_or_omit(item, context)?;
+                    let value = self.compose(item, context)?;
                     if !is_omit(&value) {
                         list.push(value);
                     }
@@ -211,7 +218,7 @@ impl Templates {
             Tree::Map(map) => {
                 let mut entries: Vec<(String, Value)> = Vec::with_capacity(map.0.len());
                 for (key, item) in map.iter() {
-                    let value = self.tree_or_omit(item, context)?;
+                    let value = self.compose(item, context)?;
                     if !is_omit(&value) {
                         entries.push((key.to_owned(), value));
                     }
@@ -352,6 +359,16 @@ mod tests {
         for root in ["$SYS", "$JS", "$KV", "_INBOX"] {
             assert!(render(root).is_err(), "{root}");
         }
+    }
+
+    #[test]
+    fn parts_that_fit_may_be_too_much_together() {
+        let templates = templates(&[(TextKind::Value, "{{ x }}")]);
+        let parts = json!(["{{ x }}", {"again": "{{ x }}"}]);
+        let tree = Tree::from(crate::spec::data::Json::from(parts));
+        let half = "x".repeat(MAX_TEXT / 2 + 1);
+        assert!(templates.tree_or_omit(&tree, &context!(x => half)).is_err());
+        assert!(templates.tree_or_omit(&tree, &context!(x => "x")).is_ok());
     }
 
     #[test]

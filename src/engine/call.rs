@@ -16,7 +16,7 @@ use crate::catalog::{LoadedPack, Templates, Tool};
 use crate::spec::data;
 use crate::spec::env::is_omit;
 use crate::spec::tree::{Template, Tree};
-use crate::spec::verbs::{Step, Verb};
+use crate::spec::verbs::Step;
 
 /// The most rounds of a step with `each`.
 const MAX_ROUNDS: usize = 1_000;
@@ -110,11 +110,7 @@ impl<'a> Call<'a> {
         if let Some(when) = &step.when {
             let context = self.context();
             if !self.attempt(step, |t| t.test(when, &context))? {
-                if let Verb::Let(names) = &step.verb {
-                    for name in names.0.keys() {
-                        self.scope.bind(name.to_owned(), Jinja::from(()));
-                    }
-                }
+                steps::skip(&step.verb, self);
                 return Ok(None);
             }
         }

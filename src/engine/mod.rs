@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
 pub use call::Reply;
 pub use failure::{Failure, FailureKind};
@@ -88,13 +87,12 @@ impl Engine {
     /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`], and [`CallError::Cancelled`] when `cancel` fired first.
+    /// [`CallError::UnknownTool`]. Whoever drops the call stops its steps where they wait.
     pub async fn call(
         &self,
         session: &Session,
         name: &str,
         arguments: Option<Map<String, Value>>,
-        cancel: &CancellationToken,
     ) -> Result<Reply, CallError> {
         let Some(tool) = self.catalog.tool(name) else {
             let names = self.catalog.tools().iter().map(|t| t.name.as_str());
@@ -103,11 +101,7 @@ impl Engine {
                 help: suggest::help(name, names),
             });
         };
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(CallError::Cancelled),
-            reply = answer(name, Call::run(self, tool, session, arguments)) => Ok(reply),
-        }
+        Ok(answer(name, Call::run(self, tool, session, arguments)).await)
     }
 }
 

@@ -143,7 +143,7 @@ impl Gateway {
     /// Calls a tool for a session.
     ///
     /// # Errors
-    /// As [`Engine::call`].
+    /// As [`Engine::call`], and [`CallError::Cancelled`] when `cancel` fired first.
     pub async fn call(
         &self,
         session: &Session,
@@ -156,10 +156,7 @@ impl Gateway {
             let _permit = self.permits.acquire().await;
             self.nats.settle(START_GRACE).await;
             let serving = self.serving.load_full();
-            let mut reply = serving
-                .engine
-                .call(session, name, arguments, cancel)
-                .await?;
+            let mut reply = serving.engine.call(session, name, arguments).await?;
             if reply.is_error
                 && let Some(reason) = self.nats.failure()
             {

@@ -1,7 +1,9 @@
 //! From files to a pack: check everything, lower into one form.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use jsonschema::Validator;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -21,13 +23,20 @@ pub fn spec_schema() -> Value {
     schema::of::<SpecFile>("Jacquard spec file")
 }
 
+/// The same with its validator, made once for all packs of a process.
+static LANGUAGE: LazyLock<(Value, Option<Validator>)> = LazyLock::new(|| {
+    let schema = spec_schema();
+    let validator = schema::compile(&schema).ok();
+    (schema, validator)
+});
+
 /// Checks the files of a pack and lowers them into one form.
 ///
 /// The pack is there whenever the report has no errors; warnings do not stand in its way.
 pub fn load(files: &PackFiles) -> (Option<Pack>, Report) {
     let mut report = Report::new();
-    let language = spec_schema();
-    let Ok(validator) = schema::compile(&language) else {
+    let (language, validator) = &*LANGUAGE;
+    let Some(validator) = validator else {
         report.push(Diagnostic::global(
             Code::BadSchema,
             "the language's own schema does not compile",
@@ -49,7 +58,7 @@ pub fn load(files: &PackFiles) -> (Option<Pack>, Report) {
             ),
             Ok(doc) => {
                 let mut found = Report::new();
-                schema::check_doc(&doc, "", &doc.value, &language, &validator, &mut found);
+                schema::check_doc(&doc, "", &doc.value, language, validator, &mut found);
                 let tainted = found
                     .sorted()
                     .iter()

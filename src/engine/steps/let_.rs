@@ -18,3 +18,10 @@ pub(super) fn run(step: &Let, call: &mut Call<'_>) -> Result<Value, Failure> {
     }
     Ok(all)
 }
+
+/// Later expressions see null.
+pub(super) fn skip(step: &Let, call: &mut Call<'_>) {
+    for name in step.0.keys() {
+        call.scope.bind(name.to_owned(), Value::from(()));
+    }
+}

@@ -21,6 +21,13 @@ use super::call::Call;
 use super::failure::Failure;
 use crate::spec::verbs::Verb;
 
+/// What a verb leaves behind when its step is left out by `when`.
+pub(super) fn skip(verb: &Verb, call: &mut Call<'_>) {
+    if let Verb::Let(step) = verb {
+        let_::skip(step, call);
+    }
+}
+
 /// Runs one verb once; the value is what `as:` binds.
 pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failure> {
     match verb {
