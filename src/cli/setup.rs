@@ -30,7 +30,8 @@ pub fn read(from: &Source, env: &Environment) -> Result<Setup, Report> {
         .project
         .clone()
         .or_else(|| config.project.path.as_ref().map(|p| base.join(p)));
-    let facts = discover(start.as_deref(), env)?;
+    let mut facts = discover(start.as_deref(), config.project.name.as_deref(), env)?;
+    facts.prefer_url(config.nats.url.as_deref());
     Ok(Setup {
         config,
         base,

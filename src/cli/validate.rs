@@ -191,6 +191,7 @@ fn check_config(path: &Path, report: &mut Report) {
     let base = base_of(path);
     let facts = discover(
         Some(&base),
+        config.project.name.as_deref(),
         &std::iter::empty::<(String, String)>().collect(),
     );
     let built = facts.and_then(|facts| Catalog::build(&config, &base, &facts.to_json()));

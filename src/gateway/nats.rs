@@ -13,11 +13,9 @@ use tokio::time::timeout;
 use super::{Setup, full};
 use crate::bus::local::{LocalServer, Notice, Options};
 use crate::bus::{Bus, BusConfig, Error, State, Tls};
-use crate::project::{Environment, Origin};
+use crate::project::{DEFAULT_URL, Environment};
 use crate::spec::tree::parse_span;
 
-/// Where NATS listens when nobody says otherwise.
-const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 /// How long the default address may take to greet.
 const PROBE: Duration = Duration::from_millis(300);
 /// The longest part of the shut-down spent on each of: flushing, leaving the local server.
@@ -130,11 +128,7 @@ fn bus_config(setup: &Setup, env: &Environment) -> (BusConfig, bool) {
             .or_else(|| given.as_ref().map(|path| setup.base.join(path)))
     };
     let found = setup.facts.nats_url.as_ref();
-    let from_env = found.filter(|u| u.origin == Origin::Environment);
-    let url = from_env
-        .map(|u| u.url.expose().to_owned())
-        .or_else(|| nats.url.clone())
-        .or_else(|| found.map(|u| u.url.expose().to_owned()));
+    let url = found.map(|u| u.url.expose().to_owned());
     let config = BusConfig {
         user: var("NATS_USER", &nats.user),
         password: var("NATS_PASS", &nats.password),

@@ -11,7 +11,11 @@ use super::environment::Environment;
 use super::file::{Channel, Logging, MAX_ATTEMPTS, MAX_MS, MIN_MS, ProjectFile, WorkQueue};
 use super::locate;
 use super::secret::Secret;
+use crate::bus;
 use crate::spec::diag::Report;
+
+/// Where NATS listens when nobody says otherwise.
+pub const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 
 /// What is known about the project a gateway runs in.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +26,16 @@ pub struct Facts {
     pub id: String,
     /// What the project's subjects and streams begin with: from a file, else the hash of the path.
     pub namespace: String,
+    /// The name the project was given, where it was: then nothing depends on the machine or the folder.
+    pub name: Option<String>,
     /// The name of this machine.
     pub hostname: String,
     /// The name of the user, where the environment has it.
     pub user: Option<String>,
+    /// The id an agent is told to have: LOOMINAL_AGENT_ID.
+    pub agent_id: Option<String>,
+    /// The type of sub-agent this is: LOOMINAL_SUBAGENT_TYPE.
+    pub subagent_type: Option<String>,
     /// The channels, every field filled in.
     pub channels: Vec<Channel>,
     /// The NATS server to connect to, where one is named.
@@ -54,6 +64,8 @@ pub struct NatsUrl {
 pub enum Origin {
     /// An environment variable.
     Environment,
+    /// The config.
+    Config,
     /// The project file.
     ProjectFile,
     /// The user's own file.
@@ -64,6 +76,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Origin::Environment => "environment",
+            Origin::Config => "config",
             Origin::ProjectFile => "project file",
             Origin::UserFile => "user file",
         })
@@ -75,26 +88,62 @@ impl Facts {
     ///
     /// Its form is promised to specs by `spec::check::base_scope`.
     pub fn to_json(&self) -> Value {
+        let url = self.nats_url.as_ref();
         json!({
             "path": self.path.to_string_lossy(),
             "id": self.id,
             "namespace": self.namespace,
+            "name": self.name.as_deref().unwrap_or_default(),
+            "home": self.home(),
             "hostname": self.hostname,
             "user": self.user.as_deref().unwrap_or_default(),
+            "agent_id": self.agent_id.as_deref().unwrap_or_default(),
+            "subagent_type": self.subagent_type.as_deref().unwrap_or_default(),
+            "nats_url": url.map_or_else(|| DEFAULT_URL.to_owned(), |u| bus::redact(u.url.expose())),
             "channels": self.channels,
+            "work_queue": {
+                "ack_timeout_ms": self.work_queue.ack_timeout_ms,
+                "max_delivery_attempts": self.work_queue.max_delivery_attempts,
+                "dead_letter_ttl_ms": self.work_queue.dead_letter_ttl_ms,
+            },
         })
+    }
+
+    /// What agents of this project on this machine have in common: the machine's name and the folder, one after the
+    /// other as Warp hashes them; of a named project its name alone, so that a container keeps its agents.
+    fn home(&self) -> String {
+        match &self.name {
+            Some(name) => format!("project:{name}"),
+            None => format!("{}{}", self.hostname, self.path.to_string_lossy()),
+        }
+    }
+
+    /// Takes the server that a config names; the environment comes before it, the project's files after.
+    pub fn prefer_url(&mut self, url: Option<&str>) {
+        let chosen = self.nats_url.as_ref().map(|found| found.origin);
+        if let (Some(url), false) = (url, chosen == Some(Origin::Environment)) {
+            self.nats_url = Some(NatsUrl {
+                url: Secret::new(url),
+                origin: Origin::Config,
+            });
+        }
     }
 }
 
 /// Gathers the facts. For each top-level key the environment comes before the project file, the user file and the
 /// default; a key is taken whole.
 ///
-/// `start` is the project's folder, where the command line names one.
+/// `start` is the project's folder and `name` its name, where the command line or the config has one.
 ///
 /// # Errors
-/// A report of everything that is wrong with the files, or of what cannot be read.
-pub fn discover(start: Option<&Path>, env: &Environment) -> Result<Facts, Report> {
+/// A report of everything that is wrong with the files and the name, or of what cannot be read.
+pub fn discover(
+    start: Option<&Path>,
+    name: Option<&str>,
+    env: &Environment,
+) -> Result<Facts, Report> {
     let path = locate::project_path(start, env)?;
+    let name = locate::project_name(name, env)?;
     let mut report = Report::new();
     let mut sources = Vec::new();
     let mut read = |found: Result<Option<PathBuf>, Report>| {
@@ -115,18 +164,22 @@ pub fn discover(start: Option<&Path>, env: &Environment) -> Result<Facts, Report
     if report.has_errors() {
         return Err(report);
     }
-    Ok(merge(path, sources, project, user, env))
+    Ok(merge(path, name, sources, project, user, env))
 }
 
 fn merge(
     path: PathBuf,
+    name: Option<String>,
     sources: Vec<String>,
     project: ProjectFile,
     user: ProjectFile,
     env: &Environment,
 ) -> Facts {
     let mut warnings = Vec::new();
-    let hash = path_hash(&path);
+    let hash = match &name {
+        Some(name) => short_hash(&format!("project:{name}")),
+        None => short_hash(&path.to_string_lossy()),
+    };
     let nats_url = [
         (env.get("NATS_URL").map(Secret::new), Origin::Environment),
         (project.nats_url, Origin::ProjectFile),
@@ -136,8 +189,15 @@ fn merge(
     .find_map(|(url, origin)| Some(NatsUrl { url: url?, origin }));
     Facts {
         id: project_id(env, &mut warnings).unwrap_or_else(|| hash.clone()),
-        namespace: project.namespace.or(user.namespace).unwrap_or(hash),
+        namespace: project
+            .namespace
+            .or(user.namespace)
+            .or_else(|| name.clone())
+            .unwrap_or(hash),
+        name,
         hostname: hostname(),
+        agent_id: env.get("LOOMINAL_AGENT_ID"),
+        subagent_type: env.get("LOOMINAL_SUBAGENT_TYPE"),
         user: env.get("USER").or_else(|| env.get("USERNAME")),
         channels: project
             .channels
@@ -156,9 +216,9 @@ fn merge(
     }
 }
 
-/// The first 16 hexadecimal digits of the SHA-256 of the path, as Warp derives ids and namespaces.
-fn path_hash(path: &Path) -> String {
-    Sha256::digest(path.to_string_lossy().as_bytes())
+/// The first 16 hexadecimal digits of the SHA-256, as Warp derives ids and namespaces from the path.
+fn short_hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
         .iter()
         .take(8)
         .map(|byte| format!("{byte:02x}"))

@@ -19,7 +19,7 @@ use crate::spec::source::Source;
 use crate::spec::tree::parse_span;
 
 /// The longest namespace and channel name, in characters. A stream is named by both, and NATS allows 255.
-const MAX_NAME: usize = 120;
+pub(super) const MAX_NAME: usize = 120;
 /// 2^53 - 1: the largest whole number that every reader of JSON keeps exactly.
 const MAX_WHOLE: i64 = 9_007_199_254_740_991;
 /// The shortest `maxAge` that nats-server takes.

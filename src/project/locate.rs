@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use super::environment::Environment;
-use super::file::{ProjectFile, check_project_file};
+use super::file::{MAX_NAME, ProjectFile, check_project_file};
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::files::read_source;
 
@@ -42,6 +42,28 @@ pub(super) fn project_path(start: Option<&Path>, env: &Environment) -> Result<Pa
         }
     }
     Ok(path)
+}
+
+/// The project's name: the variable JACQUARD_PROJECT, else the one given.
+pub(super) fn project_name(
+    given: Option<&str>,
+    env: &Environment,
+) -> Result<Option<String>, Report> {
+    let Some(name) = env
+        .get("JACQUARD_PROJECT")
+        .or_else(|| given.map(str::to_owned))
+    else {
+        return Ok(None);
+    };
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(plain) {
+        // Passing it over would put the agents into another project without a word.
+        return Err(io(
+            format!("{name:?} cannot be the name of a project"),
+            "JACQUARD_PROJECT, or `project.name` of the config, has 1 to 120 lower-case letters, digits and hyphens",
+        ));
+    }
+    Ok(Some(name))
 }
 
 /// The nearest project file, in the project's folder or up to four above it.

@@ -10,7 +10,7 @@ mod locate;
 mod secret;
 
 pub use environment::Environment;
-pub use facts::{Facts, NatsUrl, Origin, discover};
+pub use facts::{DEFAULT_URL, Facts, NatsUrl, Origin, discover};
 pub use file::{
     Channel, Format, Level, Logging, ProjectFile, WorkQueue, check_project_file, project_schema,
 };

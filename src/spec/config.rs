@@ -106,6 +106,11 @@ pub struct ProjectConfig {
     /// Its folder; `MCP_PROJECT_PATH` or the working directory when not given.
     #[serde(default)]
     pub path: Option<String>,
+    /// Its name: then its id, its namespace and its agents depend on this alone, and not on the machine and the folder,
+    /// as in a container. Environment: `JACQUARD_PROJECT`.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[a-z0-9-]+$"), length(max = 120))]
+    pub name: Option<String>,
 }
 
 /// What is logged.

@@ -40,6 +40,7 @@ impl World {
     fn discover(&self, project: &str) -> Result<Facts, Report> {
         discover(
             Some(&self.path(project)),
+            None,
             &self.variables.iter().cloned().collect(),
         )
     }
@@ -85,11 +86,11 @@ fn without_files_everything_has_its_default() {
 #[cfg(unix)]
 #[test]
 fn ids_are_those_that_warp_derives() {
-    assert_eq!(path_hash(Path::new("/srv/demo/proj-a")), "ef9d16d7cd7cfd50");
+    assert_eq!(short_hash("/srv/demo/proj-a"), "ef9d16d7cd7cfd50");
     let env = Environment::from_iter([("MCP_PROJECT_PATH", "/srv/x/.././demo//proj-a/")]);
     let path = locate::project_path(None, &env).unwrap();
     assert_eq!(path, Path::new("/srv/demo/proj-a"));
-    assert_eq!(path_hash(&path), "ef9d16d7cd7cfd50");
+    assert_eq!(short_hash(&path.to_string_lossy()), "ef9d16d7cd7cfd50");
     let above = locate::project_path(Some(Path::new("/../..")), &env).unwrap();
     assert_eq!(above, Path::new("/"));
 }
@@ -112,7 +113,7 @@ fn the_path_is_the_one_given_then_the_variable_then_the_working_folder() {
 #[test]
 fn an_empty_path_is_an_error() {
     let env = Environment::from_iter([("HOME", "")]);
-    let report = discover(Some(Path::new("")), &env).unwrap_err();
+    let report = discover(Some(Path::new("")), None, &env).unwrap_err();
     assert_eq!(codes(&report), [Code::Io]);
 }
 
@@ -132,7 +133,10 @@ fn a_project_id_must_be_sixteen_hex_digits() {
     }
     // The id has no say in the namespace.
     let world = World::new().set("LOOMINAL_PROJECT_ID", "0123456789abcdef");
-    assert_eq!(world.facts("p").namespace, path_hash(&world.path("p")));
+    assert_eq!(
+        world.facts("p").namespace,
+        short_hash(&world.path("p").to_string_lossy())
+    );
 }
 
 #[test]
@@ -148,7 +152,7 @@ fn the_nearest_folder_wins_and_in_it_the_newer_name() {
     assert_eq!(facts.namespace, "p-loominal");
     assert_eq!(facts.sources, world.sources(&["p/.loominal-config.json"]));
     // The hash stays that of the project's own path.
-    assert_eq!(facts.id, path_hash(&world.path("p/r")));
+    assert_eq!(facts.id, short_hash(&world.path("p/r").to_string_lossy()));
 }
 
 #[test]
@@ -315,6 +319,66 @@ fn expressions_see_what_they_are_promised() {
     assert_eq!(json["user"], "");
     assert_eq!(json["id"], Value::from(facts.id.as_str()));
     assert_eq!(json["channels"][0]["maxBytes"], 10_485_760);
+    assert_eq!(json["nats_url"], "nats://***@h:4222");
+    assert_eq!(json["work_queue"]["max_delivery_attempts"], 3);
     assert!(!json.to_string().contains("hunter2"));
     assert!(!format!("{facts:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_named_project_depends_on_its_name_alone() {
+    let named = |folder: &str| {
+        let mut facts = World::new().set("JACQUARD_PROJECT", "shop").facts(folder);
+        facts.hostname = folder.to_owned();
+        (facts.id.clone(), facts.namespace.clone(), facts.home())
+    };
+    assert_eq!(named("a"), named("b"));
+    assert_eq!(named("a").1, "shop");
+    let other = World::new().set("JACQUARD_PROJECT", "shop2").facts("a");
+    assert_ne!(other.id, named("a").0);
+    let world = World::new().set("JACQUARD_PROJECT", "Not a name");
+    assert_eq!(codes(&world.discover("p").unwrap_err()), [Code::Io]);
+    // The variable comes before the config's name.
+    let env = Environment::from_iter([("JACQUARD_PROJECT", "one")]);
+    let facts = discover(Some(Path::new("/p")), Some("two"), &env).unwrap();
+    assert_eq!(facts.name.as_deref(), Some("one"));
+    assert!(
+        discover(
+            Some(Path::new("/p")),
+            Some("no name"),
+            &Environment::from_iter([("A", "b")])
+        )
+        .is_err()
+    );
+}
+
+#[test]
+fn who_an_agent_is_told_to_be_is_passed_on() {
+    let facts = World::new()
+        .set("LOOMINAL_AGENT_ID", "6f1c5a52-0d9e-4f5c-9d0a-0e5a6f7b8c9d")
+        .set("LOOMINAL_SUBAGENT_TYPE", "explore")
+        .facts("p");
+    let json = facts.to_json();
+    assert_eq!(json["agent_id"], "6f1c5a52-0d9e-4f5c-9d0a-0e5a6f7b8c9d");
+    assert_eq!(json["subagent_type"], "explore");
+    assert_eq!(
+        json["home"],
+        format!("{}{}", facts.hostname, facts.path.display())
+    );
+}
+
+#[test]
+fn the_server_of_a_config_comes_after_the_environment_and_before_the_files() {
+    let file = r#"{"natsUrl": "nats://file"}"#;
+    let mut facts = World::new()
+        .file("p/.loominal-config.json", file)
+        .facts("p");
+    facts.prefer_url(None);
+    let origin = |facts: &Facts| facts.nats_url.as_ref().map(|u| u.origin);
+    assert_eq!(origin(&facts), Some(Origin::ProjectFile));
+    facts.prefer_url(Some("nats://config"));
+    assert_eq!(origin(&facts), Some(Origin::Config));
+    let mut facts = World::new().set("NATS_URL", "nats://env").facts("p");
+    facts.prefer_url(Some("nats://config"));
+    assert_eq!(origin(&facts), Some(Origin::Environment));
 }

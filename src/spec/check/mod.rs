@@ -83,13 +83,24 @@ fn project_shape() -> Shape {
         ("maxBytes", Shape::Number),
         ("maxAge", Shape::Text),
     ]);
+    let work_queue = Shape::object([
+        ("ack_timeout_ms", Shape::Number),
+        ("max_delivery_attempts", Shape::Number),
+        ("dead_letter_ttl_ms", Shape::Number),
+    ]);
     Shape::object([
         ("path", Shape::Text),
         ("id", Shape::Text),
         ("namespace", Shape::Text),
+        ("name", Shape::Text),
+        ("home", Shape::Text),
         ("hostname", Shape::Text),
         ("user", Shape::Text),
+        ("agent_id", Shape::Text),
+        ("subagent_type", Shape::Text),
+        ("nats_url", Shape::Text),
         ("channels", channel.list()),
+        ("work_queue", work_queue),
     ])
 }
 
