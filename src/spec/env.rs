@@ -7,7 +7,9 @@ use minijinja::{
 };
 use std::sync::Arc;
 
-use super::filters as own;
+use super::{filters as own, pattern, times};
+
+pub use times::now;
 
 /// Work one rendering may do, in instructions of the template machine.
 const FUEL: u64 = 2_000_000;
@@ -17,6 +19,10 @@ pub const TOKEN_SUFFIX: &str = "#token";
 /// Filters: name and meaning.
 pub const FILTERS: &[(&str, &str)] = &[
     ("abs", "the absolute value"),
+    (
+        "age",
+        "the seconds since a time (RFC 3339), with a fraction; absent where it is not a time",
+    ),
     ("bool", "the truth of a value"),
     ("capitalize", "first letter upper case, the rest lower case"),
     (
@@ -27,6 +33,10 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("first", "the first element"),
     ("fixed", "a number with so many decimals: `fixed(2)`"),
     ("float", "as a number"),
+    (
+        "from_json",
+        "the value of a JSON text; absent where it is none",
+    ),
     ("groupby", "groups a list of objects by an attribute"),
     ("indent", "indents all lines but the first"),
     ("int", "as a whole number"),
@@ -50,6 +60,10 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("round", "rounded to a number of places"),
     ("select", "the elements that pass a test"),
     ("selectattr", "the objects whose attribute passes a test"),
+    (
+        "sha256",
+        "the SHA-256 hash of a text, in 64 hexadecimal digits",
+    ),
     ("sort", "sorted, optionally by an attribute"),
     ("split", "splits a text at a separator"),
     (
@@ -66,12 +80,25 @@ pub const FILTERS: &[(&str, &str)] = &[
         "thousands",
         "a whole number with thousands separators: `12,345`",
     ),
+    (
+        "time",
+        "a time (RFC 3339) in UTC with milliseconds; absent where it is not a time",
+    ),
     ("title", "every word with a capital letter"),
     ("tojson", "as JSON text"),
+    (
+        "token",
+        "any text as one token of a subject or key: `a-z`, digits, `_` and `-` stay, other bytes are `=XX`",
+    ),
     ("trim", "without blanks at both ends"),
     ("unique", "every element once"),
+    ("untoken", "the text that `token` has made a token of"),
     ("upper", "in upper case"),
     ("urlencode", "percent-encoded"),
+    (
+        "uuid_from",
+        "a UUID made of the first 32 hexadecimal digits of a text, such as a `sha256`",
+    ),
 ];
 
 /// Tests (`x is defined`): name and meaning.
@@ -94,6 +121,10 @@ pub const TESTS: &[(&str, &str)] = &[
     ("lower", "is in lower case"),
     ("lt", "is less than the argument"),
     ("mapping", "is an object"),
+    (
+        "match",
+        "is a text in which a regular expression finds a match: `match('^[a-z]+$')`; the expression is written out, not computed",
+    ),
     ("ne", "differs from the argument"),
     ("none", "is null"),
     ("number", "is a number"),
@@ -110,7 +141,7 @@ pub const TESTS: &[(&str, &str)] = &[
 pub const FUNCTIONS: &[(&str, &str)] = &[
     (
         "now",
-        "the time, UTC, RFC 3339 with milliseconds: `2026-01-31T08:15:00.000Z`",
+        "the time, UTC, RFC 3339 with milliseconds: `2026-01-31T08:15:00.000Z`; `now(-180)` is three minutes ago",
     ),
     (
         "range",
@@ -173,7 +204,7 @@ pub fn environment() -> Environment<'static> {
     env.set_formatter(format_value);
     add_filters(&mut env);
     add_tests(&mut env);
-    env.add_function("now", now);
+    env.add_function("now", times::now_and);
     env.add_function("range", minijinja::functions::range);
     env.add_function("uuid", || uuid::Uuid::new_v4().to_string());
     env.add_global("omit", Value::from_object(Omit));
@@ -182,6 +213,7 @@ pub fn environment() -> Environment<'static> {
 
 fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("abs", filters::abs);
+    env.add_filter("age", times::age);
     env.add_filter("bool", filters::bool);
     env.add_filter("capitalize", filters::capitalize);
     env.add_filter("default", filters::default);
@@ -189,6 +221,7 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("first", filters::first);
     env.add_filter("fixed", own::fixed);
     env.add_filter("float", filters::float);
+    env.add_filter("from_json", own::from_json);
     env.add_filter("groupby", filters::groupby);
     env.add_filter("indent", own::indent);
     env.add_filter("int", filters::int);
@@ -209,6 +242,7 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("round", filters::round);
     env.add_filter("select", filters::select);
     env.add_filter("selectattr", filters::selectattr);
+    env.add_filter("sha256", own::sha256);
     env.add_filter("sort", filters::sort);
     env.add_filter("split", filters::split);
     env.add_filter("stream_token", own::stream_token);
@@ -216,12 +250,16 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("subject_tokens", subject_tokens);
     env.add_filter("sum", filters::sum);
     env.add_filter("thousands", own::thousands);
+    env.add_filter("time", times::time);
     env.add_filter("title", filters::title);
     env.add_filter("tojson", filters::tojson);
+    env.add_filter("token", own::token);
     env.add_filter("trim", filters::trim);
     env.add_filter("unique", filters::unique);
+    env.add_filter("untoken", own::untoken);
     env.add_filter("upper", filters::upper);
     env.add_filter("urlencode", filters::urlencode);
+    env.add_filter("uuid_from", own::uuid_from);
 }
 
 fn add_tests(env: &mut Environment<'static>) {
@@ -246,6 +284,7 @@ fn add_tests(env: &mut Environment<'static>) {
     env.add_test("lower", tests::is_lower);
     env.add_test("lt", tests::is_lt);
     env.add_test("mapping", tests::is_mapping);
+    env.add_test("match", pattern::is_match);
     env.add_test("ne", tests::is_ne);
     env.add_test("none", tests::is_none);
     env.add_test("number", tests::is_number);
@@ -300,16 +339,6 @@ pub fn check_token(text: &str) -> Result<(), Error> {
              (no dots, wildcards, blanks or control characters)"
         ),
     ))
-}
-
-/// The time, UTC, as Warp writes it: RFC 3339 with milliseconds and `Z`.
-pub fn now() -> String {
-    use time::macros::format_description;
-    time::OffsetDateTime::now_utc()
-        .format(format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        ))
-        .unwrap_or_default()
 }
 
 fn format_value(
@@ -389,13 +418,6 @@ mod check {
             assert!(env.render_str(&call, ()).is_ok(), "function {name}");
         }
         assert!(env.render_str("{{ 1 | pprint }}", ()).is_err());
-    }
-
-    #[test]
-    fn the_time_has_milliseconds_and_z() {
-        let now = now();
-        assert_eq!(now.len(), "2026-01-31T08:15:00.000Z".len());
-        assert!(now.ends_with('Z') && now.get(19..20) == Some("."));
     }
 
     #[test]

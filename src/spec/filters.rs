@@ -1,7 +1,8 @@
 //! Filters of our own: those that Jinja does not have, and those that could make a huge text out of a small one.
 
-use minijinja::value::Value;
+use minijinja::value::{Serde, Value};
 use minijinja::{Error, ErrorKind};
+use sha2::{Digest as _, Sha256};
 
 /// The longest text that one rendering or one filter may yield, in bytes.
 pub const MAX_TEXT: usize = 8 * 1024 * 1024;
@@ -87,6 +88,87 @@ pub(crate) fn stream_token(text: &str) -> String {
         .collect()
 }
 
+/// `sha256`: lower-case hexadecimal digits.
+pub(super) fn sha256(text: &str) -> String {
+    format!("{:x}", Sha256::digest(text))
+}
+
+/// `uuid_from`: the first 32 digits of a hash as a UUID that looks like a random one (version 4, RFC 9562).
+pub(super) fn uuid_from(digits: &str) -> Result<String, Error> {
+    let first = digits
+        .get(..32)
+        .filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    let number = first.and_then(|first| u128::from_str_radix(first, 16).ok());
+    number
+        .map(|number| {
+            uuid::Builder::from_random_bytes(number.to_be_bytes())
+                .into_uuid()
+                .to_string()
+        })
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidOperation,
+                "`uuid_from` needs a text of at least 32 hexadecimal digits, such as `x | sha256`",
+            )
+        })
+}
+
+/// `from_json`: the value of a JSON text; absent where it is none.
+pub(super) fn from_json(text: &Value) -> Value {
+    let parsed = text
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok());
+    parsed
+        .map(|json: serde_json::Value| Value::from(Serde(&json)))
+        .unwrap_or_default()
+}
+
+/// `token`: any text as one token of a subject or key, so that different texts are different tokens whether or not case
+/// counts: `a`-`z`, digits, `_` and `-` stay, every other byte of its UTF-8 is `=XX`.
+///
+/// # Errors
+/// The empty text, which no token stands for; one whose token would be longer than [`MAX_TEXT`].
+pub fn token(text: &str) -> Result<String, Error> {
+    if text.is_empty() {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "an empty text cannot be a token of a NATS subject or key",
+        ));
+    }
+    bounded(text.len().checked_mul(3))?;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("={byte:02X}")),
+        }
+    }
+    Ok(out)
+}
+
+/// `untoken`: the text that [`token`] has made a token of; any other text as it is.
+pub fn untoken(token: &str) -> String {
+    decoded(token)
+        .filter(|text| self::token(text).is_ok_and(|again| again == token))
+        .unwrap_or_else(|| token.to_owned())
+}
+
+fn decoded(token: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        rest = more;
+        if *first == b'=' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = rest.get(2..)?;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// `fixed(decimals)`
 pub(super) fn fixed(number: f64, decimals: u8) -> String {
     format!("{number:.*}", usize::from(decimals.min(17)))
@@ -124,6 +206,73 @@ mod tests {
         assert_eq!(join(&Value::from(vec![1, 2]), Some(", ")).unwrap(), "1, 2");
         assert!(indent("a\nb", Some(1_000_000)).is_err());
         assert_eq!(indent("a\nb\n\nc", Some(2)).unwrap(), "a\n  b\n\n  c");
+    }
+
+    #[test]
+    fn tokens_go_there_and_back() {
+        for (text, expected) in [
+            ("code-review", "code-review"),
+            ("a_1", "a_1"),
+            ("A", "=41"),
+            ("c++", "c=2B=2B"),
+            ("c%%", "c=25=25"),
+            ("ü", "=C3=BC"),
+            ("a.b *>", "a=2Eb=20=2A=3E"),
+            ("=41", "=3D41"),
+        ] {
+            assert_eq!(token(text).unwrap(), expected);
+            assert_eq!(untoken(expected), text);
+        }
+        assert!(token("").is_err());
+        assert!(token(&"x".repeat(MAX_TEXT / 2)).is_err());
+        // No tokens: a wrong digit, a byte that would have stayed, a broken end, half a character.
+        for other in ["", "A", "=4", "=", "=4g", "=61", "=2b", "=C3", "a.b", "=+1"] {
+            assert_eq!(untoken(other), other);
+        }
+    }
+
+    #[test]
+    fn hashes_and_the_ids_made_of_them() {
+        let hash = sha256("jacquard");
+        assert_eq!(hash.len(), 64);
+        assert_eq!(
+            sha256(""),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        assert_eq!(
+            uuid_from(&sha256("")).unwrap(),
+            "e3b0c442-98fc-4c14-9afb-f4c8996fb924"
+        );
+        assert_eq!(
+            uuid_from(&"f".repeat(32)).unwrap(),
+            "ffffffff-ffff-4fff-bfff-ffffffffffff"
+        );
+        for bad in [
+            "",
+            &"f".repeat(31),
+            &"g".repeat(32),
+            &"é".repeat(32),
+            "+0000000000000000000000000000000",
+        ] {
+            assert!(uuid_from(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn json_texts_are_read_and_others_are_absent() {
+        let value = from_json(&Value::from(r#"{"b": [1, null], "a": 2}"#));
+        assert_eq!(
+            serde_json::to_string(&value).unwrap(),
+            r#"{"b":[1,null],"a":2}"#
+        );
+        for absent in [
+            Value::from("{"),
+            Value::from(""),
+            Value::from(1),
+            Value::UNDEFINED,
+        ] {
+            assert!(from_json(&absent).is_undefined());
+        }
     }
 
     #[test]

@@ -19,11 +19,13 @@ mod golden;
 pub mod load;
 pub mod mask;
 pub mod model;
+pub mod pattern;
 #[cfg(test)]
 mod property;
 pub mod schema;
 pub mod shape;
 pub mod source;
 pub mod suggest;
+pub mod times;
 pub mod tree;
 pub mod verbs;

@@ -11,7 +11,7 @@ use super::{Form, Problem};
 use crate::spec::diag::Code;
 use crate::spec::env::{CONSTANTS, FILTERS, FUNCTIONS, TESTS};
 use crate::spec::shape::{Lookup, Scope, Shape};
-use crate::spec::suggest;
+use crate::spec::{pattern, suggest};
 
 pub(super) struct Walker<'a> {
     pub(super) text: &'a str,
@@ -277,13 +277,13 @@ impl<'a> Walker<'a> {
         ) {
             self.attribute(&input.element(), node);
         }
+        self.patterns_in(node);
         match node.name {
-            "length" | "int" | "float" | "abs" | "round" | "sum" => Shape::Number,
+            "length" | "int" | "float" | "abs" | "round" | "sum" | "age" => Shape::Number,
             "bool" => Shape::Bool,
             "upper" | "lower" | "title" | "capitalize" | "trim" | "join" | "replace" | "string"
-            | "tojson" | "indent" | "fixed" | "stream_token" | "thousands" | "urlencode" => {
-                Shape::Text
-            }
+            | "tojson" | "indent" | "fixed" | "stream_token" | "thousands" | "urlencode"
+            | "sha256" | "uuid_from" | "token" | "untoken" | "time" => Shape::Text,
             "first" | "last" | "min" | "max" => input.element(),
             "default" | "list" | "sort" | "reverse" | "unique" | "select" | "reject"
             | "selectattr" | "rejectattr" => input,
@@ -317,8 +317,46 @@ impl<'a> Walker<'a> {
     fn test(&mut self, node: &ast::Test<'a>, range: Range<usize>) -> Shape {
         self.condition(&node.expr);
         self.args(&node.args);
-        self.known("test", node.name, TESTS, range);
+        self.known("test", node.name, TESTS, range.clone());
+        if node.name == "match" {
+            self.pattern(node.args.first(), range);
+        }
         Shape::Bool
+    }
+
+    /// `select('match', …)`, `selectattr('name', 'match', …)`: the test of the elements is a test like any other.
+    fn patterns_in(&mut self, node: &ast::Filter<'a>) {
+        let test = match node.name {
+            "select" | "reject" => 0,
+            "selectattr" | "rejectattr" => 1,
+            _ => return,
+        };
+        if let Some(CallArg::Pos(Expr::Const(name))) = node.args.get(test)
+            && name.value.as_str() == Some("match")
+        {
+            self.pattern(node.args.get(test + 1), bytes(name.span()));
+        }
+    }
+
+    /// The regular expression of a `match`: a literal text, so that it is known here whether it is one.
+    fn pattern(&mut self, arg: Option<&CallArg<'a>>, near: Range<usize>) {
+        let literal = match arg {
+            Some(CallArg::Pos(Expr::Const(c))) => c.value.as_str().map(|text| (text, c.span())),
+            _ => None,
+        };
+        let Some((text, span)) = literal else {
+            let message = "`match` needs a regular expression that is written out".to_owned();
+            self.push(Code::Template, near, message, "write `match('^[a-z]+$')`");
+            return;
+        };
+        if let Err(problem) = pattern::compile(text) {
+            self.push(
+                Code::Template,
+                bytes(span),
+                format!("this is no regular expression: {problem}"),
+                "groups, classes and repetitions as in most languages; no look-around and no back references",
+            );
+        }
     }
 
     fn call(&mut self, node: &ast::Call<'a>) -> Shape {
