@@ -26,6 +26,10 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("bool", "the truth of a value"),
     ("capitalize", "first letter upper case, the rest lower case"),
     (
+        "cell",
+        "as the text of one cell of a Markdown table: no line breaks, `|` as `\\|`",
+    ),
+    (
         "default",
         "another value when there is none: `default(5)`; `default(omit)` leaves the key out; a second argument `true` also replaces empty values and null",
     ),
@@ -64,6 +68,10 @@ pub const FILTERS: &[(&str, &str)] = &[
         "sha256",
         "the SHA-256 hash of a text, in 64 hexadecimal digits",
     ),
+    (
+        "slug",
+        "as a name of lower-case letters, digits and hyphens: blanks and `_` become `-`, all else is left out",
+    ),
     ("sort", "sorted, optionally by an attribute"),
     ("split", "splits a text at a separator"),
     (
@@ -98,6 +106,10 @@ pub const FILTERS: &[(&str, &str)] = &[
     (
         "uuid_from",
         "a UUID made of the first 32 hexadecimal digits of a text, such as a `sha256`",
+    ),
+    (
+        "with_field",
+        "an object with one field set to another value: `with_field('attempts', 0)`",
     ),
 ];
 
@@ -217,6 +229,7 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("bool", filters::bool);
     env.add_filter("capitalize", filters::capitalize);
     env.add_filter("default", filters::default);
+    env.add_filter("cell", own::cell);
     env.add_filter("dictsort", filters::dictsort);
     env.add_filter("first", filters::first);
     env.add_filter("fixed", own::fixed);
@@ -243,6 +256,7 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("select", filters::select);
     env.add_filter("selectattr", filters::selectattr);
     env.add_filter("sha256", own::sha256);
+    env.add_filter("slug", own::slug);
     env.add_filter("sort", filters::sort);
     env.add_filter("split", filters::split);
     env.add_filter("stream_token", own::stream_token);
@@ -260,6 +274,7 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("upper", filters::upper);
     env.add_filter("urlencode", filters::urlencode);
     env.add_filter("uuid_from", own::uuid_from);
+    env.add_filter("with_field", own::with_field);
 }
 
 fn add_tests(env: &mut Environment<'static>) {

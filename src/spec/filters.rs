@@ -1,6 +1,6 @@
 //! Filters of our own: those that Jinja does not have, and those that could make a huge text out of a small one.
 
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use sha2::{Digest as _, Sha256};
 
@@ -86,6 +86,55 @@ pub(crate) fn stream_token(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// `slug`: runs of blanks and `_` as one hyphen, letters in lower case, everything but letters, digits and hyphens left out.
+pub(super) fn slug(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c == '_');
+    let kept = words.filter(|word| !word.is_empty()).map(|word| {
+        let plain = word.chars().map(|c| c.to_ascii_lowercase());
+        plain
+            .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')
+            .collect::<String>()
+    });
+    kept.filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}
+
+/// `cell`: a text that stays within its cell of a Markdown table.
+pub(super) fn cell(value: &Value) -> Result<String, Error> {
+    let text = value.to_string();
+    bounded(text.len().checked_mul(2))?;
+    Ok(text.replace('|', "\\|").replace(['\n', '\r'], " "))
+}
+
+/// `with_field(name, value)`
+pub(super) fn with_field(object: &Value, name: &str, value: Value) -> Result<Value, Error> {
+    if object.kind() != ValueKind::Map {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "`with_field` needs an object",
+        ));
+    }
+    let mut pairs = Vec::new();
+    let mut value = Some(value);
+    for key in object.try_iter()? {
+        let old = object.get_item(&key)?;
+        let same = key.as_str() == Some(name);
+        pairs.push((
+            key,
+            if same {
+                value.take().unwrap_or(old)
+            } else {
+                old
+            },
+        ));
+    }
+    if let Some(value) = value {
+        pairs.push((Value::from(name), value));
+    }
+    Ok(Value::from_pairs(pairs))
 }
 
 /// `sha256`: lower-case hexadecimal digits.
@@ -229,6 +278,20 @@ mod tests {
         for other in ["", "A", "=4", "=", "=4g", "=61", "=2b", "=C3", "a.b", "=+1"] {
             assert_eq!(untoken(other), other);
         }
+    }
+
+    #[test]
+    fn names_and_cells() {
+        assert_eq!(slug("Code  Reviewer_2!"), "code-reviewer-2");
+        assert_eq!(slug("übung a"), "bung-a");
+        assert_eq!(slug(" !? "), "");
+        assert_eq!(cell(&Value::from("a|b\nc")).unwrap(), "a\\|b c");
+        let object = Value::from(Serde(&serde_json::json!({"b": 1, "a": 2})));
+        let text = |v: Value| serde_json::to_string(&v).unwrap();
+        let set = |name| with_field(&object, name, Value::from(9)).unwrap();
+        assert_eq!(text(set("b")), r#"{"b":9,"a":2}"#);
+        assert_eq!(text(set("c")), r#"{"b":1,"a":2,"c":9}"#);
+        assert!(with_field(&Value::from(1), "a", Value::from(1)).is_err());
     }
 
     #[test]

@@ -282,8 +282,8 @@ impl<'a> Walker<'a> {
             "length" | "int" | "float" | "abs" | "round" | "sum" | "age" => Shape::Number,
             "bool" => Shape::Bool,
             "upper" | "lower" | "title" | "capitalize" | "trim" | "join" | "replace" | "string"
-            | "tojson" | "indent" | "fixed" | "stream_token" | "thousands" | "urlencode"
-            | "sha256" | "uuid_from" | "token" | "untoken" | "time" => Shape::Text,
+            | "tojson" | "slug" | "cell" | "indent" | "fixed" | "stream_token" | "thousands"
+            | "urlencode" | "sha256" | "uuid_from" | "token" | "untoken" | "time" => Shape::Text,
             "first" | "last" | "min" | "max" => input.element(),
             "default" | "list" | "sort" | "reverse" | "unique" | "select" | "reject"
             | "selectattr" | "rejectattr" => input,
