@@ -23,6 +23,9 @@ pub struct SpecFile {
     /// What a session remembers: a JSON Schema for each name. Read as `session.*`, written with `set:`.
     #[serde(default)]
     pub session: Map<Json>,
+    /// JSON Schemas that the verb `check` knows by their names.
+    #[serde(default)]
+    pub schemas: Map<Json>,
     /// JetStream streams that tools of this pack use.
     #[serde(default)]
     pub streams: Map<StreamDecl>,
@@ -63,6 +66,8 @@ pub struct Pack {
     pub settings: Option<Json>,
     /// JSON Schemas of its session state.
     pub session: Map<Json>,
+    /// JSON Schemas for the verb `check`, by name.
+    pub schemas: Map<Json>,
     /// Its streams.
     pub streams: Map<StreamDecl>,
     /// Its buckets.

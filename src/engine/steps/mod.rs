@@ -1,5 +1,6 @@
 //! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
 
+mod check;
 mod create;
 mod delete;
 mod fail;
@@ -7,6 +8,7 @@ mod get;
 mod info;
 mod let_;
 mod list;
+mod modify;
 mod publish;
 mod put;
 mod read;
@@ -35,6 +37,7 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Let(step) => let_::run(step, call),
         Verb::Set(step) => set::run(step, call),
         Verb::Fail(step) => fail::run(step, call),
+        Verb::Check(step) => check::run(step, call),
         Verb::Publish(step) => publish::run(step, call).await,
         Verb::Request(step) => request::run(step, call).await,
         Verb::Read(step) => read::run(step, call).await,
@@ -43,6 +46,7 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Put(step) => put::run(step, call).await,
         Verb::Create(step) => create::run(step, call).await,
         Verb::Update(step) => update::run(step, call).await,
+        Verb::Modify(step) => modify::run(step, call).await,
         Verb::Delete(step) => delete::run(step, call).await,
         Verb::List(step) => list::run(step, call).await,
     }

@@ -11,7 +11,7 @@ use crate::spec::doc::{Doc, join};
 use crate::spec::model::TextKind;
 use crate::spec::shape::{Lookup, Scope, Shape};
 use crate::spec::suggest;
-use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, parse_span};
+use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, is_template, parse_span};
 
 /// Names that a step cannot give to something of its own.
 const TAKEN: &[&str] = &[
@@ -29,6 +29,17 @@ pub struct StepCheck<'a> {
 }
 
 impl StepCheck<'_> {
+    /// The same step, seen from inside one of its keys.
+    pub fn inside(&mut self, key: &str) -> StepCheck<'_> {
+        StepCheck {
+            doc: self.doc,
+            pointer: self.at(key),
+            scope: self.scope,
+            resources: self.resources,
+            report: self.report,
+        }
+    }
+
     fn at(&self, key: &str) -> String {
         if key.is_empty() {
             self.pointer.clone()
@@ -223,6 +234,22 @@ impl StepCheck<'_> {
                 "the stream `{stream}` stores more than one subject: say which with `subject`"
             ));
         }
+    }
+
+    /// The name of one of the pack's schemas; answers with the shape of values that fit it.
+    pub fn schema(&mut self, key: &str, name: &Template) -> Shape {
+        self.template(key, name);
+        if is_template(&name.0) {
+            return Shape::Any;
+        }
+        let schemas = &self.resources.schemas;
+        if let Some(shape) = schemas.get(name.0.as_ref()) {
+            return shape.clone();
+        }
+        let help = suggest::help(&name.0, schemas.keys().map(String::as_str));
+        let message = format!("this pack declares no schema `{}`", name.0);
+        self.error(Code::UnknownResource, &self.at(key), message, Some(help));
+        Shape::Any
     }
 
     /// A name of the session state.
