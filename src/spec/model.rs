@@ -168,6 +168,19 @@ pub struct BucketDecl {
     pub replicas: Option<Whole>,
 }
 
+/// One key of a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRef {
+    /// A bucket of this pack.
+    pub bucket: Text,
+    /// Which of the bucket's instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Map<Tree>>,
+    /// The key.
+    pub key: Token,
+}
+
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident),+ $(,)? }) => {
         $(#[$meta])*

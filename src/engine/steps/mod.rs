@@ -3,9 +3,11 @@
 mod check;
 mod create;
 mod delete;
+mod drop;
 mod fail;
 mod get;
 mod info;
+mod lease;
 mod let_;
 mod list;
 mod modify;
@@ -15,6 +17,7 @@ mod read;
 mod request;
 mod require;
 mod set;
+mod take;
 mod update;
 
 use minijinja::value::Value;
@@ -41,12 +44,15 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Publish(step) => publish::run(step, call).await,
         Verb::Request(step) => request::run(step, call).await,
         Verb::Read(step) => read::run(step, call).await,
+        Verb::Take(step) => take::run(step, call).await,
         Verb::Info(step) => info::run(step, call).await,
+        Verb::Drop(step) => drop::run(step, call).await,
         Verb::Get(step) => get::run(step, call).await,
         Verb::Put(step) => put::run(step, call).await,
         Verb::Create(step) => create::run(step, call).await,
         Verb::Update(step) => update::run(step, call).await,
         Verb::Modify(step) => modify::run(step, call).await,
+        Verb::Lease(step) => lease::run(step, call).await,
         Verb::Delete(step) => delete::run(step, call).await,
         Verb::List(step) => list::run(step, call).await,
     }

@@ -8,7 +8,7 @@ use super::{Findings, check_text, check_tree};
 use crate::spec::data::{Json, Map};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
-use crate::spec::model::TextKind;
+use crate::spec::model::{KeyRef, TextKind};
 use crate::spec::shape::{Lookup, Scope, Shape};
 use crate::spec::suggest;
 use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, is_template, parse_span};
@@ -125,6 +125,20 @@ impl StepCheck<'_> {
             let pointer = self.at(key);
             check_token(self.doc, &pointer, token, false, self.scope, self.report);
         }
+    }
+
+    /// A subject or key made of each element of something, called `item`.
+    pub fn token_over(&mut self, key: &str, token: &Token, item: Shape) {
+        let scope = self.scope.clone().with("item", item);
+        let pointer = self.at(key);
+        check_token(self.doc, &pointer, token, false, &scope, self.report);
+    }
+
+    /// One key of a bucket.
+    pub fn key_ref(&mut self, key: &str, at: &KeyRef) {
+        let mut inner = self.inside(key);
+        inner.bucket("bucket", &at.bucket, at.with.as_ref());
+        inner.token("key", Some(&at.key));
     }
 
     /// A whole number; a literal one is checked to be in its range.

@@ -81,7 +81,7 @@ macro_rules! verbs {
             /// With `each`: what to keep of each round, instead of `{item, result}`.
             #[serde(default)]
             select: Option<Tree>,
-            /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` or `delete` has changed, the `where` of `modify` does not hold, the value of `check` does not fit, nobody answers a `request`. Anything else that goes wrong keeps its own words.
+            /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` or `delete` has changed, the `where` of `modify` does not hold, the value of `check` does not fit, no key is free for `lease`, nobody answers a `request`. Anything else that goes wrong keeps its own words.
             #[serde(default, rename = "else")]
             otherwise: Option<Template>,
         }
@@ -113,8 +113,12 @@ verbs! {
     request: request::Request,
     /// Reads stored messages without consuming them, page by page.
     read: read::Read,
+    /// Takes messages that nobody has taken at a read position, and moves the position.
+    take: take::Take,
     /// Tells the size and the sequence range of a stream.
     info: info::Info,
+    /// Deletes a stream that holds nothing.
+    drop: drop::Drop,
     /// Reads one key of a bucket.
     get: get::Get,
     /// Writes one key of a bucket, whatever was there.
@@ -125,6 +129,8 @@ verbs! {
     update: update::Update,
     /// Changes fields of the JSON object under one key of a bucket, whoever else changes it meanwhile.
     modify: modify::Modify,
+    /// Takes the first of several keys that no living holder has.
+    lease: lease::Lease,
     /// Removes one key of a bucket.
     delete: delete::Delete,
     /// Reads all keys of a bucket that match, with their values.
