@@ -136,6 +136,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         instructions,
         settings,
         session,
+        schemas,
         streams,
         buckets,
         templates,
@@ -145,6 +146,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     } = pack;
     let (name, title, instructions) = (rust(name)?, rust(title)?, rust(instructions)?);
     let (settings, session) = (rust(settings)?, rust(session)?);
+    let schemas = rust(schemas)?;
     let (streams, buckets) = (rust(streams)?, rust(buckets)?);
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let texts = rust(texts)?;
@@ -155,6 +157,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             instructions: #instructions,
             settings: #settings,
             session: #session,
+            schemas: #schemas,
             streams: #streams,
             buckets: #buckets,
             tools: Map(b(&[#(#tools),*])),

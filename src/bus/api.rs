@@ -148,6 +148,13 @@ impl Info {
     }
 }
 
+/// An answer that says no more than that it was done.
+#[derive(Debug, Deserialize)]
+pub(super) struct Done {
+    #[serde(rename = "success")]
+    _success: bool,
+}
+
 /// `StreamState` of the JetStream API.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct WireState {

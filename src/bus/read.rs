@@ -90,6 +90,8 @@ pub struct Page {
     pub first_seq: u64,
     /// Newest sequence of the stream.
     pub last_seq: u64,
+    /// When the stream was created, RFC 3339: tells it from one of the same name before or after it.
+    pub created: Option<String>,
     /// Messages that were looked at and not accepted.
     pub skipped: u64,
     /// Whether more matching messages exist in this direction, accepted or not.
@@ -129,9 +131,13 @@ pub(super) async fn page(
         filter,
         direct: info.allows_direct(),
     };
-    Walk::new(&source, &info.state, request, accept)
+    let page = Walk::new(&source, &info.state, request, accept)
         .run(request.from)
-        .await
+        .await?;
+    Ok(Page {
+        created: info.created,
+        ..page
+    })
 }
 
 /// Where batches come from.

@@ -245,6 +245,28 @@ impl Stream {
         }
     }
 
+    /// Deletes the stream if it holds no messages; whether it did. One that does not exist is not made. JetStream has no
+    /// such request: what is stored in the moment between the look and the deletion is lost with it.
+    ///
+    /// # Errors
+    /// Those of the connection and of the JetStream API.
+    pub async fn drop_if_empty(&self) -> Result<bool, Error> {
+        if self.info().await?.is_none_or(|state| state.messages > 0) {
+            return Ok(false);
+        }
+        let what = format!("deleting the {}", self.resource.label);
+        let link = self.resource.link(&what).await?;
+        let verb = format!("STREAM.DELETE.{}", self.resource.name);
+        let deleted: Result<api::Done, _> = api::call(&link, &what, &verb, Vec::new()).await;
+        self.resource.forget();
+        match deleted {
+            Ok(_) => Ok(true),
+            // Somebody else was faster.
+            Err(failure) if failure.code() == code::STREAM_NOT_FOUND => Ok(false),
+            Err(failure) => Err(failure.into_error(&what)),
+        }
+    }
+
     /// Reads a page of history. `accept` sees each message once and says whether it belongs to the
     /// page; see [`ReadRequest`].
     ///

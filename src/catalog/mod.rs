@@ -20,6 +20,7 @@ pub use templates::Templates;
 pub use tool::Tool;
 
 use crate::spec::config::Config;
+use crate::spec::data::{self, Json};
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
 use crate::spec::model::Pack;
@@ -34,20 +35,30 @@ pub struct LoadedPack {
     /// Its settings, defaults filled in: `config.*`.
     pub settings: Jinja,
     /// What the session may hold, by name.
-    pub session: HashMap<String, SessionValue>,
+    pub session: HashMap<String, NamedSchema>,
+    /// What `check` knows, by name.
+    pub schemas: HashMap<String, NamedSchema>,
 }
 
-/// One name of the session state.
+/// A compiled JSON Schema with a name: of a value of the session state, or for `check`.
 #[derive(Debug)]
-pub struct SessionValue {
-    /// What a session starts with.
-    pub default: Option<Value>,
+pub struct NamedSchema {
     schema: Value,
     validator: Validator,
 }
 
-impl SessionValue {
-    /// Checks a new value.
+impl NamedSchema {
+    /// The default of the whole.
+    pub fn default(&self) -> Option<&Value> {
+        self.schema.get("default")
+    }
+
+    /// Fills the defaults of an object's fields in.
+    pub fn fill_defaults(&self, value: &mut Value) {
+        tool::fill_defaults(value, &self.schema);
+    }
+
+    /// Checks a value.
     ///
     /// # Errors
     /// Every violation, in words.
@@ -108,11 +119,16 @@ impl Catalog {
             .into_iter()
             .map(|pack| {
                 let settings = settings(&pack, config, &mut report);
-                let session = session(&pack, &mut report);
+                let mut named = |what: &str, schemas: &data::Map<Json>| {
+                    compiled(&pack.name, what, schemas, &mut report)
+                };
+                let session = named("session value", &pack.session);
+                let schemas = named("schema", &pack.schemas);
                 LoadedPack {
                     pack,
                     settings,
                     session,
+                    schemas,
                 }
             })
             .collect();
@@ -230,28 +246,23 @@ fn unknown_settings(config: &Config, packs: &[PackRef], report: &mut Report) {
     }
 }
 
-fn session(pack: &Pack, report: &mut Report) -> HashMap<String, SessionValue> {
+/// The schemas of a section, compiled.
+fn compiled(
+    pack: &str,
+    what: &str,
+    schemas: &data::Map<Json>,
+    report: &mut Report,
+) -> HashMap<String, NamedSchema> {
     let mut names = HashMap::new();
-    for (name, json) in pack.session.iter() {
+    for (name, json) in schemas.iter() {
         let schema = json.to_value();
         match schema::compile(&schema) {
             Ok(validator) => {
-                let default = schema.get("default").cloned();
-                names.insert(
-                    name.to_owned(),
-                    SessionValue {
-                        default,
-                        schema,
-                        validator,
-                    },
-                );
+                names.insert(name.to_owned(), NamedSchema { schema, validator });
             }
             Err(error) => report.push(Diagnostic::global(
                 Code::BadSchema,
-                format!(
-                    "session value `{name}` of the pack `{}`: {error}",
-                    pack.name
-                ),
+                format!("{what} `{name}` of the pack `{pack}`: {error}"),
             )),
         }
     }

@@ -136,7 +136,9 @@ impl Found {
         let has = |keys: &[&str]| keys.iter().any(|key| doc.value.get(key).is_some());
         if has(&["packs"]) {
             self.configs.insert(path.to_path_buf());
-        } else if has(&["pack", "tools", "streams", "buckets", "session", "settings"]) {
+        } else if has(&[
+            "pack", "tools", "streams", "buckets", "session", "schemas", "settings",
+        ]) {
             self.packs.insert(base_of(path));
         } else if named {
             self.singles.insert(path.to_path_buf());

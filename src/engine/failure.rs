@@ -22,6 +22,8 @@ pub enum FailureKind {
     Cursor,
     /// A value outside its bounds.
     Range,
+    /// A value that does not fit the schema of a `check`.
+    Invalid,
     /// The structured result does not fit the tool's output schema.
     Output,
     /// A fault in this program.
@@ -31,14 +33,15 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Whether it is an outcome that the step is there to find out (the condition does not hold, the key is not there or
-    /// is there already, the revision has changed, nobody answers) rather than something that went wrong.
+    /// Whether it is an outcome that the step is there to find out (the condition does not hold, the value does not fit, the
+    /// key is not there or is there already, the revision has changed, nobody answers) rather than something that went wrong.
     pub fn is_an_answer(self) -> bool {
         use bus::ErrorKind;
         matches!(
             self,
             Self::Require
                 | Self::NotFound
+                | Self::Invalid
                 | Self::Bus(
                     ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::NoResponders
                 )
@@ -56,6 +59,7 @@ impl FailureKind {
             Self::NotFound => "not_found",
             Self::Cursor => "cursor",
             Self::Range => "range",
+            Self::Invalid => "invalid",
             Self::Output => "output",
             Self::Internal => "internal",
             Self::Bus(ErrorKind::Disconnected) => "disconnected",

@@ -1,6 +1,7 @@
 //! Running a tool: arguments are checked, steps run in order, a reply is rendered.
 
 mod call;
+mod contest;
 pub mod cursor;
 pub mod failure;
 mod payload;

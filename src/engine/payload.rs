@@ -4,17 +4,26 @@ use minijinja::value::{Serde, Value, ValueKind};
 use serde_json::json;
 
 use super::failure::{Failure, FailureKind};
-use crate::bus::{Bytes, Entry, Message, Stored};
+use crate::bus::{Bucket, Bytes, Entry, Message, Stored};
 use crate::catalog::templates::to_json;
 use crate::spec::filters::MAX_TEXT;
 
 /// A text goes out as it is, anything else as compact JSON.
 pub fn encode(value: &Value) -> Result<Bytes, Failure> {
-    let bytes = match value.as_str() {
-        Some(text) if value.kind() == ValueKind::String => text.as_bytes().to_vec(),
-        _ => serde_json::to_vec(&to_json(value)?)
-            .map_err(|e| Failure::new(FailureKind::Template, format!("no JSON form: {e}")))?,
-    };
+    match value.as_str() {
+        Some(text) if value.kind() == ValueKind::String => bounded(text.as_bytes().to_vec()),
+        _ => encode_json(&to_json(value)?),
+    }
+}
+
+/// Compact JSON.
+pub fn encode_json(value: &serde_json::Value) -> Result<Bytes, Failure> {
+    let bytes = serde_json::to_vec(value)
+        .map_err(|e| Failure::new(FailureKind::Template, format!("no JSON form: {e}")))?;
+    bounded(bytes)
+}
+
+fn bounded(bytes: Vec<u8>) -> Result<Bytes, Failure> {
     if bytes.len() > MAX_TEXT {
         return Err(Failure::new(
             FailureKind::Bus(crate::bus::ErrorKind::TooLarge),
@@ -71,6 +80,14 @@ pub fn entry(key: &str, entry: Option<&Entry>) -> Value {
                        "revision": 0, "time": null}),
     };
     Value::from(Serde(&value))
+}
+
+/// The failure of a step that needs a key which is not there.
+pub fn no_key(bucket: &Bucket, key: &str) -> Failure {
+    Failure::new(
+        FailureKind::NotFound,
+        format!("the bucket {} has no key {key}", bucket.spec().name),
+    )
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Session {
         let mut values: BTreeMap<String, Value> = BTreeMap::new();
         if let Some(loaded) = catalog.packs.get(pack) {
             for (name, declared) in &loaded.session {
-                if let Some(default) = &declared.default {
+                if let Some(default) = declared.default() {
                     values.insert(name.clone(), default.clone());
                 }
             }

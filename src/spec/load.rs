@@ -14,6 +14,7 @@ use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{BucketDecl, Example, Pack, PackInfo, Reply, SpecFile, StreamDecl, Tool};
 use super::schema;
+use super::shape::Shape;
 use super::source::Source;
 use super::tree::Tree;
 use super::verbs::{Step, Verb};
@@ -85,6 +86,7 @@ struct Draft {
     pack: Option<PackInfo>,
     settings: Option<Json>,
     session: Vec<(String, Json)>,
+    schemas: Vec<(String, Option<Json>)>,
     streams: Vec<(String, Option<StreamDecl>)>,
     buckets: Vec<(String, Option<BucketDecl>)>,
     tools: Vec<ToolDraft>,
@@ -109,6 +111,7 @@ impl Draft {
                 .into_iter()
                 .filter_map(|(n, v)| Some((n, v?)))
                 .collect(),
+            schemas: entries(section("schemas")),
             streams: entries(section("streams")),
             buckets: entries(section("buckets")),
             whole: entries(tools.clone()),
@@ -190,6 +193,11 @@ impl Lowering<'_> {
             session: session.keys().map(str::to_owned).collect(),
             ..Resources::default()
         };
+        let schemas = self.merged(&drafts, "schemas", |d| d.schemas.clone());
+        for (name, json) in schemas.iter() {
+            let shape = Shape::from_schema(&json.to_value());
+            resources.schemas.insert(name.to_owned(), shape);
+        }
         for draft in &drafts {
             self.check_resources(draft, &base, &mut resources);
         }
@@ -213,6 +221,7 @@ impl Lowering<'_> {
             instructions: None,
             settings,
             session,
+            schemas,
             streams,
             buckets,
             origins: self.origins(&drafts),
@@ -272,7 +281,7 @@ impl Lowering<'_> {
         );
     }
 
-    /// Settings and session schemas must be schemas.
+    /// Settings, session schemas and those for `check` must be schemas.
     fn check_state_schemas(&mut self, draft: &Draft) {
         let mut schemas: Vec<(String, &Json)> = draft
             .session
@@ -292,6 +301,12 @@ impl Lowering<'_> {
         }
         if let Some(settings) = &draft.settings {
             schemas.push(("/settings".into(), settings));
+        }
+        for (name, json) in &draft.schemas {
+            if let Some(json) = json {
+                let pointer = join("/schemas", name);
+                check::check_named(&draft.doc, &pointer, &json.to_value(), self.report);
+            }
         }
         for (pointer, json) in schemas {
             check::check_valid(&draft.doc, &pointer, &json.to_value(), self.report);

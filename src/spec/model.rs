@@ -23,6 +23,9 @@ pub struct SpecFile {
     /// What a session remembers: a JSON Schema for each name. Read as `session.*`, written with `set:`.
     #[serde(default)]
     pub session: Map<Json>,
+    /// JSON Schemas that the verb `check` knows by their names.
+    #[serde(default)]
+    pub schemas: Map<Json>,
     /// JetStream streams that tools of this pack use.
     #[serde(default)]
     pub streams: Map<StreamDecl>,
@@ -63,6 +66,8 @@ pub struct Pack {
     pub settings: Option<Json>,
     /// JSON Schemas of its session state.
     pub session: Map<Json>,
+    /// JSON Schemas for the verb `check`, by name.
+    pub schemas: Map<Json>,
     /// Its streams.
     pub streams: Map<StreamDecl>,
     /// Its buckets.
@@ -161,6 +166,19 @@ pub struct BucketDecl {
     /// Copies in a cluster: 1 to 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Whole>,
+}
+
+/// One key of a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRef {
+    /// A bucket of this pack.
+    pub bucket: Text,
+    /// Which of the bucket's instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Map<Tree>>,
+    /// The key.
+    pub key: Token,
 }
 
 macro_rules! words {

@@ -10,6 +10,9 @@ pub(super) async fn run(step: &Delete, call: &mut Call<'_>) -> Result<Value, Fai
     let context = call.context();
     let bucket = call.bucket(&step.bucket, step.with.as_ref(), &context)?;
     let key = call.templates().token(&step.key, &context)?;
-    bucket.delete(&key, None).await?;
+    let revision = call
+        .reader(&context)
+        .whole("revision", step.revision.as_ref())?;
+    bucket.delete(&key, revision).await?;
     Ok(minijinja::context!(key))
 }

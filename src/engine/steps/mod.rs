@@ -1,18 +1,23 @@
 //! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
 
+mod check;
 mod create;
 mod delete;
+mod drop;
 mod fail;
 mod get;
 mod info;
+mod lease;
 mod let_;
 mod list;
+mod modify;
 mod publish;
 mod put;
 mod read;
 mod request;
 mod require;
 mod set;
+mod take;
 mod update;
 
 use minijinja::value::Value;
@@ -35,14 +40,19 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Let(step) => let_::run(step, call),
         Verb::Set(step) => set::run(step, call),
         Verb::Fail(step) => fail::run(step, call),
+        Verb::Check(step) => check::run(step, call),
         Verb::Publish(step) => publish::run(step, call).await,
         Verb::Request(step) => request::run(step, call).await,
         Verb::Read(step) => read::run(step, call).await,
+        Verb::Take(step) => take::run(step, call).await,
         Verb::Info(step) => info::run(step, call).await,
+        Verb::Drop(step) => drop::run(step, call).await,
         Verb::Get(step) => get::run(step, call).await,
         Verb::Put(step) => put::run(step, call).await,
         Verb::Create(step) => create::run(step, call).await,
         Verb::Update(step) => update::run(step, call).await,
+        Verb::Modify(step) => modify::run(step, call).await,
+        Verb::Lease(step) => lease::run(step, call).await,
         Verb::Delete(step) => delete::run(step, call).await,
         Verb::List(step) => list::run(step, call).await,
     }

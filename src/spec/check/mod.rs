@@ -9,7 +9,7 @@ use std::ops::Range;
 
 pub use resources::{Instances, Resources};
 pub(crate) use resources::{check_bucket, check_stream};
-pub(crate) use schemas::{check_valid, close};
+pub(crate) use schemas::{check_named, check_valid, close};
 pub use step::StepCheck;
 pub use tool::{Surroundings, ToolDraft, check_tool};
 

@@ -36,6 +36,8 @@ pub struct Resources {
     pub buckets: BTreeMap<String, Instances>,
     /// Buckets that do not allow entries a life of their own.
     pub plain_buckets: BTreeSet<String>,
+    /// Shapes of the values that fit the schemas under `schemas`, by name.
+    pub schemas: BTreeMap<String, Shape>,
     /// Names of the session state.
     pub session: Vec<String>,
 }

@@ -83,6 +83,12 @@ fn check_arguments(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findin
     }
 }
 
+/// A schema that values are checked against by its name: it is one, and has no misspelt keywords.
+pub(crate) fn check_named(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findings) {
+    unknown_keywords(doc, pointer, schema, report);
+    check_valid(doc, pointer, schema, report);
+}
+
 /// A schema must be one.
 pub(crate) fn check_valid(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findings) {
     for (place, problem) in schema::problems(schema) {

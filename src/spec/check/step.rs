@@ -8,10 +8,10 @@ use super::{Findings, check_text, check_tree};
 use crate::spec::data::{Json, Map};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
-use crate::spec::model::TextKind;
+use crate::spec::model::{KeyRef, TextKind};
 use crate::spec::shape::{Lookup, Scope, Shape};
 use crate::spec::suggest;
-use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, parse_span};
+use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, is_template, parse_span};
 
 /// Names that a step cannot give to something of its own.
 const TAKEN: &[&str] = &[
@@ -29,6 +29,17 @@ pub struct StepCheck<'a> {
 }
 
 impl StepCheck<'_> {
+    /// The same step, seen from inside one of its keys.
+    pub fn inside(&mut self, key: &str) -> StepCheck<'_> {
+        StepCheck {
+            doc: self.doc,
+            pointer: self.at(key),
+            scope: self.scope,
+            resources: self.resources,
+            report: self.report,
+        }
+    }
+
     fn at(&self, key: &str) -> String {
         if key.is_empty() {
             self.pointer.clone()
@@ -114,6 +125,20 @@ impl StepCheck<'_> {
             let pointer = self.at(key);
             check_token(self.doc, &pointer, token, false, self.scope, self.report);
         }
+    }
+
+    /// A subject or key made of each element of something, called `item`.
+    pub fn token_over(&mut self, key: &str, token: &Token, item: Shape) {
+        let scope = self.scope.clone().with("item", item);
+        let pointer = self.at(key);
+        check_token(self.doc, &pointer, token, false, &scope, self.report);
+    }
+
+    /// One key of a bucket.
+    pub fn key_ref(&mut self, key: &str, at: &KeyRef) {
+        let mut inner = self.inside(key);
+        inner.bucket("bucket", &at.bucket, at.with.as_ref());
+        inner.token("key", Some(&at.key));
     }
 
     /// A whole number; a literal one is checked to be in its range.
@@ -223,6 +248,22 @@ impl StepCheck<'_> {
                 "the stream `{stream}` stores more than one subject: say which with `subject`"
             ));
         }
+    }
+
+    /// The name of one of the pack's schemas; answers with the shape of values that fit it.
+    pub fn schema(&mut self, key: &str, name: &Template) -> Shape {
+        self.template(key, name);
+        if is_template(&name.0) {
+            return Shape::Any;
+        }
+        let schemas = &self.resources.schemas;
+        if let Some(shape) = schemas.get(name.0.as_ref()) {
+            return shape.clone();
+        }
+        let help = suggest::help(&name.0, schemas.keys().map(String::as_str));
+        let message = format!("this pack declares no schema `{}`", name.0);
+        self.error(Code::UnknownResource, &self.at(key), message, Some(help));
+        Shape::Any
     }
 
     /// A name of the session state.

@@ -7,7 +7,7 @@ use super::Grammar;
 use crate::spec::check::StepCheck;
 use crate::spec::data::{Map, Text};
 use crate::spec::shape::Shape;
-use crate::spec::tree::{Token, Tree};
+use crate::spec::tree::{Token, Tree, Whole};
 
 /// Removes a key; one that is not there is no error. One round trip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,12 +20,18 @@ pub struct Delete {
     pub with: Option<Map<Tree>>,
     /// The key.
     pub key: Token,
+    /// Only if this is still its revision; otherwise an error of the kind `conflict`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Whole>,
 }
 
 impl Grammar for Delete {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
         cx.bucket("bucket", &self.bucket, self.with.as_ref());
         cx.token("key", Some(&self.key));
+        if let Some(revision) = &self.revision {
+            cx.whole("revision", revision, 0..=u64::MAX);
+        }
         Shape::object([("key", Shape::Text)])
     }
 }

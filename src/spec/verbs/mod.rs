@@ -81,7 +81,7 @@ macro_rules! verbs {
             /// With `each`: what to keep of each round, instead of `{item, result}`.
             #[serde(default)]
             select: Option<Tree>,
-            /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` has changed, nobody answers a `request`. Anything else that goes wrong keeps its own words.
+            /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` or `delete` has changed, the `where` of `modify` does not hold, the value of `check` does not fit, no key is free for `lease`, nobody answers a `request`. Anything else that goes wrong keeps its own words.
             #[serde(default, rename = "else")]
             otherwise: Option<Template>,
         }
@@ -105,14 +105,20 @@ verbs! {
     set: set::Set,
     /// Ends the call with an error.
     fail: fail::Fail,
+    /// Checks a value against a schema of the pack.
+    check: check::Check,
     /// Sends a message: into a declared stream, acknowledged, or to a plain subject.
     publish: publish::Publish,
     /// Sends a message and waits for one answer.
     request: request::Request,
     /// Reads stored messages without consuming them, page by page.
     read: read::Read,
+    /// Takes messages that nobody has taken at a read position, and moves the position.
+    take: take::Take,
     /// Tells the size and the sequence range of a stream.
     info: info::Info,
+    /// Deletes a stream that holds nothing.
+    drop: drop::Drop,
     /// Reads one key of a bucket.
     get: get::Get,
     /// Writes one key of a bucket, whatever was there.
@@ -121,6 +127,10 @@ verbs! {
     create: create::Create,
     /// Writes one key of a bucket only if its revision is still the expected one.
     update: update::Update,
+    /// Changes fields of the JSON object under one key of a bucket, whoever else changes it meanwhile.
+    modify: modify::Modify,
+    /// Takes the first of several keys that no living holder has.
+    lease: lease::Lease,
     /// Removes one key of a bucket.
     delete: delete::Delete,
     /// Reads all keys of a bucket that match, with their values.
@@ -226,10 +236,15 @@ pub fn message_shape() -> Shape {
 
 /// A key-value entry as expressions see it.
 pub fn entry_shape() -> Shape {
+    entry_with(Shape::Any)
+}
+
+/// An entry whose value has a known shape.
+pub fn entry_with(value: Shape) -> Shape {
     Shape::object([
         ("found", Shape::Bool),
         ("key", Shape::Text),
-        ("value", Shape::Any),
+        ("value", value),
         ("text", Shape::Text),
         ("revision", Shape::Number),
         ("time", Shape::Text),

@@ -1,0 +1,255 @@
+//! `take`
+
+mod bell;
+mod position;
+
+use std::time::Duration;
+
+use minijinja::value::Value;
+use tokio::time::Instant;
+
+use crate::bus::{Bucket, ErrorKind, From as Start, MAX_PAGE, ReadRequest, Stored, Stream};
+use crate::engine::call::Call;
+use crate::engine::contest::{Contest, TRIES};
+use crate::engine::failure::{Failure, FailureKind};
+use crate::engine::payload;
+use crate::spec::env::is_omit;
+use crate::spec::filters::MAX_TEXT;
+use crate::spec::verbs::forms::Take;
+
+use bell::Bell;
+use position::Position;
+
+/// The most messages of one call.
+const MOST: usize = 1_000;
+/// The messages looked at when a spec does not say, and the most.
+const SCAN: (usize, usize) = (1_000, 10_000);
+
+pub(super) async fn run(step: &Take, call: &mut Call<'_>) -> Result<Value, Failure> {
+    let until = Instant::now();
+    let context = call.context();
+    let taker = Taker::new(step, call, &context)?;
+    let until = until + taker.wait;
+    let mut bell = None;
+    loop {
+        let taken = taker.take().await?;
+        if taken.some {
+            return Ok(taken.result());
+        }
+        match &mut bell {
+            None if taker.wait.is_zero() => return Ok(taken.result()),
+            // What came between the first look and the bell is seen by the next look.
+            None => bell = Some(Bell::new(call.bus(), &taker.stream, until).await?),
+            Some(bell) => {
+                if !bell.rings().await {
+                    return Ok(taken.result());
+                }
+            }
+        }
+    }
+}
+
+struct Taker<'a, 'c> {
+    step: &'a Take,
+    call: &'a Call<'c>,
+    stream: Stream,
+    bucket: Bucket,
+    key: String,
+    limit: usize,
+    scan: usize,
+    wait: Duration,
+    peek: bool,
+}
+
+/// What there was to take.
+struct Taken {
+    /// Something was handed out, even if `select` kept nothing of it.
+    some: bool,
+    messages: Vec<Value>,
+    unread: usize,
+    matching: usize,
+    more: bool,
+}
+
+impl Taken {
+    fn result(self) -> Value {
+        minijinja::context!(
+            count => self.messages.len(), messages => self.messages, unread => self.unread,
+            matching => self.matching, more => self.more
+        )
+    }
+}
+
+/// What one look at the stream gave.
+#[derive(Default)]
+struct Look {
+    /// All sequences that were there.
+    looked: Vec<u64>,
+    /// Those to be handed out.
+    chosen: Vec<Stored>,
+    bytes: usize,
+    /// What follows must wait, so that the order is kept.
+    full: bool,
+    unread: usize,
+    matching: usize,
+    failed: Option<minijinja::Error>,
+}
+
+impl<'a, 'c> Taker<'a, 'c> {
+    fn new(step: &'a Take, call: &'a Call<'c>, context: &Value) -> Result<Self, Failure> {
+        let at = &step.position;
+        let reader = call.reader(context);
+        let limit: usize = reader.whole("limit", Some(&step.limit))?.unwrap_or(MOST);
+        let scan: usize = reader.whole("scan", step.scan.as_ref())?.unwrap_or(SCAN.0);
+        let wait = reader.span("wait", step.wait.as_ref())?.unwrap_or_default();
+        within("limit", limit, MOST)?;
+        within("scan", scan, SCAN.1)?;
+        if wait > Take::LONGEST {
+            return Err(Failure::new(
+                FailureKind::Range,
+                format!(
+                    "`wait` is {wait:?}, and must be at most {:?}",
+                    Take::LONGEST
+                ),
+            ));
+        }
+        let peek = match &step.peek {
+            Some(peek) => call.templates().tree(peek, context)?.is_true(),
+            None => false,
+        };
+        Ok(Self {
+            stream: call.stream(&step.stream, step.with.as_ref(), context)?,
+            bucket: call.bucket(&at.bucket, at.with.as_ref(), context)?,
+            key: call.templates().token(&at.key, context)?,
+            step,
+            call,
+            limit,
+            scan,
+            wait,
+            peek,
+        })
+    }
+
+    /// Takes what there is.
+    async fn take(&self) -> Result<Taken, Failure> {
+        let mut contest = Contest::default();
+        while contest.again().await {
+            if let Some(taken) = self.attempt().await? {
+                return Ok(taken);
+            }
+        }
+        Err(Failure::new(
+            FailureKind::Bus(ErrorKind::Conflict),
+            format!(
+                "others took messages of the stream {} during each of {TRIES} tries; nothing was taken; try again",
+                self.stream.spec().name
+            ),
+        ))
+    }
+
+    /// `None`: somebody else has taken something meanwhile.
+    async fn attempt(&self) -> Result<Option<Taken>, Failure> {
+        let entry = self.bucket.get(&self.key).await?;
+        let mut position = Position::read(&self.bucket, entry.as_ref())?;
+        let (mut look, mut page) = self.look(&position).await?;
+        if position.is_foreign(&page) {
+            position = Position::default();
+            (look, page) = self.look(&position).await?;
+        }
+        if let Some(error) = look.failed {
+            return Err(error.into());
+        }
+        // Before the position moves: a `select` that fails must not lose messages.
+        let messages = self.kept(&look.chosen)?;
+        let mut taken = Taken {
+            some: !look.chosen.is_empty(),
+            messages,
+            unread: look.unread,
+            matching: look.matching,
+            more: page.more,
+        };
+        if self.peek || !taken.some {
+            return Ok(Some(taken));
+        }
+        taken.unread -= look.chosen.len();
+        taken.matching -= look.chosen.len();
+        let chosen: Vec<u64> = look.chosen.iter().map(|stored| stored.seq).collect();
+        let moved = position.moved(&chosen, &look.looked, page.created.as_ref());
+        let stored = moved.store(&self.bucket, &self.key, entry.as_ref()).await?;
+        Ok(stored.then_some(taken))
+    }
+
+    /// Looks at what lies after the position.
+    async fn look(&self, position: &Position) -> Result<(Look, crate::bus::Page), Failure> {
+        let request = ReadRequest {
+            subject: None,
+            limit: MAX_PAGE,
+            from: Start::After(position.after()),
+            scan: self.scan,
+        };
+        let mut look = Look::default();
+        // Nothing is put on the page: a full one would end the look.
+        let mut see = |stored: &Stored| {
+            self.see(position, stored, &mut look);
+            false
+        };
+        let page = self.stream.read(&request, &mut see).await?;
+        Ok((look, page))
+    }
+
+    fn see(&self, position: &Position, stored: &Stored, look: &mut Look) {
+        look.looked.push(stored.seq);
+        if position.is_done(stored.seq) {
+            return;
+        }
+        look.unread += 1;
+        if let Some(filter) = &self.step.r#where {
+            let item = payload::stored(stored);
+            let context = self.call.scope.with("item", item).context();
+            match self.call.templates().test(filter, &context) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    look.failed.get_or_insert(error);
+                    return;
+                }
+            }
+        }
+        look.matching += 1;
+        look.bytes = look.bytes.saturating_add(stored.payload.len());
+        // One message always fits, whatever its size.
+        let fits = look.chosen.is_empty() || look.bytes <= MAX_TEXT;
+        look.full |= look.chosen.len() == self.limit || !fits;
+        if !look.full {
+            look.chosen.push(stored.clone());
+        }
+    }
+
+    fn kept(&self, chosen: &[Stored]) -> Result<Vec<Value>, Failure> {
+        let mut messages = Vec::with_capacity(chosen.len());
+        for stored in chosen {
+            let item = payload::stored(stored);
+            let kept = match &self.step.select {
+                Some(select) => {
+                    let context = self.call.scope.with("item", item).context();
+                    self.call.templates().tree_or_omit(select, &context)?
+                }
+                None => item,
+            };
+            if !is_omit(&kept) {
+                messages.push(kept);
+            }
+        }
+        Ok(messages)
+    }
+}
+
+fn within(key: &str, given: usize, most: usize) -> Result<(), Failure> {
+    if (1..=most).contains(&given) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::Range,
+        format!("`{key}` is {given}, and must be from 1 to {most}"),
+    ))
+}
