@@ -3,6 +3,7 @@
 mod auth;
 mod bucket;
 mod connection;
+mod mirror;
 mod read;
 mod stream;
 mod subscribe;
