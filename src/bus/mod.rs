@@ -21,6 +21,7 @@ mod leader;
 mod link;
 pub mod local;
 mod message;
+mod mirror;
 mod publish;
 mod read;
 mod stream;
@@ -30,7 +31,7 @@ mod url;
 mod walk;
 
 pub use bucket::Bucket;
-pub use bucket_spec::{BucketSpec, Entry, Listing, Operation};
+pub use bucket_spec::{BucketSpec, Entry, Listing, Memo, Operation};
 pub use config::{BusConfig, MAX_REQUEST_TIMEOUT, Tls};
 pub use connection::Bus;
 pub use ensure::Drift;

@@ -3,8 +3,10 @@
 mod auth;
 mod bucket;
 mod connection;
+mod mirror;
 mod read;
 mod stream;
+mod subscribe;
 
 use crate::support::server::NatsServer;
 use jacquard::bus::{Bus, BusConfig, Outgoing, Stream, StreamSpec};
