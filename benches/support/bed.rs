@@ -134,7 +134,7 @@ impl Bed {
         let setup = Setup {
             config: config.ok_or_else(|| report.to_string())?,
             base: ".".into(),
-            facts: discover(None, &env).map_err(|report| report.to_string())?,
+            facts: discover(None, None, &env).map_err(|report| report.to_string())?,
             allow_local: false,
         };
         self.runtime.block_on(async {

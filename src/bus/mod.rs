@@ -41,6 +41,6 @@ pub use link::ServerInfo;
 pub use message::{Bytes, Message, Outgoing};
 pub use publish::Ack;
 pub use read::{From, MAX_PAGE, Page, ReadRequest, Stored};
-pub use stream::{Discard, Retention, Storage, Stream, StreamSpec, StreamState};
+pub use stream::{Discard, Dropped, Retention, Storage, Stream, StreamSpec, StreamState};
 pub use subscribe::Subscription;
 pub use url::redact;

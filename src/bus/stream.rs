@@ -155,6 +155,15 @@ pub struct StreamState {
     pub created: Option<String>,
 }
 
+/// What became of a stream that was to go if it was empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// It was there, and was deleted.
+    pub dropped: bool,
+    /// The messages it still holds; 0 where there is no such stream (any more).
+    pub messages: u64,
+}
+
 /// A handle on a stream. Cheap to clone; clones share what is known about it.
 ///
 /// The stream is created on first use when it is absent, with the declared settings. A stream that
@@ -245,14 +254,18 @@ impl Stream {
         }
     }
 
-    /// Deletes the stream if it holds no messages; whether it did. One that does not exist is not made. JetStream has no
+    /// Deletes the stream if it holds no messages. One that does not exist is not made. JetStream has no
     /// such request: what is stored in the moment between the look and the deletion is lost with it.
     ///
     /// # Errors
     /// Those of the connection and of the JetStream API.
-    pub async fn drop_if_empty(&self) -> Result<bool, Error> {
-        if self.info().await?.is_none_or(|state| state.messages > 0) {
-            return Ok(false);
+    pub async fn drop_if_empty(&self) -> Result<Dropped, Error> {
+        let messages = self.info().await?.map(|state| state.messages);
+        let left = |dropped, messages| Ok(Dropped { dropped, messages });
+        match messages {
+            None => return left(false, 0),
+            Some(messages @ 1..) => return left(false, messages),
+            Some(0) => {}
         }
         let what = format!("deleting the {}", self.resource.label);
         let link = self.resource.link(&what).await?;
@@ -260,11 +273,26 @@ impl Stream {
         let deleted: Result<api::Done, _> = api::call(&link, &what, &verb, Vec::new()).await;
         self.resource.forget();
         match deleted {
-            Ok(_) => Ok(true),
+            Ok(_) => left(true, 0),
             // Somebody else was faster.
-            Err(failure) if failure.code() == code::STREAM_NOT_FOUND => Ok(false),
+            Err(failure) if failure.code() == code::STREAM_NOT_FOUND => left(false, 0),
             Err(failure) => Err(failure.into_error(&what)),
         }
+    }
+
+    /// Deletes all messages below this sequence.
+    ///
+    /// # Errors
+    /// Those of the connection and of the JetStream API.
+    pub async fn purge_before(&self, seq: u64) -> Result<(), Error> {
+        let what = format!("removing old messages of the {}", self.resource.label);
+        let link = self.resource.link(&what).await?;
+        let verb = format!("STREAM.PURGE.{}", self.resource.name);
+        let body = serde_json::json!({ "seq": seq }).to_string().into_bytes();
+        let purged: Result<api::Done, _> = api::call(&link, &what, &verb, body).await;
+        purged
+            .map(drop)
+            .map_err(|failure| failure.into_error(&what))
     }
 
     /// Reads a page of history. `accept` sees each message once and says whether it belongs to the

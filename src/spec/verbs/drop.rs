@@ -26,6 +26,10 @@ pub struct Drop {
 impl Grammar for Drop {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
         cx.stream("stream", &self.stream, self.with.as_ref());
-        Shape::object([("stream", Shape::Text), ("dropped", Shape::Bool)])
+        Shape::object([
+            ("stream", Shape::Text),
+            ("dropped", Shape::Bool),
+            ("messages", Shape::Number),
+        ])
     }
 }

@@ -39,6 +39,13 @@ pub struct Take {
     /// Whether only to look: the position stays where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peek: Option<Tree>,
+    /// With `peek`: only messages after this sequence, for the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Whole>,
+    /// How many messages that were handed out the stream keeps, 0 to 1000000: when there are twice as many, the older half
+    /// is removed. All of them when not given. For streams that nobody else reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Whole>,
     /// How many messages after the position are looked at: 1 to 10000, 1000 when not given. Messages that `where` leaves
     /// out stay among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +70,15 @@ impl Grammar for Take {
         }
         if let Some(peek) = &self.peek {
             cx.value("peek", peek);
+        }
+        if let Some(after) = &self.after {
+            cx.whole("after", after, 0..=u64::MAX);
+            if self.peek.is_none() {
+                cx.needs("`after` needs `peek`: what is taken begins where the position is");
+            }
+        }
+        if let Some(keep) = &self.keep {
+            cx.whole("keep", keep, 0..=1_000_000);
         }
         if let Some(scan) = &self.scan {
             cx.whole("scan", scan, 1..=10_000);

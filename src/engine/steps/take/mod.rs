@@ -59,6 +59,9 @@ struct Taker<'a, 'c> {
     scan: usize,
     wait: Duration,
     peek: bool,
+    /// With `peek`: only what lies after this is shown.
+    after: u64,
+    keep: Option<u64>,
 }
 
 /// What there was to take.
@@ -92,6 +95,8 @@ struct Look {
     full: bool,
     unread: usize,
     matching: usize,
+    /// Of those that match, the ones on pages before this one.
+    before: usize,
     failed: Option<minijinja::Error>,
 }
 
@@ -127,6 +132,8 @@ impl<'a, 'c> Taker<'a, 'c> {
             scan,
             wait,
             peek,
+            after: reader.whole("after", step.after.as_ref())?.unwrap_or(0),
+            keep: reader.whole("keep", step.keep.as_ref())?,
         })
     }
 
@@ -165,7 +172,7 @@ impl<'a, 'c> Taker<'a, 'c> {
             some: !look.chosen.is_empty(),
             messages,
             unread: look.unread,
-            matching: look.matching,
+            matching: look.matching - look.before,
             more: page.more,
         };
         if self.peek || !taken.some {
@@ -176,7 +183,23 @@ impl<'a, 'c> Taker<'a, 'c> {
         let chosen: Vec<u64> = look.chosen.iter().map(|stored| stored.seq).collect();
         let moved = position.moved(&chosen, &look.looked, page.created.as_ref());
         let stored = moved.store(&self.bucket, &self.key, entry.as_ref()).await?;
+        if stored {
+            self.trim(moved.after(), page.first_seq).await;
+        }
         Ok(stored.then_some(taken))
+    }
+
+    /// Removes what was handed out long ago. What follows the position is never touched.
+    async fn trim(&self, after: u64, first: u64) {
+        let Some(keep) = self.keep else { return };
+        if after.saturating_sub(first).saturating_add(1) < keep.saturating_mul(2).max(1) {
+            return;
+        }
+        let from = after.saturating_add(1).saturating_sub(keep);
+        // The messages are taken: that they stay a little longer is no reason to fail.
+        if let Err(error) = self.stream.purge_before(from).await {
+            tracing::warn!(stream = %self.stream.spec().name, %error, "old messages stay");
+        }
     }
 
     /// Looks at what lies after the position.
@@ -216,6 +239,10 @@ impl<'a, 'c> Taker<'a, 'c> {
             }
         }
         look.matching += 1;
+        if self.peek && stored.seq <= self.after {
+            look.before += 1;
+            return;
+        }
         look.bytes = look.bytes.saturating_add(stored.payload.len());
         // One message always fits, whatever its size.
         let fits = look.chosen.is_empty() || look.bytes <= MAX_TEXT;
