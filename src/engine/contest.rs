@@ -3,8 +3,9 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-/// The most tries.
-pub const TRIES: u32 = 20;
+/// The most tries. Every lost try is one that somebody else has won, so a hundred of them are bad luck only where many
+/// more than ten contend all the time.
+pub const TRIES: u32 = 100;
 /// The longest wait before a try is two to this power, in milliseconds.
 const MOST: u32 = 6;
 

@@ -4,6 +4,7 @@
 
 mod bus;
 mod cli;
+mod engine;
 mod gateway;
 mod local;
 mod support;

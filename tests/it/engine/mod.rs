@@ -1,0 +1,72 @@
+//! The verbs against a real server, without a gateway around the engine.
+
+mod lease;
+mod modify;
+mod small;
+mod take;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jacquard::bus::Bus;
+use jacquard::catalog::Catalog;
+use jacquard::engine::{Engine, Reply, Session};
+use jacquard::spec::config;
+use jacquard::spec::source::Source;
+use serde_json::{Value, json};
+
+use crate::support::server::NatsServer;
+
+/// The tools of one pack on a connection of their own: a gateway as others see it. Clones share the connection.
+#[derive(Clone)]
+pub struct Tools {
+    engine: Arc<Engine>,
+    session: Arc<Session>,
+}
+
+impl Tools {
+    /// A pack of one file.
+    pub async fn new(server: &NatsServer, pack: &str) -> Self {
+        Self::on(crate::bus::bus(server).await, pack)
+    }
+
+    /// The same on this connection.
+    pub fn on(bus: Bus, pack: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("p")).unwrap();
+        std::fs::write(dir.path().join("p/p.yaml"), pack).unwrap();
+        let catalog = catalog(dir.path());
+        Self {
+            engine: Arc::new(Engine::new(Arc::new(catalog), bus).unwrap()),
+            session: Arc::default(),
+        }
+    }
+
+    pub async fn call(&self, tool: &str, args: Value) -> Reply {
+        let args = args.as_object().cloned();
+        self.engine.call(&self.session, tool, args).await.unwrap()
+    }
+
+    /// The structured result of a call that succeeds.
+    pub async fn ok(&self, tool: &str, args: Value) -> Value {
+        let reply = self.call(tool, args).await;
+        assert!(!reply.is_error, "{tool}: {}", reply.text);
+        reply.structured.unwrap_or_default()
+    }
+
+    /// The text of a call that fails: the kind, where the pack's `else` says it.
+    pub async fn fails(&self, tool: &str, args: Value) -> String {
+        let reply = self.call(tool, args).await;
+        assert!(reply.is_error, "{tool}: {}", reply.text);
+        reply.text
+    }
+}
+
+fn catalog(base: &Path) -> Catalog {
+    let source = Source::new("c.yaml", "packs: [./p]");
+    let config = config::load(source, None).0.unwrap();
+    let project = json!({"path": "/p", "id": "0", "namespace": "ns", "hostname": "h", "user": "u", "channels": []});
+    let (catalog, report) = Catalog::build(&config, base, &project).unwrap();
+    assert!(report.is_empty(), "{report}");
+    catalog
+}
