@@ -72,8 +72,8 @@ pub fn measure(bed: &Bed, scale: Scale, table: &mut Table) -> Fallible<()> {
     for round in 0..scale.pages {
         list("list_mirrored", &mut same)?;
         let index = round % ENTRIES;
-        let put = mirrored.put(&format!("e{index:04}"), entry(index));
-        bed.runtime.block_on(put)?;
+        let key = format!("e{index:04}");
+        bed.runtime.block_on(mirrored.put(&key, entry(index)))?;
         list("list_mirrored", &mut new)?;
         list("list_plain", &mut plain)?;
     }
