@@ -2,6 +2,7 @@
 
 mod auth;
 mod bucket;
+mod busy;
 mod connection;
 mod mirror;
 mod read;
