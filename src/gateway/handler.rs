@@ -40,11 +40,11 @@ pub fn listing(catalog: &Catalog) -> Vec<Tool> {
             let spec = &tool.spec;
             let mut listed = Tool::new(
                 tool.name.clone(),
-                spec.description.to_string(),
+                tool.description.clone(),
                 Arc::clone(&tool.input),
             );
-            if let Some(title) = &spec.title {
-                listed = listed.with_title(title.to_string());
+            if let Some(title) = &tool.title {
+                listed = listed.with_title(title.clone());
             }
             if let Some(output) = &tool.output {
                 listed = listed.with_raw_output_schema(Arc::clone(output));
