@@ -36,6 +36,15 @@ struct Inner {
     /// What [`Bus::replace_servers`] builds on; the lock makes replacements one at a time.
     config: Mutex<BusConfig>,
     closed: AtomicBool,
+    /// Counts replacements of the link, and the end.
+    links: watch::Sender<u64>,
+}
+
+impl Inner {
+    fn relinked(&self) {
+        self.links
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
 }
 
 impl std::fmt::Debug for Bus {
@@ -76,6 +85,7 @@ impl Bus {
             link: ArcSwap::from(link),
             config: Mutex::new(config),
             closed: AtomicBool::new(false),
+            links: watch::channel(0).0,
         })))
     }
 
@@ -144,6 +154,7 @@ impl Bus {
         match open(target, &self.0.health, new.limit(), Arc::default()).await {
             Ok(link) => {
                 self.0.link.store(link);
+                self.0.relinked();
                 *config = new;
                 Ok(())
             }
@@ -198,6 +209,7 @@ impl Bus {
         if !self.0.health.is_connected() {
             // Ends the attempts to connect.
             link.retired.store(true, Ordering::Relaxed);
+            self.0.relinked();
             return;
         }
         let drained = async {
@@ -212,11 +224,26 @@ impl Bus {
                 "NATS did not take everything before the limit of closing"
             );
         }
+        self.0.relinked();
+    }
+
+    /// Changes when the link is replaced, and when the bus is closed.
+    pub(super) fn links(&self) -> watch::Receiver<u64> {
+        self.0.links.subscribe()
+    }
+
+    /// The link, connected or not.
+    pub(super) fn current(&self) -> Arc<Link> {
+        self.0.link.load_full()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Relaxed)
     }
 
     /// The link, when connected.
     pub(super) async fn link(&self, what: &str) -> Result<Arc<Link>, Error> {
-        if self.0.closed.load(Ordering::Relaxed) {
+        if self.is_closed() {
             return Err(Error::new(
                 ErrorKind::Closed,
                 format!("{what}: the connection is closed"),

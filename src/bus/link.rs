@@ -18,7 +18,7 @@ use std::time::Duration;
 const MIN_VERSION: (u64, u64, u64) = (2, 11, 0);
 
 /// How long a refusal of a message may follow that of its echo.
-const REFUSAL_GRACE: Duration = Duration::from_millis(20);
+pub(super) const REFUSAL_GRACE: Duration = Duration::from_millis(20);
 
 /// What is known about the connected server.
 #[derive(Clone, Debug, PartialEq, Eq)]

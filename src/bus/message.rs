@@ -34,6 +34,8 @@ impl Outgoing {
 pub struct Message {
     /// Subject it was sent to.
     pub subject: String,
+    /// Where its sender waits for an answer, if it does.
+    pub reply: Option<String>,
     /// Headers, sorted by name (NATS keeps no order between names).
     pub headers: Vec<(String, String)>,
     /// Body.
@@ -44,6 +46,7 @@ impl From<async_nats::Message> for Message {
     fn from(message: async_nats::Message) -> Self {
         Self {
             subject: message.subject.to_string(),
+            reply: message.reply.map(|reply| reply.to_string()),
             headers: listed(message.headers.as_ref(), |_| true),
             payload: message.payload,
         }

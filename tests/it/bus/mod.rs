@@ -5,6 +5,7 @@ mod bucket;
 mod connection;
 mod read;
 mod stream;
+mod subscribe;
 
 use crate::support::server::NatsServer;
 use jacquard::bus::{Bus, BusConfig, Outgoing, Stream, StreamSpec};
