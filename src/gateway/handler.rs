@@ -24,10 +24,13 @@ pub struct Handler {
 impl Handler {
     /// A new session on a gateway.
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self {
-            gateway,
-            session: Arc::new(Session::new()),
-        }
+        let session = Arc::new(gateway.session());
+        Self { gateway, session }
+    }
+
+    /// Its session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 }
 
