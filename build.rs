@@ -15,6 +15,7 @@ use serde::Serialize;
 #[path = "src/spec/mod.rs"]
 mod spec;
 
+use spec::check::check_uses;
 use spec::diag::Severity;
 use spec::files::read_folder;
 use spec::load::load;
@@ -61,10 +62,37 @@ fn read_packs(root: &Path) -> Result<Vec<Pack>, Box<dyn Error>> {
             None => failed = true,
         }
     }
+    failed |= !uses_fit(&packs);
     if failed {
         return Err("the built-in specs have errors: see the diagnostics above".into());
     }
     Ok(packs)
+}
+
+/// Whether every alias stands for a tool of a built-in pack.
+fn uses_fit(packs: &[Pack]) -> bool {
+    let mut fit = true;
+    for pack in packs {
+        let mut used = Vec::new();
+        for name in pack.uses.iter() {
+            match packs.iter().find(|p| p.name == *name) {
+                Some(found) => used.push(found),
+                None => {
+                    fit = false;
+                    eprintln!(
+                        "the pack `{}` uses `{name}`, which is not built in",
+                        pack.name
+                    );
+                }
+            }
+        }
+        let report = check_uses(pack, &used);
+        if !report.is_empty() {
+            fit = false;
+            eprintln!("{}\n", report.render(false));
+        }
+    }
+    fit
 }
 
 fn generate(packs: &[Pack]) -> Result<TokenStream, Box<dyn Error>> {
@@ -74,7 +102,7 @@ fn generate(packs: &[Pack]) -> Result<TokenStream, Box<dyn Error>> {
         for (name, tool) in pack.tools.iter() {
             let constant = constant_name(name);
             let variant = ident(&pascal(name));
-            let title = tool.title.as_deref().unwrap_or(name);
+            let title = tool.title.as_ref().map_or(name, |t| t.0.as_ref());
             let origin = pack.origins.get(name).map_or("", |o| o.as_ref());
             let doc = format!(" `{name}`: {title} ({origin}).");
             let value = rust(tool)?;
@@ -134,11 +162,16 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         name,
         title,
         instructions,
+        uses,
         settings,
         session,
         schemas,
         streams,
         buckets,
+        aliases,
+        timers,
+        listeners,
+        on,
         templates,
         origins,
         texts,
@@ -149,18 +182,24 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let schemas = rust(schemas)?;
     let (streams, buckets) = (rust(streams)?, rust(buckets)?);
     let (templates, origins) = (rust(templates)?, rust(origins)?);
-    let texts = rust(texts)?;
+    let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
+    let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
     Ok(quote! {
         Pack {
             name: #name,
             title: #title,
             instructions: #instructions,
+            uses: #uses,
             settings: #settings,
             session: #session,
             schemas: #schemas,
             streams: #streams,
             buckets: #buckets,
             tools: Map(b(&[#(#tools),*])),
+            aliases: #aliases,
+            timers: #timers,
+            listeners: #listeners,
+            on: #on,
             templates: #templates,
             origins: #origins,
             texts: #texts,

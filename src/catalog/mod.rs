@@ -4,6 +4,7 @@
 
 pub mod bound;
 pub mod builtin;
+mod names;
 pub mod packs;
 pub mod templates;
 pub mod tool;
@@ -16,6 +17,7 @@ use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
 pub use packs::PackRef;
+use packs::{Found, Packs, Place};
 pub use templates::Templates;
 pub use tool::Tool;
 
@@ -23,7 +25,7 @@ use crate::spec::config::Config;
 use crate::spec::data::{self, Json};
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
-use crate::spec::model::Pack;
+use crate::spec::model::{self, Pack};
 use crate::spec::schema;
 use crate::spec::suggest;
 
@@ -38,6 +40,12 @@ pub struct LoadedPack {
     pub session: HashMap<String, NamedSchema>,
     /// What `check` knows, by name.
     pub schemas: HashMap<String, NamedSchema>,
+    /// The packs it uses, by their index in the catalog.
+    pub uses: Vec<usize>,
+    /// Whether the config names it: otherwise it is only used by others, and its own tools are not listed.
+    pub named: bool,
+    /// Under which names its tools are served: `tools.*`.
+    pub tools: Jinja,
 }
 
 /// A compiled JSON Schema with a name: of a value of the session state, or for `check`.
@@ -71,7 +79,7 @@ impl NamedSchema {
 /// The tools that are served, with all they need.
 #[derive(Debug)]
 pub struct Catalog {
-    /// The packs, in the config's order.
+    /// The packs, in the config's order, each followed by those that it alone uses.
     pub packs: Vec<LoadedPack>,
     /// Compiled texts of all packs.
     pub templates: Templates,
@@ -91,44 +99,28 @@ impl Catalog {
     /// All that is wrong with the packs, their settings, or their combination. Warnings come with the catalog.
     pub fn build(config: &Config, base: &Path, project: &Value) -> Result<(Self, Report), Report> {
         let mut report = Report::new();
-        let mut packs = Vec::new();
-        for (index, name) in config.packs.iter().enumerate() {
-            let place = format!("/packs/{index}");
-            if config.packs.iter().take(index).any(|other| other == name) {
-                let twice = Diagnostic::global(
-                    Code::Duplicate,
-                    format!("the pack `{name}` is named twice"),
-                );
-                report.push(placed(twice, config, &place));
-                continue;
-            }
-            match packs::resolve(name, base) {
-                Ok((pack, warnings)) => {
-                    report.extend(warnings);
-                    packs.push(pack);
-                }
-                Err(problems) => {
-                    for problem in problems.sorted() {
-                        report.push(placed(problem.clone(), config, &place));
-                    }
-                }
-            }
-        }
+        let (packs, named) = find(config, base, &mut report);
         unknown_settings(config, &packs, &mut report);
+        let names = names::Names::of(&packs, &named);
         let loaded: Vec<LoadedPack> = packs
             .into_iter()
-            .map(|pack| {
+            .enumerate()
+            .map(|(index, found)| {
+                let pack = found.pack;
                 let settings = settings(&pack, config, &mut report);
-                let mut named = |what: &str, schemas: &data::Map<Json>| {
+                let mut compile = |what: &str, schemas: &data::Map<Json>| {
                     compiled(&pack.name, what, schemas, &mut report)
                 };
-                let session = named("session value", &pack.session);
-                let schemas = named("schema", &pack.schemas);
+                let session = compile("session value", &pack.session);
+                let schemas = compile("schema", &pack.schemas);
                 LoadedPack {
                     pack,
                     settings,
                     session,
                     schemas,
+                    uses: found.uses,
+                    named: named.contains(&index),
+                    tools: names.home(index),
                 }
             })
             .collect();
@@ -140,11 +132,11 @@ impl Catalog {
             tools: Vec::new(),
             by_name: HashMap::new(),
         };
-        catalog.compile(&mut report);
-        catalog.instructions = config
-            .instructions
-            .clone()
-            .or_else(|| catalog.pack_instructions());
+        catalog.compile(&names, &mut report);
+        catalog.instructions = match &config.instructions {
+            Some(text) => Some(text.clone()),
+            None => catalog.pack_instructions(&names, &mut report),
+        };
         if report.has_errors() {
             return Err(report);
         }
@@ -163,59 +155,136 @@ impl Catalog {
 
     /// The names that a pack's expressions may use everywhere.
     pub fn base_context(&self, pack: usize) -> Jinja {
+        let tools = self.packs.get(pack).map(|p| p.tools.clone());
+        self.context(pack, tools.unwrap_or_default())
+    }
+
+    fn context(&self, pack: usize, tools: Jinja) -> Jinja {
         let config = self
             .packs
             .get(pack)
             .map(|p| p.settings.clone())
             .unwrap_or_default();
-        minijinja::context!(project => self.project.clone(), config => config)
+        minijinja::context!(project => self.project.clone(), config => config, tools => tools)
     }
 
-    fn pack_instructions(&self) -> Option<String> {
-        let texts: Vec<&str> = self
-            .packs
-            .iter()
-            .filter_map(|p| p.pack.instructions.as_deref())
-            .collect();
+    /// The instructions of the packs that the config names. A pack that has none hands on those of the packs that are
+    /// loaded for it alone.
+    fn pack_instructions(&self, names: &names::Names, report: &mut Report) -> Option<String> {
+        let mut texts = Vec::new();
+        for (index, loaded) in self.packs.iter().enumerate() {
+            let silent = |user: usize| self.packs[user].pack.instructions.is_none();
+            if !loaded.named && !names.user(index).is_some_and(silent) {
+                continue;
+            }
+            let Some(template) = &loaded.pack.instructions else {
+                continue;
+            };
+            match self.templates.text(template, &self.base_context(index)) {
+                Ok(text) => texts.push(text),
+                Err(error) => report.push(Diagnostic::global(
+                    Code::Template,
+                    format!(
+                        "the instructions of the pack `{}`: {error}",
+                        loaded.pack.name
+                    ),
+                )),
+            }
+        }
         (!texts.is_empty()).then(|| texts.join("\n\n"))
     }
 
-    fn compile(&mut self, report: &mut Report) {
-        for index in 0..self.packs.len() {
-            let pack = self.packs[index].pack.clone();
-            if let Err(error) = self.templates.add(&pack.texts) {
+    fn compile(&mut self, names: &names::Names, report: &mut Report) {
+        for loaded in &self.packs {
+            if let Err(error) = self.templates.add(&loaded.pack.texts) {
                 report.push(Diagnostic::global(
                     Code::Template,
-                    format!("pack `{}`: {error}", pack.name),
+                    format!("pack `{}`: {error}", loaded.pack.name),
                 ));
+                // Nothing that uses a text which is not there can be made.
+                return;
+            }
+        }
+        for index in 0..self.packs.len() {
+            if !self.packs[index].named {
                 continue;
             }
-            let context = self.base_context(index);
+            let pack = self.packs[index].pack.clone();
+            let own = self.packs[index].tools.clone();
             for (name, spec) in pack.tools.iter() {
                 let origin = pack.origins.get(name).map_or("", |o| o.as_ref());
-                if let Some(other) = self.tool(name) {
-                    report.push(
-                        Diagnostic::global(
-                            Code::Duplicate,
-                            format!(
-                                "the tool `{name}` is declared twice: {} and {origin}",
-                                other.origin
-                            ),
-                        )
-                        .help("rename one of them, or take one of the packs out of the config"),
-                    );
-                    continue;
-                }
-                match Tool::build(name, index, origin, spec, &self.templates, &context) {
-                    Ok(tool) => {
-                        self.by_name.insert(name.to_owned(), self.tools.len());
-                        self.tools.push(tool);
-                    }
-                    Err(problems) => report.extend(problems),
+                self.serve(name, index, origin, spec, own.clone(), report);
+            }
+            for (alias, target) in pack.aliases.iter() {
+                let origin = pack.origins.get(alias).map_or("", |o| o.as_ref());
+                let uses = self.packs[index].uses.clone();
+                let found = uses.into_iter().find_map(|used| {
+                    let spec = self.packs[used].pack.tools.get(target)?;
+                    Some((used, spec.clone()))
+                });
+                // An alias of nothing is reported where the packs are put together.
+                if let Some((used, spec)) = found {
+                    let tools = names.seen(used, index);
+                    self.serve(alias, used, origin, &spec, tools, report);
                 }
             }
         }
     }
+
+    /// Adds a tool under a name.
+    fn serve(
+        &mut self,
+        name: &str,
+        pack: usize,
+        origin: &str,
+        spec: &model::Tool,
+        tools: Jinja,
+        report: &mut Report,
+    ) {
+        if let Some(other) = self.tool(name) {
+            report.push(
+                Diagnostic::global(
+                    Code::Duplicate,
+                    format!(
+                        "the tool `{name}` is declared twice: {} and {origin}",
+                        other.origin
+                    ),
+                )
+                .help("rename one of them, or take one of the packs out of the config"),
+            );
+            return;
+        }
+        let context = self.context(pack, tools);
+        match Tool::build(name, pack, origin, spec, &self.templates, &context) {
+            Ok(tool) => {
+                self.by_name.insert(name.to_owned(), self.tools.len());
+                self.tools.push(tool);
+            }
+            Err(problems) => report.extend(problems),
+        }
+    }
+}
+
+/// The packs of a config with those that they use, and which of them the config names.
+fn find(config: &Config, base: &Path, report: &mut Report) -> (Vec<Found>, Vec<usize>) {
+    let mut packs = Packs::default();
+    let mut named = Vec::new();
+    for (index, name) in config.packs.iter().enumerate() {
+        let at = format!("/packs/{index}");
+        let (found, problems) = packs.add(Place::of(name, base));
+        for problem in problems.sorted() {
+            report.push(placed(problem.clone(), config, &at));
+        }
+        let written = config.packs.iter().take(index).any(|other| other == name);
+        if written || found.is_some_and(|found| named.contains(&found)) {
+            let text = format!("the pack `{name}` is named twice");
+            let twice = Diagnostic::global(Code::Duplicate, text);
+            report.push(placed(twice, config, &at));
+        } else {
+            named.extend(found);
+        }
+    }
+    (packs.into_found(), named)
 }
 
 /// The diagnostic at a place of the config, if it has none of its own.
@@ -233,14 +302,17 @@ fn placed(diagnostic: Diagnostic, config: &Config, pointer: &str) -> Diagnostic 
     }
 }
 
-fn unknown_settings(config: &Config, packs: &[PackRef], report: &mut Report) {
+fn unknown_settings(config: &Config, packs: &[Found], report: &mut Report) {
     for name in config.settings.keys() {
-        if !packs.iter().any(|p| p.name == *name) {
+        if !packs.iter().any(|p| p.pack.name == *name) {
             let unknown = Diagnostic::global(
                 Code::UnknownResource,
                 format!("`settings` names the pack `{name}`, which this config does not load"),
             )
-            .help(suggest::help(name, packs.iter().map(|p| p.name.as_ref())));
+            .help(suggest::help(
+                name,
+                packs.iter().map(|p| p.pack.name.as_ref()),
+            ));
             report.push(placed(unknown, config, &join("/settings", name)));
         }
     }

@@ -1,9 +1,11 @@
 //! Finding packs: built-in ones by name, folders by path.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use super::builtin;
+use crate::spec::check::check_uses;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::files::read_folder;
 use crate::spec::load::load;
@@ -20,7 +22,7 @@ pub fn builtin(name: &str) -> Option<&'static Pack> {
 
 /// A path as people write it: without `./` and doubled separators.
 pub fn shown(path: &Path) -> String {
-    use std::path::{Component, PathBuf};
+    use std::path::Component;
     let plain: PathBuf = path
         .components()
         .filter(|part| !matches!(part, Component::CurDir))
@@ -32,33 +34,175 @@ pub fn shown(path: &Path) -> String {
     }
 }
 
-/// Finds what a config names: a built-in pack, or a folder when the name looks like a path (it begins with `.` or `/`,
-/// or has a separator). Folders are relative to `base`.
-///
-/// # Errors
-/// A report naming the unknown pack, or all that is wrong with the folder's specs.
-pub fn resolve(name: &str, base: &Path) -> Result<(PackRef, Report), Report> {
-    let is_path = name.starts_with('.') || name.contains(['/', '\\']);
-    if is_path {
-        let folder = base.join(name);
-        let (pack, report) = load(&read_folder(&folder, &shown(&folder))?);
-        return match pack {
-            Some(pack) => Ok((Cow::Owned(pack), report)),
-            None => Err(report),
-        };
+/// Where a pack is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the program, under this name.
+    Builtin(String),
+    /// In this folder.
+    Folder(PathBuf),
+}
+
+impl Place {
+    /// What a config or a pack names: a built-in pack, or a folder when the name looks like a path (it begins with `.` or
+    /// `/`, or has a separator). Folders are relative to `base`.
+    pub fn of(name: &str, base: &Path) -> Self {
+        if name.starts_with('.') || name.contains(['/', '\\']) {
+            Self::Folder(base.join(name))
+        } else {
+            Self::Builtin(name.to_owned())
+        }
     }
-    builtin(name)
-        .map(|pack| (Cow::Borrowed(pack), Report::new()))
-        .ok_or_else(|| {
-            let names = builtin::PACKS.iter().map(|p| p.name.as_ref());
-            let mut report = Report::new();
-            report.push(
-                Diagnostic::global(Code::UnknownResource, format!("there is no pack `{name}`"))
+
+    /// The same, however it is written.
+    fn id(&self) -> Self {
+        match self {
+            Self::Builtin(name) => Self::Builtin(name.clone()),
+            Self::Folder(path) => {
+                Self::Folder(path.canonicalize().unwrap_or_else(|_| path.clone()))
+            }
+        }
+    }
+
+    /// What the packs that it uses are relative to.
+    fn base(&self) -> &Path {
+        match self {
+            Self::Builtin(_) => Path::new("."),
+            Self::Folder(path) => path,
+        }
+    }
+
+    fn read(&self) -> Result<(PackRef, Report), Report> {
+        match self {
+            Self::Folder(folder) => {
+                let (pack, report) = load(&read_folder(folder, &shown(folder))?);
+                match pack {
+                    Some(pack) => Ok((Cow::Owned(pack), report)),
+                    None => Err(report),
+                }
+            }
+            Self::Builtin(name) => builtin(name)
+                .map(|pack| (Cow::Borrowed(pack), Report::new()))
+                .ok_or_else(|| {
+                    let names = builtin::PACKS.iter().map(|p| p.name.as_ref());
+                    one(Diagnostic::global(
+                        Code::UnknownResource,
+                        format!("there is no pack `{name}`"),
+                    )
                     .help(format!(
                         "{} A pack of your own is named by its folder: `./{name}`",
                         suggest::help(name, names)
-                    )),
-            );
-            report
-        })
+                    )))
+                }),
+        }
+    }
+}
+
+/// The most packs that are loaded together.
+const MAX_PACKS: usize = 100;
+
+/// A pack that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// The pack.
+    pub pack: PackRef,
+    /// The packs it uses, by their index.
+    pub uses: Vec<usize>,
+    place: Place,
+}
+
+/// Packs and the packs that they use, each once.
+#[derive(Debug, Default)]
+pub struct Packs {
+    found: Vec<Found>,
+    /// Also those that cannot be used, so that this is said once.
+    known: HashMap<Place, Option<usize>>,
+}
+
+impl Packs {
+    /// Finds a pack and all that it uses. Answers with its index, unless it cannot be used, and with all that is wrong.
+    pub fn add(&mut self, place: Place) -> (Option<usize>, Report) {
+        let known = self.found.len();
+        let (index, mut report) = self.find(place);
+        let mut next = known;
+        while next < self.found.len() {
+            report.extend(self.link(next));
+            next += 1;
+        }
+        (index, report)
+    }
+
+    /// What was found, in the order of finding.
+    pub fn into_found(self) -> Vec<Found> {
+        self.found
+    }
+
+    fn find(&mut self, place: Place) -> (Option<usize>, Report) {
+        let id = place.id();
+        if let Some(index) = self.known.get(&id) {
+            return (*index, Report::new());
+        }
+        let (index, report) = match place.read() {
+            Ok((pack, mut report)) => match self.refusal(&pack) {
+                None => {
+                    let uses = Vec::new();
+                    self.found.push(Found { pack, uses, place });
+                    (Some(self.found.len() - 1), report)
+                }
+                Some(refusal) => {
+                    report.push(refusal);
+                    (None, report)
+                }
+            },
+            Err(report) => (None, report),
+        };
+        self.known.insert(id, index);
+        (index, report)
+    }
+
+    /// Why a pack cannot be loaded beside the others.
+    fn refusal(&self, pack: &Pack) -> Option<Diagnostic> {
+        if self.found.len() >= MAX_PACKS {
+            let text = format!("more than {MAX_PACKS} packs are named and used");
+            return Some(Diagnostic::global(Code::Schema, text));
+        }
+        self.found.iter().find(|f| f.pack.name == pack.name)?;
+        let text = format!("two packs are called `{}`", pack.name);
+        let twice = Diagnostic::global(Code::Duplicate, text);
+        Some(twice.help("give one of them another name: `pack: {name: other}`"))
+    }
+
+    /// Finds the packs that a pack uses, and checks what it takes from them.
+    fn link(&mut self, index: usize) -> Report {
+        let (pack, place) = (
+            self.found[index].pack.clone(),
+            self.found[index].place.clone(),
+        );
+        let mut report = Report::new();
+        let mut uses = Vec::new();
+        for name in pack.uses.iter() {
+            let (used, problems) = self.find(Place::of(name, place.base()));
+            report.extend(problems);
+            if used.is_none() {
+                let text = format!(
+                    "the pack `{}` uses `{name}`, which cannot be loaded",
+                    pack.name
+                );
+                report.push(Diagnostic::global(Code::UnknownResource, text));
+            }
+            uses.extend(used);
+        }
+        if uses.len() == pack.uses.len() {
+            let used: Vec<&Pack> = uses.iter().map(|i| self.found[*i].pack.as_ref()).collect();
+            report.extend(check_uses(&pack, &used));
+        }
+        self.found[index].uses = uses;
+        report
+    }
+}
+
+fn one(diagnostic: Diagnostic) -> Report {
+    let mut report = Report::new();
+    report.push(diagnostic);
+    report
 }

@@ -12,7 +12,7 @@ use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::model;
 use crate::spec::schema;
 use crate::spec::suggest;
-use crate::spec::tree::Tree;
+use crate::spec::tree::{Template, Tree};
 
 /// A tool of the catalog.
 #[derive(Debug)]
@@ -23,6 +23,12 @@ pub struct Tool {
     pub pack: usize,
     /// Where it is declared.
     pub origin: String,
+    /// The name people read.
+    pub title: Option<String>,
+    /// What a model reads to decide when to use it.
+    pub description: String,
+    /// Under which names the tools of its pack are served: `tools.*`.
+    pub tools: Jinja,
     /// The spec.
     pub spec: model::Tool,
     /// The input schema as clients see it.
@@ -34,10 +40,10 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Renders and compiles the schemas of a tool.
+    /// Renders the texts of a tool, and renders and compiles its schemas.
     ///
     /// # Errors
-    /// A report naming the tool whose schema is not valid for this project.
+    /// A report naming the tool whose schema or text is not valid for this project.
     pub fn build(
         name: &str,
         pack: usize,
@@ -46,13 +52,20 @@ impl Tool {
         templates: &Templates,
         context: &Jinja,
     ) -> Result<Self, Report> {
-        let fail = |what: &str, why: String| {
+        let refuse = |code: Code, what: &str, why: String| {
             let mut report = Report::new();
             report.push(Diagnostic::global(
-                Code::BadSchema,
-                format!("the {what} schema of the tool `{name}` ({origin}) cannot be used: {why}"),
+                code,
+                format!("the {what} of the tool `{name}` ({origin}) cannot be used: {why}"),
             ));
             report
+        };
+        let fail =
+            |what: &str, why: String| refuse(Code::BadSchema, &format!("{what} schema"), why);
+        let text = |what: &str, template: &Template| {
+            templates
+                .text(template, context)
+                .map_err(|e| refuse(Code::Template, what, e.to_string()))
         };
         let render = |what: &str, tree: &Tree| -> Result<Value, Report> {
             templates
@@ -78,6 +91,9 @@ impl Tool {
             name: name.to_owned(),
             pack,
             origin: origin.to_owned(),
+            title: spec.title.as_ref().map(|t| text("title", t)).transpose()?,
+            description: text("description", &spec.description)?,
+            tools: context.get_attr("tools").unwrap_or_default(),
             spec: spec.clone(),
             input: Arc::new(object(input)),
             output: output.map(|value| Arc::new(object(value))),

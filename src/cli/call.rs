@@ -8,11 +8,13 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::{Source, fail, logging, refuse, runtime, say, setup};
+use super::{Source, fail, logging, refuse, runtime, say, setup, signals};
 use crate::engine::Session;
 use crate::gateway::{Gateway, Setup};
 use crate::project::Environment;
 
+/// How long the closing steps may take.
+const CLOSE: Duration = Duration::from_secs(1);
 /// How long to wait for NATS: a person waits, so fetching a server may take its time too.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -48,7 +50,14 @@ async fn call(request: &Request, setup: Setup, env: &Environment) -> ExitCode {
         Err(error) => return fail(error),
     };
     let code = match prepared(request, &gateway) {
-        Ok((session, arguments)) => reply(request, &gateway, &session, arguments).await,
+        Ok((session, arguments)) => {
+            let session = Arc::new(session);
+            // A session of one call: no timer would come to its first run.
+            let background = gateway.begin(&session, false);
+            let code = reply(request, &gateway, &session, arguments).await;
+            background.end(CLOSE).await;
+            code
+        }
         Err(message) => {
             eprintln!("jacquard: {message}");
             ExitCode::from(2)
@@ -64,14 +73,19 @@ async fn reply(
     session: &Session,
     arguments: Map<String, Value>,
 ) -> ExitCode {
-    gateway.nats().settle(CONNECT).await;
-    // Without a connection the call itself says what is wrong.
-    let _ = gateway
-        .nats()
-        .bus()
-        .wait_connected(Duration::from_secs(2))
-        .await;
+    // Who interrupts a call still wants its session to end in order.
     let cancel = CancellationToken::new();
+    signals::guard(cancel.clone());
+    let connected = async {
+        gateway.nats().settle(CONNECT).await;
+        // Without a connection the call itself says what is wrong.
+        let bus = gateway.nats().bus();
+        let _ = bus.wait_connected(Duration::from_secs(2)).await;
+    };
+    tokio::select! {
+        () = connected => {}
+        () = cancel.cancelled() => {}
+    }
     let outcome = gateway
         .call(session, &request.tool, Some(arguments), &cancel)
         .await;
@@ -96,7 +110,7 @@ async fn reply(
 
 fn prepared(request: &Request, gateway: &Gateway) -> Result<(Session, Map<String, Value>), String> {
     let catalog = gateway.catalog();
-    let session = Session::new();
+    let session = gateway.session();
     let tool = catalog.tool(&request.tool);
     if let Some(tool) = tool {
         let pack = &catalog.packs[tool.pack];

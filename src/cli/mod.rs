@@ -7,6 +7,7 @@ mod nats;
 mod schema;
 mod serve;
 mod setup;
+mod signals;
 mod tools;
 mod validate;
 

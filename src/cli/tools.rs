@@ -30,7 +30,7 @@ pub fn run(source: &Source, json: bool) -> ExitCode {
     let tools = catalog.tools();
     let width = tools.iter().map(|t| t.name.len()).max().unwrap_or(0);
     for tool in tools {
-        let description = tool.spec.description.trim();
+        let description = tool.description.trim();
         let first = description.split_inclusive(". ").next().unwrap_or_default();
         say(&format!("{:width$}  {}", tool.name, first.trim()));
     }

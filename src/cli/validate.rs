@@ -8,14 +8,14 @@ use std::sync::Arc;
 use super::{runtime, say};
 use crate::bus::{Bus, BusConfig};
 use crate::catalog::Catalog;
-use crate::catalog::packs::shown;
+use crate::catalog::packs::{Packs, Place, shown};
 use crate::engine::Engine;
 use crate::gateway::base_of;
 use crate::project::{check_project_file, discover};
 use crate::spec::config;
 use crate::spec::diag::{Code, Diagnostic, Report, Severity};
 use crate::spec::doc::Doc;
-use crate::spec::files::{PackFiles, read_folder, read_source};
+use crate::spec::files::{PackFiles, read_source};
 use crate::spec::load::load;
 use crate::spec::mask::masked;
 
@@ -23,6 +23,19 @@ use crate::spec::mask::masked;
 const MAX_DEPTH: usize = 8;
 /// Folders that are not looked into: built things, and samples that are wrong on purpose.
 const SKIPPED: &[&str] = &["target", "node_modules", "testdata"];
+/// Sections that tell a file of a pack from other YAML.
+const SECTIONS: &[&str] = &[
+    "pack",
+    "settings",
+    "session",
+    "schemas",
+    "streams",
+    "buckets",
+    "tools",
+    "aliases",
+    "timers",
+    "listeners",
+];
 /// The names of project files.
 const PROJECT_FILES: &[&str] = &[".loominal-config.json", ".mcp-config.json"];
 
@@ -136,9 +149,7 @@ impl Found {
         let has = |keys: &[&str]| keys.iter().any(|key| doc.value.get(key).is_some());
         if has(&["packs"]) {
             self.configs.insert(path.to_path_buf());
-        } else if has(&[
-            "pack", "tools", "streams", "buckets", "session", "schemas", "settings",
-        ]) {
+        } else if has(SECTIONS) {
             self.packs.insert(base_of(path));
         } else if named {
             self.singles.insert(path.to_path_buf());
@@ -148,10 +159,8 @@ impl Found {
     fn check(self) -> Report {
         let mut report = self.report;
         for folder in &self.packs {
-            match read_folder(folder, &shown(folder)) {
-                Ok(files) => report.extend(load(&files).1),
-                Err(problems) => report.extend(problems),
-            }
+            let place = Place::Folder(folder.clone());
+            report.extend(Packs::default().add(place).1);
         }
         for path in &self.singles {
             match read_source(path, &shown(path)) {

@@ -1,4 +1,4 @@
-//! One call of one tool: arguments, steps in order, reply.
+//! One run of steps in order; and one call of one tool: arguments, steps, reply.
 
 use std::borrow::Cow;
 
@@ -42,10 +42,13 @@ impl Reply {
     }
 }
 
-/// What a verb works with.
+/// One run of steps: what a verb works with.
 pub(super) struct Call<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) tool: &'a Tool,
+    /// Whose steps these are, for the log and for cursors: the name of a tool, or words such as `timer beat`.
+    pub(super) name: &'a str,
+    /// The pack whose streams, buckets and state the steps mean, by its index in the catalog.
+    pub(super) home: usize,
     pub(super) session: &'a Session,
     pub(super) scope: Scope,
     /// Whether the running step has an `else`.
@@ -63,28 +66,43 @@ impl<'a> Call<'a> {
         let arguments = tool.arguments(arguments).map_err(|lines| {
             Failure::new(FailureKind::Arguments, wrong_arguments(&tool.name, &lines))
         })?;
+        let mut call = Call::new(engine, &tool.name, tool.pack, session, tool.tools.clone());
+        call.scope.bind("args", Jinja::from(Serde(&arguments)));
+        call.steps(&tool.spec.steps).await?;
+        call.reply(tool)
+    }
+
+    /// A run of steps of a pack for a session. `tools` are the names under which the pack's tools are served.
+    pub(super) fn new(
+        engine: &'a Engine,
+        name: &'a str,
+        home: usize,
+        session: &'a Session,
+        tools: Jinja,
+    ) -> Self {
         let catalog = &engine.catalog;
-        let settings = catalog
-            .packs
-            .get(tool.pack)
-            .map(|p| p.settings.clone())
-            .unwrap_or_default();
-        let mut call = Call {
+        let settings = catalog.packs.get(home).map(|p| p.settings.clone());
+        Call {
             engine,
-            tool,
+            name,
+            home,
             session,
             scope: Scope::new(
-                Jinja::from(Serde(&arguments)),
-                session.view(catalog, tool.pack),
+                session.view(catalog, home),
                 catalog.project.clone(),
-                settings,
+                settings.unwrap_or_default(),
+                tools,
             ),
             has_else: false,
-        };
-        for step in tool.spec.steps.iter() {
-            call.step(step).await?;
         }
-        call.reply()
+    }
+
+    /// Runs steps in order, to the first that fails.
+    pub(super) async fn steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        for step in steps {
+            self.step(step).await?;
+        }
+        Ok(())
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Failure> {
@@ -182,14 +200,14 @@ impl<'a> Call<'a> {
         {
             Ok(message) => failure.reworded(message),
             Err(inner) => {
-                tracing::error!(tool = %self.tool.name, error = %inner, "the `else` of a step cannot be rendered");
+                tracing::error!(steps = %self.name, error = %inner, "the `else` of a step cannot be rendered");
                 failure
             }
         }
     }
 
-    fn reply(&self) -> Result<Reply, Failure> {
-        let reply = &self.tool.spec.reply;
+    fn reply(&self, tool: &Tool) -> Result<Reply, Failure> {
+        let reply = &tool.spec.reply;
         let context = self.context();
         let structured = reply
             .structured
@@ -197,15 +215,15 @@ impl<'a> Call<'a> {
             .map(|tree| self.templates().json(tree, &context))
             .transpose()?;
         if let Some(value) = &structured {
-            self.tool.check_output(value).map_err(|lines| {
+            tool.check_output(value).map_err(|lines| {
                 let lines = lines.join("; ");
-                tracing::error!(tool = %self.tool.name, %lines, "result does not fit the output schema");
+                tracing::error!(tool = %tool.name, %lines, "result does not fit the output schema");
                 Failure::new(
                     FailureKind::Output,
                     format!(
                         "the tool did its work, but its result does not fit its output schema ({lines}); \
                          correct the spec at {}",
-                        self.tool.origin
+                        tool.origin
                     ),
                 )
             })?;
@@ -235,7 +253,7 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn pack(&self) -> &'a LoadedPack {
-        &self.engine.catalog.packs[self.tool.pack]
+        &self.engine.catalog.packs[self.home]
     }
 
     pub(super) fn bus(&self) -> &'a Bus {
@@ -253,7 +271,7 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn refresh_session(&mut self) {
-        let view = self.session.view(&self.engine.catalog, self.tool.pack);
+        let view = self.session.view(&self.engine.catalog, self.home);
         self.scope.set_session(view);
     }
 
@@ -267,7 +285,7 @@ impl<'a> Call<'a> {
         let engine = self.engine;
         engine
             .resources
-            .stream(&engine.catalog, self.tool.pack, name, &with)
+            .stream(&engine.catalog, self.home, name, &with)
     }
 
     pub(super) fn bucket(
@@ -280,7 +298,7 @@ impl<'a> Call<'a> {
         let engine = self.engine;
         engine
             .resources
-            .bucket(&engine.catalog, self.tool.pack, name, &with)
+            .bucket(&engine.catalog, self.home, name, &with)
     }
 
     pub(super) fn headers(

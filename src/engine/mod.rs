@@ -1,5 +1,6 @@
-//! Running a tool: arguments are checked, steps run in order, a reply is rendered.
+//! Running a tool: arguments are checked, steps run in order, a reply is rendered. And what a session does by itself.
 
+mod background;
 mod call;
 mod contest;
 pub mod cursor;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
+pub use background::Background;
 pub use call::Reply;
 pub use failure::{Failure, FailureKind};
 pub use session::Session;
@@ -23,6 +25,7 @@ pub use session::Session;
 use crate::bus::Bus;
 use crate::catalog::Catalog;
 use crate::spec::suggest;
+use background::Beat;
 use call::Call;
 use resources::Resources;
 
@@ -31,6 +34,7 @@ pub struct Engine {
     catalog: Arc<Catalog>,
     bus: Bus,
     resources: Resources,
+    beats: Vec<Beat>,
 }
 
 /// Why a call has no reply.
@@ -53,14 +57,27 @@ impl Engine {
     /// Puts a catalog on a connection. Nothing is asked of NATS yet.
     ///
     /// # Errors
-    /// A stream or bucket whose name or limits cannot be made from this project and config.
+    /// A stream or bucket whose name or limits, or a timer whose period, cannot be made from this project and config.
     pub fn new(catalog: Arc<Catalog>, bus: Bus) -> Result<Self, Failure> {
         let resources = Resources::new(&catalog, bus.clone())?;
+        let beats = background::beats(&catalog)?;
         Ok(Self {
             catalog,
             bus,
             resources,
+            beats,
         })
+    }
+
+    /// A new session. It begins with [`Engine::begin`].
+    pub fn session(&self) -> Session {
+        let packs = self.catalog.packs.iter();
+        Session::awaiting(packs.map(|p| p.pack.listeners.keys().count()).sum())
+    }
+
+    /// Starts what goes on beside the calls of a session: its listeners, and if `timers` its timers.
+    pub fn begin(self: &Arc<Self>, session: &Arc<Session>, timers: bool) -> Background {
+        Background::begin(self, session, timers)
     }
 
     /// The tools and what they need.

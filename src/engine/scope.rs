@@ -9,21 +9,21 @@ use crate::spec::data::Text;
 /// The names in force at one point of a call. Cheap to copy: values are shared.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    args: Value,
     session: Value,
     project: Value,
     config: Value,
+    tools: Value,
     locals: Vec<(Text, Value)>,
 }
 
 impl Scope {
     /// The names every step has.
-    pub fn new(args: Value, session: Value, project: Value, config: Value) -> Self {
+    pub fn new(session: Value, project: Value, config: Value, tools: Value) -> Self {
         Self {
-            args,
             session,
             project,
             config,
+            tools,
             locals: Vec::new(),
         }
     }
@@ -97,10 +97,10 @@ impl Object for Scope {
             return Some(value.clone());
         }
         match name {
-            "args" => Some(self.args.clone()),
             "session" => Some(self.session.clone()),
             "project" => Some(self.project.clone()),
             "config" => Some(self.config.clone()),
+            "tools" => Some(self.tools.clone()),
             _ => None,
         }
     }

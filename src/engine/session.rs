@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::catalog::Catalog;
 
@@ -13,14 +16,37 @@ use crate::catalog::Catalog;
 pub struct Session {
     id: String,
     packs: Mutex<BTreeMap<String, BTreeMap<String, Value>>>,
+    /// Listeners that have not tried to subscribe yet.
+    unopened: watch::Sender<usize>,
 }
 
 impl Session {
-    /// A new session with a random id.
+    /// A new session with a random id, and without listeners.
     pub fn new() -> Self {
+        Self::awaiting(0)
+    }
+
+    /// A new session that waits for so many listeners.
+    pub(super) fn awaiting(listeners: usize) -> Self {
         Self {
             id: uuid::Uuid::new_v4().to_string(),
             packs: Mutex::default(),
+            unopened: watch::Sender::new(listeners),
+        }
+    }
+
+    /// Notes that one more listener has subscribed, or could not.
+    pub(super) fn opened(&self) {
+        self.unopened
+            .send_modify(|left| *left = left.saturating_sub(1));
+    }
+
+    /// Waits, at most `limit`, until the session listens on all of its subjects. So whoever learns of it by what a call
+    /// writes can reach it.
+    pub async fn listening(&self, limit: Duration) {
+        if *self.unopened.borrow() > 0 {
+            let mut unopened = self.unopened.subscribe();
+            let _ = timeout(limit, unopened.wait_for(|left| *left == 0)).await;
         }
     }
 

@@ -24,10 +24,13 @@ pub struct Handler {
 impl Handler {
     /// A new session on a gateway.
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self {
-            gateway,
-            session: Arc::new(Session::new()),
-        }
+        let session = Arc::new(gateway.session());
+        Self { gateway, session }
+    }
+
+    /// Its session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 }
 
@@ -40,11 +43,11 @@ pub fn listing(catalog: &Catalog) -> Vec<Tool> {
             let spec = &tool.spec;
             let mut listed = Tool::new(
                 tool.name.clone(),
-                spec.description.to_string(),
+                tool.description.clone(),
                 Arc::clone(&tool.input),
             );
-            if let Some(title) = &spec.title {
-                listed = listed.with_title(title.to_string());
+            if let Some(title) = &tool.title {
+                listed = listed.with_title(title.clone());
             }
             if let Some(output) = &tool.output {
                 listed = listed.with_raw_output_schema(Arc::clone(output));

@@ -18,7 +18,7 @@ pub use nats::Nats;
 
 use crate::bus;
 use crate::catalog::Catalog;
-use crate::engine::{CallError, Engine, Failure, Reply, Session};
+use crate::engine::{Background, CallError, Engine, Failure, Reply, Session};
 use crate::project::{Environment, Facts};
 use crate::spec::config::Config;
 use crate::spec::diag::Report;
@@ -57,7 +57,7 @@ pub enum StartError {
 
 /// What is served now; replaced as a whole.
 struct Serving {
-    engine: Engine,
+    engine: Arc<Engine>,
     tools: Vec<rmcp::model::Tool>,
 }
 
@@ -87,7 +87,10 @@ impl Gateway {
         let tools = handler::listing(engine.catalog());
         let gateway = Arc::new(Self {
             name: setup.config.name.unwrap_or_else(|| "jacquard".to_owned()),
-            serving: ArcSwap::from_pointee(Serving { engine, tools }),
+            serving: ArcSwap::from_pointee(Serving {
+                engine: Arc::new(engine),
+                tools,
+            }),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
         });
@@ -140,6 +143,17 @@ impl Gateway {
         Arc::clone(self.serving.load().engine.catalog())
     }
 
+    /// A new session.
+    pub fn session(&self) -> Session {
+        self.serving.load().engine.session()
+    }
+
+    /// Starts what goes on beside the calls of a session, until it is dropped or ended: its listeners, and if `timers` its
+    /// timers.
+    pub fn begin(&self, session: &Arc<Session>, timers: bool) -> Background {
+        self.serving.load().engine.begin(session, timers)
+    }
+
     /// Calls a tool for a session.
     ///
     /// # Errors
@@ -155,6 +169,9 @@ impl Gateway {
             // The semaphore is never closed: without a permit the call still runs.
             let _permit = self.permits.acquire().await;
             self.nats.settle(START_GRACE).await;
+            if self.nats.bus().state().is_connected() {
+                session.listening(START_GRACE).await;
+            }
             let serving = self.serving.load_full();
             let mut reply = serving.engine.call(session, name, arguments).await?;
             if reply.is_error

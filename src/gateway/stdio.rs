@@ -6,9 +6,9 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rmcp::service::ServiceExt;
+use rmcp::service::{RoleServer, RunningService, ServiceExt};
 use rmcp::transport::stdio_pipes;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,11 @@ use super::{Gateway, Handler};
 
 /// How long calls in flight may go on after the client has gone.
 const DRAIN: Duration = Duration::from_millis(900);
+/// How long a call may take to let go after it was told to.
+const LET_GO: Duration = Duration::from_millis(100);
+/// The longest time from the moment that ends a session to its end: calls in flight and closing steps together. What is
+/// left of two seconds is for the connection.
+const END: Duration = Duration::from_millis(1400);
 
 /// Serves one client until it closes standard input, or `stop` fires.
 ///
@@ -29,7 +34,9 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
         inner: reader,
         ended: ended.clone(),
     };
-    let start = Handler::new(gateway).serve((reader, writer));
+    let handler = Handler::new(Arc::clone(&gateway));
+    let session = Arc::clone(handler.session());
+    let start = handler.serve((reader, writer));
     let service = tokio::select! {
         service = start => service,
         () = stop.cancelled() => return Ok(()),
@@ -44,22 +51,38 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
             return Err("the client did not begin with a valid `initialize` request".to_owned());
         }
     };
+    let background = gateway.begin(&session, true);
+    let ending = until_end(service, &stop, &ended).await;
+    background.end(END.saturating_sub(ending.elapsed())).await;
+    Ok(())
+}
+
+/// Waits until the session is over and no call is in flight any more; answers with when it began to end.
+async fn until_end(
+    service: RunningService<RoleServer, Handler>,
+    stop: &CancellationToken,
+    ended: &CancellationToken,
+) -> Instant {
     let cancel = service.cancellation_token();
     let finished = service.waiting();
     tokio::pin!(finished);
+    let ending;
     tokio::select! {
-        _ = &mut finished => return Ok(()),
-        () = stop.cancelled() => {}
+        _ = &mut finished => return Instant::now(),
+        () = stop.cancelled() => ending = Instant::now(),
         () = ended.cancelled() => {
+            ending = Instant::now();
             // Answers to calls in flight still reach a client that only closed its writing end.
-            if tokio::time::timeout(DRAIN, &mut finished).await.is_ok() {
-                return Ok(());
+            tokio::select! {
+                _ = &mut finished => return ending,
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(DRAIN) => {}
             }
         }
     }
     cancel.cancel();
-    let _ = tokio::time::timeout(Duration::from_millis(100), finished).await;
-    Ok(())
+    let _ = tokio::time::timeout(LET_GO, finished).await;
+    ending
 }
 
 /// A reader that tells when its end is reached.

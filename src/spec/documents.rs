@@ -49,9 +49,19 @@ fn every_yaml_block_in_the_documents_loads() {
             let has = |key: &str| doc.value.get(key).is_some();
             let report = if has("packs") {
                 config::load(source, None).1
-            } else if ["tools", "streams", "buckets", "pack", "session", "schemas"]
-                .iter()
-                .any(|key| has(key))
+            } else if [
+                "tools",
+                "streams",
+                "buckets",
+                "pack",
+                "session",
+                "schemas",
+                "timers",
+                "listeners",
+                "on",
+            ]
+            .iter()
+            .any(|key| has(key))
             {
                 load(&PackFiles {
                     name: "documents".into(),

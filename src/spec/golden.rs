@@ -41,6 +41,7 @@ broken! {
     templates_that_do_not_compile: "templates.yaml",
     braces_without_quotes: "unquoted.yaml",
     malformed_yaml: "syntax.yaml",
+    steps_without_a_tool: "routines.yaml",
     a_name_declared_twice: "duplicate.yaml",
 }
 

@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::{self, Findings, Instances, Resources, ToolDraft};
+use super::check::{self, AliasDraft, Findings, Instances, Resources, RoutineDraft, ToolDraft};
 use super::data::{Json, List, Map, Text};
 use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
-use super::model::{BucketDecl, Example, Pack, PackInfo, Reply, SpecFile, StreamDecl, Tool};
+use super::model::{
+    BucketDecl, Example, Listener, On, Pack, PackInfo, Reply, SpecFile, StreamDecl, TextKind,
+    Timer, Tool,
+};
 use super::schema;
 use super::shape::Shape;
 use super::source::Source;
-use super::tree::Tree;
-use super::verbs::{Step, Verb};
+use super::tree::{Template, Tree};
 
 /// The JSON Schema of a spec file, as published in `schemas/spec.schema.json`.
 pub fn spec_schema() -> Value {
@@ -91,6 +94,11 @@ struct Draft {
     buckets: Vec<(String, Option<BucketDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
+    aliases: Vec<AliasDraft>,
+    timers: Vec<(String, Option<Timer>)>,
+    listeners: Vec<(String, Option<Listener>)>,
+    on: Option<On>,
+    routines: Vec<RoutineDraft>,
     tainted: bool,
 }
 
@@ -115,6 +123,14 @@ impl Draft {
             streams: entries(section("streams")),
             buckets: entries(section("buckets")),
             whole: entries(tools.clone()),
+            aliases: entries(section("aliases"))
+                .into_iter()
+                .filter_map(|(n, v)| Some((n, v?)))
+                .collect(),
+            timers: entries(section("timers")),
+            listeners: entries(section("listeners")),
+            on: part(&doc.value, "on"),
+            routines: check::routine_drafts(&doc.value),
             tools: tools
                 .iter()
                 .map(|(name, value)| tool_draft(name, value))
@@ -141,28 +157,17 @@ fn entries<T: DeserializeOwned>(
 }
 
 fn tool_draft(name: &str, value: &Value) -> ToolDraft {
-    let list = |key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
     ToolDraft {
         name: name.to_owned(),
+        title: part::<Template>(value, "title"),
+        description: part::<Template>(value, "description"),
         input: part::<Tree>(value, "input"),
         output: part::<Tree>(value, "output"),
-        steps: list("steps")
-            .into_iter()
-            .map(|raw| {
-                let bound = raw.get("as").and_then(Value::as_str).map(str::to_owned);
-                serde_json::from_value::<Step>(raw).map_err(|_| bound)
-            })
-            .collect(),
+        steps: check::step_drafts(value, "steps"),
         reply: part::<Reply>(value, "reply"),
-        examples: list("examples")
-            .into_iter()
-            .filter_map(|raw| serde_json::from_value::<Example>(raw).ok())
+        examples: check::list(value, "examples")
+            .iter()
+            .filter_map(|raw| Example::deserialize(raw).ok())
             .collect(),
     }
 }
@@ -175,7 +180,7 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     fn lower(&mut self, drafts: Vec<Draft>) -> Pack {
         for draft in &drafts {
-            self.verb_counts(&draft.doc);
+            check::verb_counts(&draft.doc, self.report);
         }
         let info = self.single(&drafts, "pack", |d| d.pack.clone());
         let settings = self.single(&drafts, "settings", |d| d.settings.clone());
@@ -188,7 +193,8 @@ impl Lowering<'_> {
         for draft in &drafts {
             self.check_state_schemas(draft);
         }
-        let base = check::base_scope(settings.as_ref());
+        let base = check::base_scope(settings.as_ref())
+            .with("tools", check::tools_shape(tool_names(&drafts)));
         let mut resources = Resources {
             session: session.keys().map(str::to_owned).collect(),
             ..Resources::default()
@@ -211,14 +217,29 @@ impl Lowering<'_> {
             for tool in &draft.tools {
                 check::check_tool(&draft.doc, tool, &around, self.report);
             }
+            for routine in &draft.routines {
+                check::check_routine(&draft.doc, routine, &around, self.report);
+            }
         }
+        self.check_aliases(&drafts);
+        self.check_instructions(&drafts, &base);
         let streams = self.merged(&drafts, "streams", |d| d.streams.clone());
         let buckets = self.merged(&drafts, "buckets", |d| d.buckets.clone());
         let tools = self.merged(&drafts, "tools", |d| d.whole.clone());
+        let aliases = self.merged(&drafts, "aliases", |d| {
+            d.aliases
+                .iter()
+                .map(|(n, t)| (n.clone(), Some(Text::from(t.clone()))))
+                .collect()
+        });
+        let timers = self.merged(&drafts, "timers", |d| d.timers.clone());
+        let listeners = self.merged(&drafts, "listeners", |d| d.listeners.clone());
+        let on = self.single(&drafts, "on", |d| d.on.clone());
         let mut pack = Pack {
             name: self.files.name.clone().into(),
             title: None,
             instructions: None,
+            uses: List::default(),
             settings,
             session,
             schemas,
@@ -226,6 +247,10 @@ impl Lowering<'_> {
             buckets,
             origins: self.origins(&drafts),
             tools,
+            aliases,
+            timers,
+            listeners,
+            on: on.unwrap_or_default(),
             templates: used_templates(&drafts, &self.files.templates),
             texts: List::default(),
         };
@@ -233,52 +258,31 @@ impl Lowering<'_> {
             pack.name = info.name.unwrap_or(pack.name);
             pack.title = info.title;
             pack.instructions = info.instructions;
+            pack.uses = info.uses;
         }
         pack
     }
 
-    /// A step has exactly one verb; JSON Schema cannot say so without burying the reason.
-    fn verb_counts(&mut self, doc: &Doc) {
-        let tools = doc.value.get("tools").and_then(Value::as_object);
-        for (name, tool) in tools.into_iter().flatten() {
-            let steps = tool.get("steps").and_then(Value::as_array);
-            for (index, step) in steps.into_iter().flatten().enumerate() {
-                let Some(step) = step.as_object() else {
-                    continue;
-                };
-                let pointer = format!("{}/steps/{index}", join("/tools", name));
-                let verbs: Vec<&str> = step
-                    .keys()
-                    .map(String::as_str)
-                    .filter(|key| Verb::ALL.iter().any(|(verb, _)| verb == key))
-                    .collect();
-                let known = step.keys().all(|k| {
-                    verbs.contains(&k.as_str())
-                        || matches!(k.as_str(), "as" | "when" | "each" | "select" | "else")
-                });
-                match verbs.as_slice() {
-                    [_] => {}
-                    // A misspelt verb is an unknown key already.
-                    [] if !known => {}
-                    [] => self.step_problem(doc, &pointer, "this step has no verb".into()),
-                    [first, rest @ ..] => {
-                        let message = format!(
-                            "this step has more than one verb: `{first}` and `{}`",
-                            rest.join("`, `")
-                        );
-                        self.step_problem(doc, &pointer, message);
-                    }
-                }
-            }
+    fn check_aliases(&mut self, drafts: &[Draft]) {
+        let tools: Vec<&str> = drafts
+            .iter()
+            .flat_map(|d| d.tools.iter().map(|t| t.name.as_str()))
+            .collect();
+        let mut seen = Vec::new();
+        for draft in drafts {
+            check::check_aliases(&draft.doc, &draft.aliases, &seen, &tools, self.report);
+            seen.extend(&draft.aliases);
         }
     }
 
-    fn step_problem(&mut self, doc: &Doc, pointer: &str, message: String) {
-        let verbs: Vec<&str> = Verb::ALL.iter().map(|(name, _)| *name).collect();
-        self.report.push(
-            Diagnostic::error(Code::Verb, &doc.source, doc.value_range(pointer), message)
-                .help(format!("a step has exactly one of: {}", verbs.join(", "))),
-        );
+    fn check_instructions(&mut self, drafts: &[Draft], base: &super::shape::Scope) {
+        for draft in drafts {
+            let text = draft.pack.as_ref().and_then(|p| p.instructions.as_ref());
+            if let Some(text) = text {
+                let (at, kind) = ("/pack/instructions", TextKind::Text);
+                check::check_text(&draft.doc, at, &text.0, kind, base, self.report);
+            }
+        }
     }
 
     /// Settings, session schemas and those for `check` must be schemas.
@@ -428,18 +432,27 @@ impl Lowering<'_> {
     fn origins(&self, drafts: &[Draft]) -> Map<Text> {
         let mut origins = Map::default();
         for draft in drafts {
-            for tool in &draft.tools {
-                let range = draft.doc.key_range(&join("/tools", &tool.name));
+            let tools = draft.tools.iter().map(|t| ("/tools", &t.name));
+            let aliases = draft.aliases.iter().map(|(name, _)| ("/aliases", name));
+            for (section, name) in tools.chain(aliases) {
+                let range = draft.doc.key_range(&join(section, name));
                 let place = draft.doc.source.place(range.start);
                 let file = draft.doc.source.name();
-                origins.push(
-                    tool.name.clone(),
-                    Text::from(format!("{file}:{}:{}", place.line, place.column)),
-                );
+                let text = format!("{file}:{}:{}", place.line, place.column);
+                origins.push(name.clone(), Text::from(text));
             }
         }
         origins
     }
+}
+
+/// The names of `tools`: those of the pack's own tools, its aliases, and the tools that these stand for.
+fn tool_names(drafts: &[Draft]) -> impl Iterator<Item = &str> {
+    drafts.iter().flat_map(|draft| {
+        let own = draft.tools.iter().map(|tool| tool.name.as_str());
+        let aliases = draft.aliases.iter();
+        own.chain(aliases.flat_map(|(name, target)| [name.as_str(), target.as_str()]))
+    })
 }
 
 /// Only the template files that a tool names travel with the pack.

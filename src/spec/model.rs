@@ -3,6 +3,9 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +38,18 @@ pub struct SpecFile {
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
+    /// Tools of the packs that this one uses, under other names: `new_name: tool`.
+    #[serde(default)]
+    pub aliases: Map<Text>,
+    /// Steps that run again and again, for each session.
+    #[serde(default)]
+    pub timers: Map<Timer>,
+    /// Subjects that each session listens on.
+    #[serde(default)]
+    pub listeners: Map<Listener>,
+    /// Steps that run at certain moments of a session. In one file of the pack only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<On>,
 }
 
 /// Who a pack is.
@@ -48,9 +63,13 @@ pub struct PackInfo {
     /// The name people read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Text>,
-    /// What a model is told about the tools as a whole, when a client connects.
+    /// What a model is told about the tools as a whole, when a client connects. May use `project`, `config` and `tools`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instructions: Option<Text>,
+    pub instructions: Option<Template>,
+    /// Packs whose tools this one gives other names (`aliases`): names of built-in packs, or folders (`../mine`,
+    /// relative to this pack's folder). Their tools keep their own state and settings, and are not listed by themselves.
+    #[serde(default)]
+    pub uses: List<Text>,
 }
 
 /// A pack: its files lowered into one, every name in it resolved.
@@ -61,7 +80,9 @@ pub struct Pack {
     /// The name people read.
     pub title: Option<Text>,
     /// What a model is told about the tools as a whole.
-    pub instructions: Option<Text>,
+    pub instructions: Option<Template>,
+    /// The packs whose tools it gives other names.
+    pub uses: List<Text>,
     /// JSON Schema of its settings.
     pub settings: Option<Json>,
     /// JSON Schemas of its session state.
@@ -74,9 +95,17 @@ pub struct Pack {
     pub buckets: Map<BucketDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
+    /// Tools of the packs it uses, by the names that it gives them.
+    pub aliases: Map<Text>,
+    /// Steps that run again and again.
+    pub timers: Map<Timer>,
+    /// Subjects that each session listens on.
+    pub listeners: Map<Listener>,
+    /// Steps that run at certain moments of a session.
+    pub on: On,
     /// Its template files, by name.
     pub templates: Map<Text>,
-    /// Where each tool is declared: `file:line:column`.
+    /// Where each tool and alias is declared: `file:line:column`.
     pub origins: Map<Text>,
     /// Every expression and template in it: what a catalog compiles.
     pub texts: List<(TextKind, Text)>,
@@ -242,20 +271,62 @@ pub enum TextKind {
     Token,
 }
 
+/// How often a timer may run.
+pub const TIMER_PERIOD: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+
+/// Steps that run again and again while a session lasts, first after one period. A run never overlaps the one before it. A
+/// run that fails is logged, and the next one comes all the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timer {
+    /// How often: 1s to 24h. An expression may use `project` and `config`.
+    pub every: Span,
+    /// A run is left out unless this holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expr>,
+    /// What it does.
+    pub steps: List<Step>,
+}
+
+/// A subject that each session listens on while it lasts. Messages are handled one after the other; the message is `item`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// The subject. It may use `project`, `config` and `session.id`; `*` and `>` may stand for whole tokens.
+    pub subject: Token,
+    /// What is done with a message. A run that fails is logged, and sends no `reply`.
+    #[serde(default)]
+    pub steps: List<Step>,
+    /// What is sent back after the steps, to a message that asks for an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Tree>,
+}
+
+/// Steps that run at certain moments of a session.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct On {
+    /// When a session ends in order: the client has gone, or the gateway is told to stop. One second for all packs
+    /// together. A failure is logged.
+    #[serde(default)]
+    pub close: List<Step>,
+}
+
 /// A tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
-    /// The name people read.
+    /// The name people read. May use `project`, `config` and `tools`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<Text>,
-    /// What a model reads to decide when to use the tool.
+    pub title: Option<Template>,
+    /// What a model reads to decide when to use the tool. May use `project`, `config` and `tools`.
     #[schemars(length(min = 1))]
-    pub description: Text,
+    pub description: Template,
     /// Hints for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
-    /// JSON Schema of the arguments, of type object. Its strings may hold expressions over `project` and `config`.
+    /// JSON Schema of the arguments, of type object. Its strings may hold expressions over `project`, `config` and `tools`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Tree>,
     /// Takes a text such as `"5"` or `"true"` for the number or the truth value that an argument's schema wants.

@@ -33,9 +33,8 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
         subject.as_deref(),
         &context,
     )?;
-    let tool = call.tool.name.clone();
     let owner = Owner {
-        tool: &tool,
+        tool: call.name,
         filters: &filters,
     };
     let (limit, scan) = bounds(step, call, &context)?;

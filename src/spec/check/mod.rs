@@ -1,17 +1,25 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
+mod counts;
 mod resources;
+mod routine;
 mod schemas;
 mod step;
 mod tool;
+mod uses;
 
 use std::ops::Range;
 
+pub(crate) use counts::verb_counts;
 pub use resources::{Instances, Resources};
 pub(crate) use resources::{check_bucket, check_stream};
+pub use routine::{RoutineDraft, RoutineKind};
+pub(crate) use routine::{check_routine, list, routine_drafts, step_drafts};
 pub(crate) use schemas::{check_named, check_valid, close};
 pub use step::StepCheck;
-pub use tool::{Surroundings, ToolDraft, check_tool};
+pub use tool::{StepDraft, Surroundings, ToolDraft, check_tool};
+pub(crate) use uses::check_aliases;
+pub use uses::{AliasDraft, check_uses};
 
 use std::collections::BTreeSet;
 
@@ -63,7 +71,7 @@ impl Findings {
     }
 }
 
-/// What the names `project` and `config` are, everywhere in a pack.
+/// What the names `project` and `config` are, everywhere in a pack. ([`tools_shape`] makes `tools`.)
 pub fn base_scope(settings: Option<&Json>) -> Scope {
     let config = settings.map_or_else(
         || Shape::object([]),
@@ -72,6 +80,11 @@ pub fn base_scope(settings: Option<&Json>) -> Scope {
     Scope::new()
         .with("project", project_shape())
         .with("config", config)
+}
+
+/// The name `tools`: under which name a tool is served.
+pub fn tools_shape<'a>(names: impl IntoIterator<Item = &'a str>) -> Shape {
+    Shape::object(names.into_iter().map(|name| (name, Shape::Text)))
 }
 
 /// The facts about a project (`src/project/`), as expressions see them.

@@ -16,19 +16,26 @@ use crate::spec::schema;
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::source::Source;
 use crate::spec::suggest;
-use crate::spec::tree::Tree;
+use crate::spec::tree::{Template, Tree};
 use crate::spec::verbs::Step;
+
+/// A step; a broken one is the name it would have bound, if any.
+pub type StepDraft = Result<Step, Option<String>>;
 
 /// A tool whose parts may be broken one by one, so that the sound ones are still checked.
 pub struct ToolDraft {
     /// Its name.
     pub name: String,
+    /// The name people read.
+    pub title: Option<Template>,
+    /// What a model reads.
+    pub description: Option<Template>,
     /// The input schema.
     pub input: Option<Tree>,
     /// The output schema.
     pub output: Option<Tree>,
-    /// The steps; a broken one is the name it would have bound, if any.
-    pub steps: Vec<Result<Step, Option<String>>>,
+    /// The steps.
+    pub steps: Vec<StepDraft>,
     /// The reply, unless broken.
     pub reply: Option<Reply>,
     /// The examples, unless broken.
@@ -37,7 +44,7 @@ pub struct ToolDraft {
 
 /// What the tools of a pack are checked against.
 pub struct Surroundings<'a> {
-    /// `project` and `config`.
+    /// `project`, `config` and `tools`.
     pub base: &'a Scope,
     /// The session state.
     pub session: &'a Map<Json>,
@@ -51,6 +58,12 @@ pub struct Surroundings<'a> {
 pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report: &mut Findings) {
     let pointer = join("/tools", &tool.name);
     tool_name(doc, &pointer, &tool.name, report);
+    for (key, text) in [("title", &tool.title), ("description", &tool.description)] {
+        if let Some(text) = text {
+            let at = join(&pointer, key);
+            check_text(doc, &at, &text.0, TextKind::Text, around.base, report);
+        }
+    }
     let mut output = None;
     let input = check_schema(
         doc,
@@ -68,17 +81,8 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         .clone()
         .with("args", Shape::from_schema(&input))
         .with("session", session_shape(around.session));
-    for (index, step) in tool.steps.iter().enumerate() {
-        let at = join(&join(&pointer, "steps"), &index.to_string());
-        match step {
-            Ok(step) => check_step(doc, &at, step, &mut scope, around, report),
-            Err(bound) => {
-                if let Some(name) = bound {
-                    scope.bind(name, Shape::Any);
-                }
-            }
-        }
-    }
+    let steps = join(&pointer, "steps");
+    check_steps(doc, &steps, &tool.steps, &mut scope, around, report);
     if let Some(reply) = &tool.reply {
         check_reply(
             doc,
@@ -99,7 +103,7 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
     );
 }
 
-fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findings) {
+pub(super) fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findings) {
     let fits = !name.is_empty()
         && name.len() <= 64
         && name
@@ -119,7 +123,7 @@ fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findings) {
 }
 
 /// What the session remembers, all of it absent at first unless it has a default.
-fn session_shape(session: &Map<Json>) -> Shape {
+pub(super) fn session_shape(session: &Map<Json>) -> Shape {
     let mut properties: serde_json::Map<String, Value> = session
         .iter()
         .map(|(name, schema)| (name.to_owned(), schema.to_value()))
@@ -127,6 +131,25 @@ fn session_shape(session: &Map<Json>) -> Shape {
     // `session.id` is always there; a pack cannot declare it.
     properties.insert("id".into(), json!({"type": "string", "default": ""}));
     Shape::from_schema(&json!({"type": "object", "properties": properties}))
+}
+
+/// Checks a list of steps in order; each adds what it binds to the scope.
+pub(super) fn check_steps(
+    doc: &Doc,
+    pointer: &str,
+    steps: &[StepDraft],
+    scope: &mut Scope,
+    around: &Surroundings<'_>,
+    report: &mut Findings,
+) {
+    for (index, step) in steps.iter().enumerate() {
+        let at = join(pointer, &index.to_string());
+        match step {
+            Ok(step) => check_step(doc, &at, step, scope, around, report),
+            Err(Some(name)) => scope.bind(name, Shape::Any),
+            Err(None) => {}
+        }
+    }
 }
 
 fn check_step(

@@ -1,0 +1,60 @@
+//! Whether every step has exactly one verb.
+
+use serde_json::Value;
+
+use super::Findings;
+use crate::spec::diag::{Code, Diagnostic};
+use crate::spec::doc::{Doc, join};
+use crate::spec::verbs::Verb;
+
+/// A step has exactly one verb; JSON Schema cannot say so without burying the reason.
+pub(crate) fn verb_counts(doc: &Doc, report: &mut Findings) {
+    for section in ["tools", "timers", "listeners"] {
+        let entries = doc.value.get(section).and_then(Value::as_object);
+        for (name, entry) in entries.into_iter().flatten() {
+            let pointer = join(&join("", section), name);
+            verb_count(doc, &join(&pointer, "steps"), entry.get("steps"), report);
+        }
+    }
+    verb_count(doc, "/on/close", doc.value.pointer("/on/close"), report);
+}
+
+fn verb_count(doc: &Doc, pointer: &str, steps: Option<&Value>, report: &mut Findings) {
+    let steps = steps.and_then(Value::as_array);
+    for (index, step) in steps.into_iter().flatten().enumerate() {
+        let Some(step) = step.as_object() else {
+            continue;
+        };
+        let pointer = join(pointer, &index.to_string());
+        let verbs: Vec<&str> = step
+            .keys()
+            .map(String::as_str)
+            .filter(|key| Verb::ALL.iter().any(|(verb, _)| verb == key))
+            .collect();
+        let known = step.keys().all(|k| {
+            verbs.contains(&k.as_str())
+                || matches!(k.as_str(), "as" | "when" | "each" | "select" | "else")
+        });
+        match verbs.as_slice() {
+            [_] => {}
+            // A misspelt verb is an unknown key already.
+            [] if !known => {}
+            [] => problem(doc, &pointer, "this step has no verb".into(), report),
+            [first, rest @ ..] => {
+                let message = format!(
+                    "this step has more than one verb: `{first}` and `{}`",
+                    rest.join("`, `")
+                );
+                problem(doc, &pointer, message, report);
+            }
+        }
+    }
+}
+
+fn problem(doc: &Doc, pointer: &str, message: String, report: &mut Findings) {
+    let verbs: Vec<&str> = Verb::ALL.iter().map(|(name, _)| *name).collect();
+    report.push(
+        Diagnostic::error(Code::Verb, &doc.source, doc.value_range(pointer), message)
+            .help(format!("a step has exactly one of: {}", verbs.join(", "))),
+    );
+}
