@@ -123,7 +123,7 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// Runs a step unless its `when` says no.
+    /// Runs a step unless its `when` says no. `None` too if no was the answer to an optional one.
     async fn once(&mut self, step: &Step) -> Result<Option<Jinja>, Failure> {
         if let Some(when) = &step.when {
             let context = self.context();
@@ -135,6 +135,10 @@ impl<'a> Call<'a> {
         self.has_else = step.otherwise.is_some();
         match steps::run(&step.verb, self).await {
             Ok(value) => Ok(Some(value)),
+            Err(failure) if step.optional && failure.kind.is_an_answer() => {
+                steps::skip(&step.verb, self);
+                Ok(None)
+            }
             Err(failure) => Err(self.explained(step, failure)),
         }
     }

@@ -1,6 +1,6 @@
 //! Cursors of pages: opaque to clients, bound to one tool and to one set of filters.
 //!
-//! A cursor is unpadded base64url of a small JSON object: where to go on (a sequence, never an offset, so that nothing
+//! A cursor is unpadded base64url of a small JSON object: where to go on (a sequence or key, never an offset, so that nothing
 //! repeats or is skipped while others write), and what it belongs to.
 
 use base64::Engine as _;
@@ -14,7 +14,7 @@ use super::failure::{Failure, FailureKind};
 const MAX_LENGTH: usize = 1024;
 
 /// Where a page goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum At {
     /// Before this sequence, going back.
     #[serde(rename = "b")]
@@ -22,6 +22,9 @@ pub enum At {
     /// After this sequence, going forward.
     #[serde(rename = "a")]
     After(u64),
+    /// After this key, in their order.
+    #[serde(rename = "k")]
+    Key(String),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -5,6 +5,7 @@ mod call;
 mod contest;
 pub mod cursor;
 pub mod failure;
+mod page;
 mod payload;
 pub mod resources;
 pub mod scope;

@@ -3,8 +3,9 @@
 use minijinja::value::Value;
 
 use crate::engine::call::Call;
+use crate::engine::cursor::{At, Owner};
 use crate::engine::failure::{Failure, FailureKind};
-use crate::engine::payload;
+use crate::engine::{page, payload};
 use crate::spec::env::is_omit;
 use crate::spec::verbs::forms::List;
 
@@ -12,53 +13,96 @@ use crate::spec::verbs::forms::List;
 const DEFAULT: usize = 1_000;
 /// The most entries of one call.
 const MOST: usize = 10_000;
+/// The most entries looked at.
+const LOOKED: usize = 100_000;
 
 pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failure> {
     let context = call.context();
     let templates = call.templates();
     let bucket = call.bucket(&step.bucket, step.with.as_ref(), &context)?;
-    let limit: usize = call
-        .reader(&context)
-        .whole("limit", step.limit.as_ref())?
-        .unwrap_or(DEFAULT);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Failure::new(
-            FailureKind::Range,
-            format!("`limit` is {limit}, and must be from 1 to {MOST}"),
-        ));
-    }
-    let filter = match &step.under {
+    let limit = limit(step, call, &context)?;
+    let under = match &step.under {
         Some(under) => format!("{}.>", templates.token(under, &context)?),
         None => ">".to_owned(),
     };
-    // What `where` leaves out must not count against the limit.
-    let wanted = if step.r#where.is_some() { MOST } else { limit };
-    let listing = bucket.list(&filter, wanted).await?;
-    let mut more = listing.more;
-    let mut entries = Vec::new();
+    let filters = page::filters(
+        call,
+        [&bucket.spec().name, &under],
+        step.r#where.as_ref(),
+        &context,
+    )?;
+    let owner = Owner {
+        tool: call.name,
+        filters: &filters,
+    };
+    let after = match page::cursor(call, owner, step.page.as_ref(), &context)? {
+        None => None,
+        Some(At::Key(key)) => Some(key),
+        Some(_) => return Err(page::elsewhere()),
+    };
+    let listing = bucket.list(&under, LOOKED).await?;
+    let mut picked = Picked::default();
     let filter = step.r#where.as_ref().map(|f| templates.filter(f));
     let filter = filter.transpose()?;
     let items = call.scope.items();
     for entry in &listing.entries {
         // An entry that is kept in memory is decoded once.
-        let entry = entry.memo.get(|| payload::entry(&entry.key, Some(entry)));
-        let item = items.context(entry.clone());
+        let value = entry.memo.get(|| payload::entry(&entry.key, Some(entry)));
+        let item = items.context(value.clone());
         if let Some(filter) = &filter
             && !filter.holds(&item)?
         {
             continue;
         }
-        if entries.len() == limit {
-            more = true;
-            break;
+        picked.total += 1;
+        // Those of the pages before count, and are not shown again.
+        if after.as_ref().is_some_and(|after| entry.key <= *after) {
+            continue;
         }
+        if picked.seen == limit {
+            picked.more = true;
+            continue;
+        }
+        picked.seen += 1;
+        picked.last = Some(&entry.key);
         let kept = match &step.select {
             Some(select) => templates.tree_or_omit(select, &item)?,
-            None => entry,
+            None => value,
         };
         if !is_omit(&kept) {
-            entries.push(kept);
+            picked.entries.push(kept);
         }
     }
-    Ok(minijinja::context!(count => entries.len(), entries => entries, more => more))
+    let next = picked.last.filter(|_| picked.more);
+    let next = next.map(|key| owner.encode(At::Key(key.clone())));
+    Ok(minijinja::context!(
+        count => picked.entries.len(), entries => picked.entries, total => picked.total,
+        more => picked.more || listing.more, next => next
+    ))
+}
+
+/// What of a listing is on the page.
+#[derive(Default)]
+struct Picked<'a> {
+    entries: Vec<Value>,
+    /// On the page, also those that `select` leaves out.
+    seen: usize,
+    /// All that fit.
+    total: usize,
+    more: bool,
+    last: Option<&'a String>,
+}
+
+fn limit(step: &List, call: &Call<'_>, context: &Value) -> Result<usize, Failure> {
+    let limit: usize = call
+        .reader(context)
+        .whole("limit", step.limit.as_ref())?
+        .unwrap_or(DEFAULT);
+    if (1..=MOST).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Failure::new(
+        FailureKind::Range,
+        format!("`limit` is {limit}, and must be from 1 to {MOST}"),
+    ))
 }

@@ -8,7 +8,7 @@ use crate::bus::{From as Start, MAX_PAGE, ReadRequest, Stored};
 use crate::engine::call::Call;
 use crate::engine::cursor::{At, Owner};
 use crate::engine::failure::{Failure, FailureKind};
-use crate::engine::payload;
+use crate::engine::{page, payload};
 use crate::spec::env::is_omit;
 use crate::spec::verbs::forms::Read;
 
@@ -26,13 +26,11 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
         .as_ref()
         .map(|s| templates.token(s, &context))
         .transpose()?;
-    let filters = filters(
-        step,
-        call,
-        &stream.spec().name,
-        subject.as_deref(),
-        &context,
-    )?;
+    let fixed = [
+        stream.spec().name.as_str(),
+        subject.as_deref().unwrap_or_default(),
+    ];
+    let filters = page::filters(call, fixed, step.r#where.as_ref(), &context)?;
     let owner = Owner {
         tool: call.name,
         filters: &filters,
@@ -86,24 +84,6 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
     ))
 }
 
-/// Everything that decides which messages there are to page through.
-fn filters(
-    step: &Read,
-    call: &Call<'_>,
-    stream: &str,
-    subject: Option<&str>,
-    context: &Value,
-) -> Result<Vec<String>, Failure> {
-    let mut filters = vec![stream.to_owned(), subject.unwrap_or_default().to_owned()];
-    if let Some(filter) = &step.r#where {
-        filters.push(filter.0.to_string());
-        for value in call.templates().filter_inputs(filter, context)? {
-            filters.push(value.to_string());
-        }
-    }
-    Ok(filters)
-}
-
 fn bounds(step: &Read, call: &Call<'_>, context: &Value) -> Result<(usize, usize), Failure> {
     let reader = call.reader(context);
     let limit: usize = reader
@@ -125,28 +105,12 @@ fn start(
     owner: Owner<'_>,
     context: &Value,
 ) -> Result<Start, Failure> {
-    if let Some(page) = &step.page {
-        let cursor = call.templates().tree(page, context)?;
-        match cursor.as_str() {
-            Some(text) => {
-                let forward = step.after.is_some() || step.since.is_some();
-                return match owner.decode(text)? {
-                    At::Before(seq) if !forward => Ok(Start::Before(seq)),
-                    At::After(seq) if forward => Ok(Start::After(seq)),
-                    _ => Err(Failure::new(
-                        FailureKind::Cursor,
-                        "the cursor goes the other way: use it with the arguments it came from",
-                    )),
-                };
-            }
-            None if cursor.is_none() => {}
-            None => {
-                return Err(Failure::new(
-                    FailureKind::Cursor,
-                    format!("`page` is {cursor}, and must be a cursor or null"),
-                ));
-            }
-        }
+    let forward = step.after.is_some() || step.since.is_some();
+    match page::cursor(call, owner, step.page.as_ref(), context)? {
+        None => {}
+        Some(At::Before(seq)) if !forward => return Ok(Start::Before(seq)),
+        Some(At::After(seq)) if forward => return Ok(Start::After(seq)),
+        Some(_) => return Err(page::elsewhere()),
     }
     if let Some(after) = call.reader(context).whole("after", step.after.as_ref())? {
         return Ok(Start::After(after));

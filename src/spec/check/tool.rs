@@ -206,9 +206,9 @@ fn check_step(
         );
     }
     let shape = rounds(doc, pointer, step, &inner, shape, report);
-    // A step that is left out by `when` leaves null behind.
+    // A step that is left out by `when`, or answered with no, leaves null behind.
     let perhaps = |shape: Shape| {
-        if step.when.is_some() {
+        if step.when.is_some() || step.optional {
             shape.perhaps()
         } else {
             shape
@@ -218,7 +218,7 @@ fn check_step(
     for (name, shape) in binds.into_iter().filter(|_| step.each.is_none()) {
         scope.bind(&name, perhaps(shape));
     }
-    if step.when.is_none() && step.each.is_none() {
+    if step.when.is_none() && step.each.is_none() && !step.optional {
         scope.guard(grammar.proves());
     }
     if let Some(name) = &step.bind {

@@ -25,6 +25,10 @@ pub struct List {
     /// The most entries: 1 to 10000, 1000 when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Whole>,
+    /// The cursor of a page: what `next` of the page before was. Null or absent: the first page. A cursor of another
+    /// tool or of other filters is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Tree>,
     /// Only entries for which this holds; the entry is called `item`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#where: Option<Expr>,
@@ -40,6 +44,9 @@ impl Grammar for List {
         if let Some(limit) = &self.limit {
             cx.whole("limit", limit, 1..=10_000);
         }
+        if let Some(page) = &self.page {
+            cx.value("page", page);
+        }
         if let Some(filter) = &self.r#where {
             cx.condition_over("where", filter, entry_shape());
         }
@@ -50,7 +57,9 @@ impl Grammar for List {
         Shape::object([
             ("entries", kept.list()),
             ("count", Shape::Number),
+            ("total", Shape::Number),
             ("more", Shape::Bool),
+            ("next", Shape::Text),
         ])
     }
 }

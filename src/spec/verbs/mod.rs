@@ -81,6 +81,9 @@ macro_rules! verbs {
             /// With `each`: what to keep of each round, instead of `{item, result}`.
             #[serde(default)]
             select: Option<Tree>,
+            /// The step may be answered with no: then it leaves null behind, and the steps after it go on. This holds for the outcomes that a step is there to find out, not for anything that goes wrong.
+            #[serde(default)]
+            optional: Option<bool>,
             /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` or `delete` has changed, the `where` of `modify` does not hold, the value of `check` does not fit, no key is free for `lease`, nobody answers a `request`. Anything else that goes wrong keeps its own words.
             #[serde(default, rename = "else")]
             otherwise: Option<Template>,
@@ -158,6 +161,8 @@ pub struct Step {
     pub each: Option<Expr>,
     /// `select:` what to keep of each round.
     pub select: Option<Tree>,
+    /// `optional:` whether no is an answer too.
+    pub optional: bool,
     /// `else:` what the tool answers when it does not succeed.
     pub otherwise: Option<Template>,
 }
@@ -173,6 +178,7 @@ impl<'de> Deserialize<'de> for Step {
                 when: form.when,
                 each: form.each,
                 select: form.select,
+                optional: form.optional.unwrap_or_default(),
                 otherwise: form.otherwise,
             }),
             _ => Err(D::Error::custom("a step has exactly one verb")),
@@ -183,12 +189,13 @@ impl<'de> Deserialize<'de> for Step {
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         if !s.is_human_readable() {
-            let mut out = s.serialize_struct("Step", 6)?;
+            let mut out = s.serialize_struct("Step", 7)?;
             out.serialize_field("verb", &self.verb)?;
             out.serialize_field("bind", &self.bind)?;
             out.serialize_field("when", &self.when)?;
             out.serialize_field("each", &self.each)?;
             out.serialize_field("select", &self.select)?;
+            out.serialize_field("optional", &self.optional)?;
             out.serialize_field("otherwise", &self.otherwise)?;
             return out.end();
         }
@@ -205,6 +212,9 @@ impl Serialize for Step {
         }
         if let Some(select) = &self.select {
             map.serialize_entry("select", select)?;
+        }
+        if self.optional {
+            map.serialize_entry("optional", &true)?;
         }
         if let Some(otherwise) = &self.otherwise {
             map.serialize_entry("else", otherwise)?;
