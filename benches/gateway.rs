@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use support::bed::Bed;
 use support::table::Table;
-use support::{Fallible, Scale, calls, client, history, inside, start};
+use support::{Fallible, Scale, calls, client, history, inside, listing, start};
 
 /// After this long something hangs, and the run is given up.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -45,6 +45,7 @@ fn run() -> Fallible<Table> {
     calls::measure(&bed, scale, &mut table)?;
     calls::throughput(&bed, scale, &mut table)?;
     history::measure(&bed, scale, &mut table)?;
+    listing::measure(&bed, scale, &mut table)?;
     inside::measure(&bed, scale, &mut table)?;
     bed.stop()?;
     Ok(table)

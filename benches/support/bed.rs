@@ -129,11 +129,21 @@ impl Bed {
 
     /// The same gateway inside this process, connected.
     pub fn gateway(&self) -> Fallible<Arc<Gateway>> {
+        self.gateway_of(DEFAULT_CONFIG.1)
+    }
+
+    /// A gateway inside this process with a pack of its own, given as the text of its file.
+    pub fn gateway_with(&self, pack: &str) -> Fallible<Arc<Gateway>> {
+        std::fs::write(self.folder.path().join("bench.yaml"), pack)?;
+        self.gateway_of("packs: [./bench.yaml]")
+    }
+
+    fn gateway_of(&self, config: &str) -> Fallible<Arc<Gateway>> {
         let env = Environment::from_iter(self.variables(&self.url()));
-        let (config, report) = config::load(Source::new(DEFAULT_CONFIG.0, DEFAULT_CONFIG.1), None);
+        let (config, report) = config::load(Source::new(DEFAULT_CONFIG.0, config), None);
         let setup = Setup {
             config: config.ok_or_else(|| report.to_string())?,
-            base: ".".into(),
+            base: self.folder.path().into(),
             facts: discover(None, &env).map_err(|report| report.to_string())?,
             allow_local: false,
         };

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod client;
 pub mod history;
 pub mod inside;
+pub mod listing;
 pub mod start;
 pub mod table;
 

@@ -42,6 +42,9 @@ impl ApiError {
             10060 => ErrorKind::WrongStream,
             // Invalid stream configuration; some of them come with code 500.
             10052 => ErrorKind::InvalidConfig,
+            // Temporarily unavailable, no leader; too many requests has a code of 429 (nats-server 2.11+).
+            10008 | 10009 => ErrorKind::Busy,
+            _ if matches!(self.code, 429 | 503) => ErrorKind::Busy,
             _ if self.code == 400 => ErrorKind::InvalidConfig,
             _ => ErrorKind::Protocol,
         }
@@ -197,6 +200,20 @@ mod tests {
         let refused: WireAck = parse("t", full).unwrap();
         let error = refused.error.unwrap().into_error("t");
         assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+        let kind = |code, err_code| {
+            let description = String::new();
+            let error = ApiError {
+                code,
+                err_code,
+                description,
+            };
+            error.kind()
+        };
+        for (code, err_code) in [(429, 10167), (503, 10008), (500, 10009), (503, 0)] {
+            assert_eq!(kind(code, err_code), ErrorKind::Busy, "{err_code}");
+        }
+        assert_eq!(kind(503, 10023), ErrorKind::LimitExceeded);
+        assert_eq!(kind(503, 10076), ErrorKind::Unsupported);
         let info = br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"},"total":0}"#;
         assert_eq!(
             parse::<Info>("t", info).unwrap_err().code(),

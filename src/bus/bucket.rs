@@ -2,7 +2,7 @@
 //!
 //! Other clients can read and write them: bucket `b` is the stream `KV_b`, key `k` its subject `$KV.b.k`.
 
-use super::bucket_spec::{BucketSpec, Entry, Listing, Operation};
+use super::bucket_spec::{BucketSpec, Entry, Listing, OPERATION, Operation};
 use super::connection::Bus;
 use super::direct::{self, Trouble};
 use super::ensure::{Drift, Resource};
@@ -10,6 +10,7 @@ use super::error::{Error, ErrorKind};
 use super::leader;
 use super::link::Link;
 use super::message::Bytes;
+use super::mirror::Mirror;
 use super::publish::{Letter, stored};
 use super::read::{self, From, MAX_PAGE, ReadRequest, Stored};
 use super::{api, message};
@@ -19,8 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-const OPERATION: &str = "KV-Operation";
-const MARKER: &str = "Nats-Marker-Reason";
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 const TTL: &str = "Nats-TTL";
 /// Stored messages looked at when a bucket is too large to be listed at once.
@@ -39,14 +38,19 @@ pub struct Bucket {
     prefix: Arc<str>,
     /// The existing bucket does not allow direct get: ask the leader.
     by_leader: Arc<AtomicBool>,
+    mirror: Option<Arc<Mirror>>,
 }
 
 impl Bucket {
     pub(super) fn new(bus: Bus, spec: BucketSpec) -> Self {
         let label = format!("bucket {}", spec.name);
+        let resource = Arc::new(Resource::new(bus, label, spec.wire(), spec.problem()));
+        let prefix: Arc<str> = format!("$KV.{}.", spec.name).into();
+        let mirror = || Arc::new(Mirror::new(Arc::clone(&resource), Arc::clone(&prefix)));
         Self {
-            resource: Arc::new(Resource::new(bus, label, spec.wire(), spec.problem())),
-            prefix: format!("$KV.{}.", spec.name).into(),
+            mirror: spec.mirror.then(mirror),
+            resource,
+            prefix,
             spec: Arc::new(spec),
             by_leader: Arc::default(),
         }
@@ -182,21 +186,27 @@ impl Bucket {
     }
 
     /// The entries whose key matches `filter` (`>` for all, `a.>`, `a.*`), deletions left out,
-    /// sorted by key, at most `limit`. One round trip up to 1024 keys.
+    /// sorted by key, at most `limit`. One round trip up to 1024 keys; with `mirror` one small one whatever there
+    /// is, and a second one for what is new. Either way it has every write acknowledged before.
     ///
     /// # Errors
     /// See [`Bucket`].
     pub async fn list(&self, filter: &str, limit: usize) -> Result<Listing, Error> {
         let subject = self.subject(filter, true)?;
         let what = format!("listing {filter} in the {}", self.resource.label);
+        if let Some(mirror) = &self.mirror
+            && let Some(listing) = mirror.list(&what, filter, limit).await?
+        {
+            return Ok(listing);
+        }
         let link = self.resource.ready(&what).await?;
         let (found, mut more) = match self.latest(&link, &what, &subject).await? {
             Some(found) => found,
             None => self.latest_by_pages(&subject).await?,
         };
-        let mut entries: Vec<Entry> = found
+        let mut entries: Vec<Arc<Entry>> = found
             .into_iter()
-            .map(|stored| self.entry(stored))
+            .map(|stored| Arc::new(self.entry(stored)))
             .filter(|entry| entry.operation == Operation::Put)
             .collect();
         entries.sort_by(|a, b| a.key.cmp(&b.key));
@@ -368,20 +378,7 @@ impl Bucket {
     }
 
     fn entry(&self, stored: Stored) -> Entry {
-        let operation = match (stored.header(OPERATION), stored.header(MARKER)) {
-            (Some("DEL"), _) => Operation::Delete,
-            (Some("PURGE"), _) | (None, Some("MaxAge" | "Purge")) => Operation::Purge,
-            (None, Some("Remove")) => Operation::Delete,
-            _ => Operation::Put,
-        };
-        let key = stored.subject.strip_prefix(&*self.prefix);
-        Entry {
-            key: key.unwrap_or(&stored.subject).to_owned(),
-            value: stored.payload,
-            revision: stored.seq,
-            time: stored.time,
-            operation,
-        }
+        Entry::read(&self.prefix, stored)
     }
 
     /// The subject of a key, or of a filter of keys.

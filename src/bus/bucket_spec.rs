@@ -2,9 +2,15 @@
 
 use super::ensure::nanos;
 use super::message::Bytes;
+use super::read::Stored;
 use super::stream::{Storage, replicas_problem};
 use serde_json::{Map, Value, json};
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+pub(super) const OPERATION: &str = "KV-Operation";
+const MARKER: &str = "Nats-Marker-Reason";
 
 /// Most old revisions of a key that NATS keeps (ADR-8).
 const MAX_HISTORY: i64 = 64;
@@ -31,6 +37,9 @@ pub struct BucketSpec {
     pub storage: Storage,
     /// Copies in a cluster.
     pub replicas: Option<usize>,
+    /// Kept in memory by this process from the first list on, so that listing costs one small request whatever the
+    /// bucket holds (up to 100,000 keys and 64 MiB). Nothing that the server knows of.
+    pub mirror: bool,
 }
 
 impl BucketSpec {
@@ -118,13 +127,70 @@ pub struct Entry {
     pub time: String,
     /// What happened. Only [`Bucket::history`](super::Bucket::history) gives anything but [`Operation::Put`].
     pub operation: Operation,
+    /// What a reader made of it.
+    pub memo: Memo,
+}
+
+impl Entry {
+    /// Reads a stored message; `prefix` is `$KV.<bucket>.`.
+    pub(super) fn read(prefix: &str, stored: Stored) -> Self {
+        let operation = match (stored.header(OPERATION), stored.header(MARKER)) {
+            (Some("DEL"), _) => Operation::Delete,
+            (Some("PURGE"), _) | (None, Some("MaxAge" | "Purge")) => Operation::Purge,
+            (None, Some("Remove")) => Operation::Delete,
+            _ => Operation::Put,
+        };
+        let key = stored.subject.strip_prefix(prefix);
+        Self {
+            key: key.unwrap_or(&stored.subject).to_owned(),
+            value: stored.payload,
+            revision: stored.seq,
+            time: stored.time,
+            operation,
+            memo: Memo::default(),
+        }
+    }
+}
+
+/// A place in an entry for what a reader makes of it, so that a listed entry that is kept in memory is decoded once.
+#[derive(Default)]
+pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Memo {
+    /// What was made before, else what `make` makes now. One entry has one kind of memo: the first; another one is
+    /// made each time.
+    pub fn get<T: Clone + Send + Sync + 'static>(&self, make: impl Fn() -> T) -> T {
+        let kept = self.0.get_or_init(|| Box::new(make()));
+        kept.downcast_ref().cloned().unwrap_or_else(make)
+    }
+}
+
+impl Clone for Memo {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// It says nothing that the entry does not.
+impl PartialEq for Memo {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Memo {}
+
+impl std::fmt::Debug for Memo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Memo")
+    }
 }
 
 /// Entries of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Sorted by key.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Arc<Entry>>,
     /// There are more than asked for.
     pub more: bool,
 }

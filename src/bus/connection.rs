@@ -237,6 +237,13 @@ impl Bus {
         self.0.link.load_full()
     }
 
+    /// Another one for every connection: what the server said on an earlier one may no longer hold.
+    pub(super) fn epoch(&self) -> (u64, u64) {
+        let links = *self.0.links.borrow();
+        let statistics = self.current().client.statistics();
+        (links, statistics.connects.load(Ordering::Relaxed))
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.0.closed.load(Ordering::Relaxed)
     }

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     TooLarge,
     /// A limit of the stream or of the account is reached (messages, bytes, storage).
     LimitExceeded,
+    /// JetStream cannot take it at this moment (too many requests, a cluster without a leader): nothing was done.
+    Busy,
     /// The NATS user has no permission for the subject.
     Permission,
     /// The server is too old or does not offer what is needed.
@@ -69,6 +71,9 @@ impl ErrorKind {
             Self::Conflict => "read it again and repeat the change",
             Self::TooLarge => "send less, or raise the limit where it is set",
             Self::LimitExceeded => "make room (delete or purge), or raise the limit",
+            Self::Busy => {
+                "nothing was done; try again in a moment, and check the load of the server"
+            }
             Self::Permission => "grant the subject to this NATS user",
             Self::Unsupported => "use a newer nats-server with JetStream enabled",
             Self::InvalidConfig => "correct the configuration",
@@ -103,6 +108,12 @@ impl Error {
     /// Keeps the cause. The caller makes sure that it does not print a secret.
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same error, with how often it was tried.
+    pub(super) fn tried(mut self, times: u32) -> Self {
+        self.context = format!("{}, tried {times} times", self.context);
         self
     }
 

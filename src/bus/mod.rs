@@ -5,6 +5,7 @@
 //! - [`Bus`] connects in the background and for ever. While it is down every call fails at once.
 //! - [`Stream`] and [`Bucket`] are handles that are made once. They create what is declared and
 //!   absent, never change what exists, and report how it differs ([`Drift`]).
+//! - A [`Subscription`] hears what is sent on core NATS, over reconnections and replaced servers.
 //! - An acknowledgement is one round trip; a page of history at least two (what is there, and it).
 //! - Every wait is bounded by [`BusConfig::request_timeout`].
 
@@ -21,6 +22,7 @@ mod leader;
 mod link;
 pub mod local;
 mod message;
+mod mirror;
 mod publish;
 mod read;
 mod stream;
@@ -30,7 +32,7 @@ mod url;
 mod walk;
 
 pub use bucket::Bucket;
-pub use bucket_spec::{BucketSpec, Entry, Listing, Operation};
+pub use bucket_spec::{BucketSpec, Entry, Listing, Memo, Operation};
 pub use config::{BusConfig, MAX_REQUEST_TIMEOUT, Tls};
 pub use connection::Bus;
 pub use ensure::Drift;

@@ -6,6 +6,8 @@ use super::error::{Error, ErrorKind};
 use super::link::Link;
 use super::message::{self, Bytes, Outgoing, check_subject};
 use serde::Deserialize;
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, Instant};
 
 /// Header with the id of a message (ADR-4, used for deduplication).
 const MSG_ID: &str = "Nats-Msg-Id";
@@ -57,30 +59,57 @@ pub(super) async fn to_stream(
     stored(resource, &letter).await
 }
 
-/// Publishes with an ack; a vanished stream is made again, and the message sent once more.
+/// Publishes with an ack; a vanished stream is made again, and the message sent once more. A busy server is asked again
+/// until the limit of a request is over: it has answered that nothing was done, so that nothing is stored twice.
 pub(super) async fn stored(resource: &Resource, letter: &Letter<'_>) -> Result<Ack, Error> {
+    let limit = resource.bus.request_timeout();
+    let begin = Instant::now();
+    let mut tries = 0;
+    loop {
+        let left = limit.saturating_sub(begin.elapsed());
+        let busy = match attempt(resource, letter, left).await {
+            Err(error) if error.kind() == ErrorKind::Busy => error,
+            done => return done,
+        };
+        let pause = pause(tries);
+        tries += 1;
+        if begin.elapsed() + pause >= limit {
+            return Err(busy.tried(tries));
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// How long to leave a busy server alone: 10 ms doubled each time up to 320 ms, half of it by chance, so that clients which
+/// were refused together do not come back together.
+fn pause(tries: u32) -> Duration {
+    let most = 10_000 << tries.min(5);
+    let chance = RandomState::new().hash_one(tries) % (most / 2);
+    Duration::from_micros(most - chance)
+}
+
+async fn attempt(resource: &Resource, letter: &Letter<'_>, limit: Duration) -> Result<Ack, Error> {
     let what = resource.storing.as_str();
     let link = resource.ready(what).await?;
-    match once(&link, resource, letter).await {
+    match once(&link, resource, letter, limit).await {
         Err(error) if error.kind() == ErrorKind::NoStream => {
             let link = resource.again(what).await?;
-            once(&link, resource, letter).await
+            once(&link, resource, letter, limit).await
         }
         done => done,
     }
 }
 
-async fn once(link: &Link, resource: &Resource, letter: &Letter<'_>) -> Result<Ack, Error> {
+async fn once(
+    link: &Link,
+    resource: &Resource,
+    letter: &Letter<'_>,
+    limit: Duration,
+) -> Result<Ack, Error> {
     let what = resource.storing.as_str();
     let headers = message::headers(letter.headers, letter.extra)?;
     let answer = link
-        .request(
-            what,
-            letter.subject,
-            headers,
-            letter.payload.clone(),
-            link.limit,
-        )
+        .request(what, letter.subject, headers, letter.payload.clone(), limit)
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::NoResponders => no_stream(resource, letter.subject),
@@ -119,4 +148,21 @@ fn no_stream(resource: &Resource, subject: &str) -> Error {
             subjects.join(", ")
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_bounded() {
+        for (tries, most) in [(0, 10), (1, 20), (5, 320), (99, 320)] {
+            let pause = pause(tries);
+            assert!(pause <= Duration::from_millis(most), "{tries}: {pause:?}");
+            assert!(
+                pause >= Duration::from_millis(most / 2),
+                "{tries}: {pause:?}"
+            );
+        }
+    }
 }

@@ -142,9 +142,9 @@ pub(super) async fn page(
 
 /// Where batches come from.
 pub(super) struct Source<'a> {
-    link: &'a Link,
-    what: &'a str,
-    stream: &'a str,
+    pub(super) link: &'a Link,
+    pub(super) what: &'a str,
+    pub(super) stream: &'a str,
     pub(super) filter: &'a str,
     /// Batch direct get; else single messages from the leader.
     pub(super) direct: bool,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use minijinja::value::Value;
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Environment, Error, ErrorKind, Expression};
 
 use super::bound;
 use crate::spec::data::{List, Text};
@@ -103,11 +103,16 @@ impl Templates {
     /// # Errors
     /// Whatever else the expression runs into.
     pub fn test(&self, expr: &Expr, context: &Value) -> Result<bool, Error> {
-        match self.value(&expr.0, context) {
-            Ok(value) => Ok(value.is_true()),
-            Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(false),
-            Err(error) => Err(error),
-        }
+        holds(self.value(&expr.0, context))
+    }
+
+    /// A condition that is to be asked of many elements.
+    ///
+    /// # Errors
+    /// One that does not parse.
+    pub fn filter(&self, expr: &Expr) -> Result<Filter<'_>, Error> {
+        let compiled = self.values.compile_expression_owned(expr.0.to_string())?;
+        Ok(Filter(compiled))
     }
 
     /// Whether a template says why something failed.
@@ -237,6 +242,28 @@ impl Templates {
     }
 }
 
+/// A condition, ready to be asked of many elements.
+pub struct Filter<'a>(Expression<'a, 'static>);
+
+impl Filter<'_> {
+    /// As [`Templates::test`].
+    ///
+    /// # Errors
+    /// As [`Templates::test`].
+    pub fn holds(&self, context: &Value) -> Result<bool, Error> {
+        holds(self.0.eval(context))
+    }
+}
+
+/// A condition that needs a value which is absent does not hold.
+fn holds(value: Result<Value, Error>) -> Result<bool, Error> {
+    match value {
+        Ok(value) => Ok(value.is_true()),
+        Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl Default for Templates {
     fn default() -> Self {
         Self::new()
@@ -343,6 +370,9 @@ mod tests {
         let compared = Expr("x == 'a' or x > 3".into());
         assert!(!templates.test(&compared, &context!()).unwrap());
         assert!(templates.test(&compared, &context!(x => "a")).unwrap());
+        let filter = templates.filter(&compared).unwrap();
+        assert!(!filter.holds(&context!()).unwrap());
+        assert!(filter.holds(&context!(x => 4)).unwrap());
         assert!(
             templates
                 .tree(&Tree::Expr("{{ x }}".into()), &context!())

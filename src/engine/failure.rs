@@ -71,6 +71,7 @@ impl FailureKind {
             Self::Bus(ErrorKind::Conflict) => "conflict",
             Self::Bus(ErrorKind::TooLarge) => "too_large",
             Self::Bus(ErrorKind::LimitExceeded) => "limit_exceeded",
+            Self::Bus(ErrorKind::Busy) => "busy",
             Self::Bus(ErrorKind::Permission) => "permission",
             Self::Bus(ErrorKind::Unsupported) => "unsupported",
             Self::Bus(ErrorKind::InvalidKey) => "invalid_key",

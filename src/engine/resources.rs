@@ -312,6 +312,7 @@ fn bucket_spec(
         max_value_size: reader.size("max_value_size", decl.max_value_size.as_ref())?,
         storage: storage(decl.storage),
         replicas: reader.whole("replicas", decl.replicas.as_ref())?,
+        mirror: decl.mirror.unwrap_or_default(),
     })
 }
 

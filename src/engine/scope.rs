@@ -46,9 +46,47 @@ impl Scope {
         self.session = session;
     }
 
+    /// The same names for each element of a list in turn.
+    pub fn items(&self) -> Items {
+        Items(Arc::new(self.clone()))
+    }
+
     /// What the template engine takes.
     pub fn context(&self) -> Value {
         Value::from_object(self.clone())
+    }
+}
+
+/// The names in force for the elements of a list: those around it, and `item`.
+#[derive(Debug)]
+pub struct Items(Arc<Scope>);
+
+impl Items {
+    /// What the template engine takes, for one element.
+    pub fn context(&self, item: Value) -> Value {
+        Value::from_object(Item {
+            outer: Arc::clone(&self.0),
+            item,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Item {
+    outer: Arc<Scope>,
+    item: Value,
+}
+
+impl Object for Item {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "item" => Some(self.item.clone()),
+            _ => self.outer.get_value(key),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
     }
 }
 

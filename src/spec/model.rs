@@ -166,6 +166,10 @@ pub struct BucketDecl {
     /// Copies in a cluster: 1 to 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Whole>,
+    /// Kept in memory by the gateway from the first `list` on, so that listing costs one small request whatever the bucket
+    /// holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<bool>,
 }
 
 /// One key of a bucket.

@@ -36,13 +36,15 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
     let listing = bucket.list(&filter, wanted).await?;
     let mut more = listing.more;
     let mut entries = Vec::new();
+    let filter = step.r#where.as_ref().map(|f| templates.filter(f));
+    let filter = filter.transpose()?;
+    let items = call.scope.items();
     for entry in &listing.entries {
-        let scope = call
-            .scope
-            .with("item", payload::entry(&entry.key, Some(entry)));
-        let item = scope.context();
-        if let Some(filter) = &step.r#where
-            && !templates.test(filter, &item)?
+        // An entry that is kept in memory is decoded once.
+        let entry = entry.memo.get(|| payload::entry(&entry.key, Some(entry)));
+        let item = items.context(entry.clone());
+        if let Some(filter) = &filter
+            && !filter.holds(&item)?
         {
             continue;
         }
@@ -52,7 +54,7 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
         }
         let kept = match &step.select {
             Some(select) => templates.tree_or_omit(select, &item)?,
-            None => item.get_attr("item")?,
+            None => entry,
         };
         if !is_omit(&kept) {
             entries.push(kept);

@@ -125,7 +125,11 @@ async fn listing_leaves_out_deletions() {
     bucket.delete("c.1", None).await.unwrap();
     let keys = async |filter: &str, limit: usize| {
         let listing = bucket.list(filter, limit).await.unwrap();
-        let keys: Vec<String> = listing.entries.into_iter().map(|entry| entry.key).collect();
+        let keys: Vec<String> = listing
+            .entries
+            .iter()
+            .map(|entry| entry.key.clone())
+            .collect();
         (keys.join(" "), listing.more)
     };
     assert_eq!(keys(">", 10).await, ("b.1 b.2 d".into(), false));

@@ -2,9 +2,12 @@
 
 mod auth;
 mod bucket;
+mod busy;
 mod connection;
+mod mirror;
 mod read;
 mod stream;
+mod subscribe;
 
 use crate::support::server::NatsServer;
 use jacquard::bus::{Bus, BusConfig, Outgoing, Stream, StreamSpec};
