@@ -227,6 +227,30 @@ async fn a_wait_ends_with_the_first_message_or_at_its_bound() {
     assert!(at - sent < Duration::from_secs(5));
 }
 
+#[tokio::test]
+async fn who_may_not_listen_waits_all_the_same() {
+    let server = NatsServer::with_config(
+        "authorization { users: [{ user: u, password: p, permissions: { subscribe: [\"_INBOX.>\"] } }] }",
+    );
+    let url = format!("nats://u:p@127.0.0.1:{}", server.port());
+    let bus = crate::bus::connected(crate::bus::config(url)).await;
+    let tools = Tools::on(bus, PACK);
+    send(&tools, [1]).await;
+    let waiting = tokio::spawn({
+        let tools = tools.clone();
+        async move { take(&tools, json!({"kind": "even", "wait": "20s"})).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let sent = Instant::now();
+    send(&tools, [2]).await;
+    assert_eq!(waiting.await.unwrap(), (json!([2]), rest(1, 0, false)));
+    assert!(
+        sent.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        sent.elapsed()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parallel_readers_take_each_message_once() {
     const READERS: usize = 8;

@@ -182,9 +182,10 @@ impl<'a, 'c> Taker<'a, 'c> {
         taken.matching -= look.chosen.len();
         let chosen: Vec<u64> = look.chosen.iter().map(|stored| stored.seq).collect();
         let moved = position.moved(&chosen, &look.looked, page.created.as_ref());
+        let after = moved.after();
         let stored = moved.store(&self.bucket, &self.key, entry.as_ref()).await?;
         if stored {
-            self.trim(moved.after(), page.first_seq).await;
+            self.trim(after, page.first_seq).await;
         }
         Ok(stored.then_some(taken))
     }

@@ -19,6 +19,9 @@ pub struct Position {
     /// When the stream was made that the sequences belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<String>,
+    /// A random id of this move, so that whoever made it knows it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 impl Position {
@@ -75,17 +78,19 @@ impl Position {
             after,
             done,
             of: created.cloned(),
+            by: None,
         }
     }
 
     /// Stores it if the stored one is still `before`; whether it was.
     pub async fn store(
-        &self,
+        mut self,
         bucket: &Bucket,
         key: &str,
         before: Option<&Entry>,
     ) -> Result<bool, Failure> {
-        let json = serde_json::to_value(self)
+        self.by = Some(uuid::Uuid::new_v4().to_string());
+        let json = serde_json::to_value(&self)
             .map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
         let bytes = payload::encode_json(&json)?;
         let stored = match before {
@@ -96,6 +101,15 @@ impl Position {
             Ok(_) => Ok(true),
             Err(error) => match error.kind() {
                 ErrorKind::Conflict | ErrorKind::AlreadyExists => Ok(false),
+                // The answer is missing, not necessarily the move: what was moved must be handed out.
+                ErrorKind::Timeout => {
+                    let now = bucket.get(key).await?;
+                    let now = Self::read(bucket, now.as_ref())?;
+                    if now.by == self.by {
+                        return Ok(true);
+                    }
+                    Err(error.into())
+                }
                 _ => Err(error.into()),
             },
         }
@@ -112,6 +126,7 @@ mod tests {
             after,
             done: done.iter().copied().collect(),
             of: None,
+            by: None,
         }
     }
 
