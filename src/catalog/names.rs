@@ -12,7 +12,7 @@ use crate::spec::model::Pack;
 /// The names of the tools of each pack, as each pack that serves them calls them.
 #[derive(Debug)]
 pub struct Names {
-    /// The first pack that uses a pack which the config does not name.
+    /// Of a pack that the config does not name: the first one named that uses it.
     users: Vec<Option<usize>>,
     own: Vec<BTreeMap<String, String>>,
     aliases: Vec<BTreeMap<String, String>>,
@@ -22,20 +22,17 @@ impl Names {
     /// Of packs, some of which the config names.
     pub fn of(packs: &[Found], named: &[usize]) -> Self {
         let user = |used: usize| {
-            let mut users = packs.iter().enumerate();
-            let found = users.find(|(_, pack)| pack.uses.contains(&used));
-            found
-                .map(|(user, _)| user)
-                .filter(|_| !named.contains(&used))
+            let mut users = named.iter().filter(|_| !named.contains(&used));
+            users.find(|user| packs.get(**user).is_some_and(|p| p.uses.contains(&used)))
         };
         Self {
-            users: (0..packs.len()).map(user).collect(),
+            users: (0..packs.len()).map(|used| user(used).copied()).collect(),
             own: packs.iter().map(|found| own(&found.pack)).collect(),
             aliases: packs.iter().map(|found| aliases(&found.pack)).collect(),
         }
     }
 
-    /// The pack for which a pack is loaded that the config does not name.
+    /// The pack that speaks for one which the config does not name: the first one named that uses it.
     pub fn user(&self, pack: usize) -> Option<usize> {
         self.users.get(pack).copied().flatten()
     }

@@ -1,21 +1,27 @@
 //! Signals that tell the program to stop.
 
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 /// The longest time between a signal to stop and the end of the process.
 const GRACE: Duration = Duration::from_millis(1800);
+/// How long to wait for the thread that waits for signals.
+const INSTALL: Duration = Duration::from_millis(500);
 
 /// Fires `stop` on a signal, and ends the process if it is still there [`GRACE`] later. Waits on a thread of its own: the
 /// signal must be heard, and obeyed in time, also while a call keeps the runtime busy.
+///
+/// Returns when signals are heard: one that comes right after it must not end the process as if nobody cared.
 pub fn guard(stop: CancellationToken) {
+    let (ready, installed) = channel();
     let wait = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         match runtime {
-            Ok(runtime) => runtime.block_on(stop_on_signal(stop)),
+            Ok(runtime) => runtime.block_on(stop_on_signal(stop, ready)),
             Err(error) => return tracing::warn!(%error, "signals cannot be waited for"),
         }
         std::thread::sleep(GRACE);
@@ -28,28 +34,37 @@ pub fn guard(stop: CancellationToken) {
     {
         tracing::warn!(%error, "signals cannot be waited for");
     }
+    let _ = installed.recv_timeout(INSTALL);
 }
 
-/// Fires on ctrl-c and on the signal to terminate.
-async fn stop_on_signal(stop: CancellationToken) {
+/// Fires on ctrl-c and on the signal to terminate; says when it listens.
+async fn stop_on_signal(stop: CancellationToken, ready: Sender<()>) {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
+        let interrupt = signal(SignalKind::interrupt());
+        let terminate = signal(SignalKind::terminate());
+        let _ = ready.send(());
+        match (interrupt, terminate) {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
                 tokio::select! {
-                    _ = tokio::signal::ctrl_c() => {}
+                    _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "the signal to terminate cannot be caught");
-                let _ = tokio::signal::ctrl_c().await;
+            (Ok(mut only), Err(error)) | (Err(error), Ok(mut only)) => {
+                tracing::warn!(%error, "one of the signals to stop cannot be caught");
+                let _ = only.recv().await;
+            }
+            (Err(error), Err(_)) => {
+                tracing::warn!(%error, "signals cannot be caught");
+                return std::future::pending().await;
             }
         }
     }
     #[cfg(not(unix))]
     {
+        let _ = ready.send(());
         let _ = tokio::signal::ctrl_c().await;
     }
     stop.cancel();

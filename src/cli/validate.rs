@@ -18,24 +18,12 @@ use crate::spec::doc::Doc;
 use crate::spec::files::{PackFiles, read_source};
 use crate::spec::load::load;
 use crate::spec::mask::masked;
+use crate::spec::model::SECTIONS;
 
 /// The deepest folder that is looked into.
 const MAX_DEPTH: usize = 8;
 /// Folders that are not looked into: built things, and samples that are wrong on purpose.
 const SKIPPED: &[&str] = &["target", "node_modules", "testdata"];
-/// Sections that tell a file of a pack from other YAML.
-const SECTIONS: &[&str] = &[
-    "pack",
-    "settings",
-    "session",
-    "schemas",
-    "streams",
-    "buckets",
-    "tools",
-    "aliases",
-    "timers",
-    "listeners",
-];
 /// The names of project files.
 const PROJECT_FILES: &[&str] = &[".loominal-config.json", ".mcp-config.json"];
 
@@ -149,7 +137,7 @@ impl Found {
         let has = |keys: &[&str]| keys.iter().any(|key| doc.value.get(key).is_some());
         if has(&["packs"]) {
             self.configs.insert(path.to_path_buf());
-        } else if has(SECTIONS) {
+        } else if has(SECTIONS) || has(&["settings"]) {
             self.packs.insert(base_of(path));
         } else if named {
             self.singles.insert(path.to_path_buf());

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use crate::catalog::Catalog;
 
@@ -41,12 +39,11 @@ impl Session {
             .send_modify(|left| *left = left.saturating_sub(1));
     }
 
-    /// Waits, at most `limit`, until the session listens on all of its subjects. So whoever learns of it by what a call
-    /// writes can reach it.
-    pub async fn listening(&self, limit: Duration) {
+    /// Waits until the session listens on all of its subjects. So whoever learns of it by what a call writes can reach it.
+    pub async fn listening(&self) {
         if *self.unopened.borrow() > 0 {
             let mut unopened = self.unopened.subscribe();
-            let _ = timeout(limit, unopened.wait_for(|left| *left == 0)).await;
+            let _ = unopened.wait_for(|left| *left == 0).await;
         }
     }
 

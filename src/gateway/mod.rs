@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use handler::{Handler, listing};
@@ -25,7 +26,7 @@ use crate::spec::diag::Report;
 
 /// The most calls that run at once; further ones wait their turn.
 const MAX_IN_FLIGHT: usize = 256;
-/// How long a call waits for a local server that is just being started.
+/// How long a call waits for a local server that is just being started, and for the listeners of its session.
 const START_GRACE: Duration = Duration::from_secs(2);
 
 /// What a gateway is started from.
@@ -168,10 +169,7 @@ impl Gateway {
         let work = async {
             // The semaphore is never closed: without a permit the call still runs.
             let _permit = self.permits.acquire().await;
-            self.nats.settle(START_GRACE).await;
-            if self.nats.bus().state().is_connected() {
-                session.listening(START_GRACE).await;
-            }
+            let _ = timeout(START_GRACE, self.ready(session)).await;
             let serving = self.serving.load_full();
             let mut reply = serving.engine.call(session, name, arguments).await?;
             if reply.is_error
@@ -186,6 +184,17 @@ impl Gateway {
             biased;
             () = cancel.cancelled() => Err(CallError::Cancelled),
             outcome = work => outcome,
+        }
+    }
+
+    /// Waits for a local server that is being started, and for the listeners of a session while there may be a connection.
+    async fn ready(&self, session: &Session) {
+        self.nats.settle(START_GRACE).await;
+        let mut states = self.nats.bus().watch();
+        tokio::select! {
+            biased;
+            () = session.listening() => {}
+            _ = states.wait_for(|s| matches!(s, bus::State::Disconnected { .. })) => {}
         }
     }
 

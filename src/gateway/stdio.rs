@@ -21,7 +21,7 @@ const DRAIN: Duration = Duration::from_millis(900);
 const LET_GO: Duration = Duration::from_millis(100);
 /// The longest time from the moment that ends a session to its end: calls in flight and closing steps together. What is
 /// left of two seconds is for the connection.
-const END: Duration = Duration::from_millis(1400);
+const END: Duration = Duration::from_millis(1300);
 
 /// Serves one client until it closes standard input, or `stop` fires.
 ///

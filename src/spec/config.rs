@@ -183,8 +183,8 @@ fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) 
         Err(report) => return (None, report),
     };
     let mut report = Report::new();
-    let section = ["tools", "streams", "buckets", "pack", "session", "schemas"]
-        .into_iter()
+    let section = super::model::SECTIONS
+        .iter()
         .find(|key| doc.value.get(key).is_some());
     if let Some(section) = section
         && doc.value.get("packs").is_none()

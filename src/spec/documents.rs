@@ -9,6 +9,7 @@ use super::config;
 use super::doc::Doc;
 use super::files::PackFiles;
 use super::load::load;
+use super::model::SECTIONS;
 use super::source::Source;
 
 /// The blocks fenced as `yaml`, without the indentation of a list around them.
@@ -49,20 +50,7 @@ fn every_yaml_block_in_the_documents_loads() {
             let has = |key: &str| doc.value.get(key).is_some();
             let report = if has("packs") {
                 config::load(source, None).1
-            } else if [
-                "tools",
-                "streams",
-                "buckets",
-                "pack",
-                "session",
-                "schemas",
-                "timers",
-                "listeners",
-                "on",
-            ]
-            .iter()
-            .any(|key| has(key))
-            {
+            } else if SECTIONS.iter().any(|key| has(key)) {
                 load(&PackFiles {
                     name: "documents".into(),
                     specs: vec![source],

@@ -13,6 +13,20 @@ use super::data::{Json, List, Map, Text};
 use super::tree::{Expr, Size, Span, Template, Token, Tree, Whole};
 use super::verbs::Step;
 
+/// The sections by which a file of a pack is told from other YAML. (`settings` stands in configs too, and `on` in files of
+/// other programs.)
+pub const SECTIONS: &[&str] = &[
+    "pack",
+    "session",
+    "streams",
+    "buckets",
+    "schemas",
+    "tools",
+    "aliases",
+    "timers",
+    "listeners",
+];
+
 /// One file of a pack. A pack may be spread over any number of files; each section's entries are merged.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -321,7 +335,7 @@ pub struct Tool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Template>,
     /// What a model reads to decide when to use the tool. May use `project`, `config` and `tools`.
-    #[schemars(length(min = 1))]
+    #[schemars(extend("minLength" = 1))]
     pub description: Template,
     /// Hints for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! The gateway as MCP clients see it.
 
+mod aliases;
+mod background;
 mod bare;
 mod bounds;
 mod channels;
@@ -18,4 +20,15 @@ use crate::support::place::Place;
 fn own_pack(place: &Place) -> PathBuf {
     place.write("mine/tools.yaml", include_str!("mine.yaml"));
     place.write("jacquard.yaml", "name: ours\npacks: [warp, ./mine]\n")
+}
+
+/// Writes the pack `presence` and a config that serves these packs; gives the config's path.
+fn presence(place: &Place, packs: &[&str]) -> String {
+    place.write("presence/presence.yaml", include_str!("presence.yaml"));
+    let config = format!(
+        "packs: [{}]\nsettings: {{presence: {{greeting: Hi}}}}\n",
+        packs.join(", ")
+    );
+    let path = place.write("jacquard.yaml", &config);
+    path.to_string_lossy().into_owned()
 }

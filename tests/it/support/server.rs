@@ -82,6 +82,11 @@ impl NatsServer {
         }
     }
 
+    /// The process; it must be running.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
+    }
+
     /// The port it listens on; 0 before the first start.
     pub fn port(&self) -> u16 {
         self.port
