@@ -49,7 +49,7 @@ impl Bed {
         let server = runtime.block_on(LocalServer::join(options, &tell))?;
         let channel = |name: &str| {
             json!({"name": name, "description": "Bench", "maxMessages": 1_000_000,
-                   "maxBytes": 4_u64 << 30, "maxAge": "24h"})
+                   "maxBytes": 1_u64 << 30, "maxAge": "24h"})
         };
         let project = json!({
             "namespace": NAMESPACE,
@@ -134,8 +134,10 @@ impl Bed {
 
     /// A gateway inside this process with a pack of its own, given as the text of its file.
     pub fn gateway_with(&self, pack: &str) -> Fallible<Arc<Gateway>> {
-        std::fs::write(self.folder.path().join("bench.yaml"), pack)?;
-        self.gateway_of("packs: [./bench.yaml]")
+        let folder = self.folder.path().join("bench");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("tools.yaml"), pack)?;
+        self.gateway_of("packs: [./bench]")
     }
 
     fn gateway_of(&self, config: &str) -> Fallible<Arc<Gateway>> {

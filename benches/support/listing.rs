@@ -21,11 +21,11 @@ fn entry(index: usize) -> String {
     let guid = format!("{index:08x}-3c1d-4a5b-8e6f-{index:012x}");
     let member = index % 10;
     json!({
-        "guid": guid, "handle": format!("agent-{index:04}"), "type": if index % 3 == 0 { "worker" } else { "planner" },
+        "guid": guid, "handle": format!("agent-{index:04}"), "type": if index.is_multiple_of(3) { "worker" } else { "planner" },
         "hostname": format!("build-host-{member}.internal"), "projectId": format!("{member:016x}"),
         "natsUrl": "nats://127.0.0.1:4222", "username": format!("user{member}"), "scope": "team",
-        "status": if index % 7 == 0 { "offline" } else { "online" },
-        "capabilities": ["rust", "review", if index % 5 == 0 { "search" } else { "docs" }],
+        "status": if index.is_multiple_of(7) { "offline" } else { "online" },
+        "capabilities": ["rust", "review", if index.is_multiple_of(5) { "search" } else { "docs" }],
         "registeredAt": "2026-11-21T05:47:58.123Z", "lastHeartbeat": "2026-11-21T06:01:12.456Z",
     })
     .to_string()
