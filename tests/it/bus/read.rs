@@ -277,9 +277,15 @@ async fn bounds_of_a_request_are_kept() {
     let server = NatsServer::start();
     let bus = bus(&server).await;
     let stream = bus.stream(spec("A", "a.>"));
+    let empty = read(&stream, &ReadRequest::default()).await;
+    let created = empty.created.clone();
+    assert!(created.is_some());
     assert_eq!(
-        read(&stream, &ReadRequest::default()).await,
-        Page::default()
+        empty,
+        Page {
+            created,
+            ..Page::default()
+        }
     );
     fill(&stream, "a.x", 30).await;
     for from in [

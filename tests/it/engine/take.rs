@@ -189,6 +189,22 @@ async fn expired_messages_and_a_new_stream_of_the_same_name() {
 }
 
 #[tokio::test]
+async fn a_restart_of_the_server_forgets_nothing() {
+    let mut server = NatsServer::start();
+    let bus = crate::bus::bus(&server).await;
+    let tools = Tools::on(bus.clone(), PACK);
+    send(&tools, 1..=5).await;
+    assert_eq!(take(&tools, json!({"limit": 3})).await.0, json!([1, 2, 3]));
+    server.kill();
+    let mut states = bus.watch();
+    let lost = states.wait_for(|state| !state.is_connected());
+    lost.await.unwrap();
+    server.restart();
+    bus.wait_connected(crate::bus::SOON).await.unwrap();
+    assert_eq!(take(&tools, json!({})).await.0, json!([4, 5]));
+}
+
+#[tokio::test]
 async fn a_select_that_fails_loses_nothing() {
     let server = NatsServer::start();
     let tools = Tools::new(&server, PACK).await;
