@@ -135,6 +135,7 @@ impl Mirror {
                 }
             }
         }
+        tracing::debug!(resource = %self.resource.label, "it changes too fast for its mirror; the server lists it");
         Ok(None)
     }
 
@@ -367,6 +368,24 @@ mod tests {
         assert_eq!(keys("a.>", 9), ("a.b a.c".into(), false));
         assert_eq!(keys(">", 2), ("a.b a.c".into(), true));
         assert_eq!(keys("*", 2), ("ab b".into(), false));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let why = |change: fn(&mut Info)| {
+            let direct = serde_json::json!({"allow_direct": true});
+            let mut info = Info {
+                config: direct.as_object().cloned().unwrap_or_default(),
+                state: api::WireState::default(),
+                created: None,
+            };
+            change(&mut info);
+            unfit(&info)
+        };
+        assert_eq!(why(|info| info.state.num_subjects = MAX_KEYS), None);
+        assert!(why(|info| info.state.num_subjects = MAX_KEYS + 1).is_some());
+        assert!(why(|info| info.state.bytes = MAX_BYTES + 1).is_some());
+        assert!(why(|info| info.config.clear()).is_some());
     }
 
     #[test]

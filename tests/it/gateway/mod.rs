@@ -7,6 +7,7 @@ mod bounds;
 mod channels;
 mod credentials;
 mod examples;
+mod mirror;
 mod outage;
 mod own_pack;
 mod protocol;
