@@ -8,3 +8,4 @@ mod engine;
 mod gateway;
 mod local;
 mod support;
+mod warp;

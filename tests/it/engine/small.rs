@@ -89,13 +89,13 @@ async fn only_an_empty_stream_is_dropped() {
     let tools = Tools::new(&server, PACK).await;
     let other = other_program(&server).await;
     let dropped = |done: serde_json::Value| done["done"].clone();
-    let gone = json!({"stream": "IN_ada", "dropped": false});
-    assert_eq!(dropped(tools.ok("drop", json!({})).await), gone);
+    let stays = |messages: u64| json!({"stream": "IN_ada", "dropped": false, "messages": messages});
+    assert_eq!(dropped(tools.ok("drop", json!({})).await), stays(0));
     tools.ok("send", json!({})).await;
-    assert_eq!(dropped(tools.ok("drop", json!({})).await), gone);
+    assert_eq!(dropped(tools.ok("drop", json!({})).await), stays(1));
     let mut stream = other.get_stream("IN_ada").await.unwrap();
     stream.purge().await.unwrap();
-    let done = json!({"stream": "IN_ada", "dropped": true});
+    let done = json!({"stream": "IN_ada", "dropped": true, "messages": 0});
     assert_eq!(dropped(tools.ok("drop", json!({})).await), done);
     assert!(other.get_stream("IN_ada").await.is_err());
     // It is made again for whoever needs it.

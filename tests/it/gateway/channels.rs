@@ -60,7 +60,7 @@ async fn the_tools_are_listed_with_schemas_hints_and_the_channels_of_the_project
         info.instructions
             .as_ref()
             .unwrap()
-            .contains("warp_handle_set")
+            .contains("warp_registry_register")
     );
 
     let names: BTreeSet<&str> = agent.tools.iter().map(|t| t.name.as_ref()).collect();
@@ -110,7 +110,7 @@ async fn an_agent_posts_reads_back_page_by_page_and_sees_the_status() {
             json!({"channel": "roadmap", "message": "x"}),
         )
         .await;
-    assert!(text.contains("warp_handle_set"), "{text}");
+    assert!(text.contains("warp_registry_register"), "{text}");
     let set = agent
         .ok("warp_handle_set", json!({"handle": "planner"}))
         .await;

@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use serde_json::{Value, json};
 
 use crate::support::mcp::Agent;
-use crate::support::place::Place;
+use crate::support::place::{self, Place};
 use crate::support::raw::Raw;
 use crate::support::server::NatsServer;
 
@@ -43,7 +43,7 @@ async fn without_nats_a_session_opens_at_once_calls_fail_at_once_and_work_when_i
     let took = started.elapsed();
     println!("initialize and tools/list without NATS: {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(agent.tools.len(), 6);
+    assert_eq!(agent.tools.len(), place::tools_of("warp"));
 
     // What needs no NATS works.
     agent

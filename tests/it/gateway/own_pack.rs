@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::own_pack;
 use crate::support::LIMIT;
 use crate::support::mcp::Agent;
-use crate::support::place::Place;
+use crate::support::place::{self, Place};
 use crate::support::server::{NatsServer, settled};
 
 async fn agent(place: &Place) -> Agent {
@@ -34,7 +34,7 @@ fn it_is_validated_and_listed_with_the_built_in_tools() {
         .lines()
         .filter_map(|l| l.split(' ').next())
         .collect();
-    assert_eq!(names.len(), 12, "{}", done.stdout);
+    assert_eq!(names.len(), 6 + place::tools_of("warp"), "{}", done.stdout);
     for name in ["mine_announce", "mine_ask", "warp_channels_read"] {
         assert!(names.contains(&name), "{name}");
     }

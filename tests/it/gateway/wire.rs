@@ -61,7 +61,7 @@ async fn a_post_is_exactly_the_message_that_warp_would_send() {
     let agent = Agent::named(&place, "planner").await;
     let before = time::OffsetDateTime::now_utc();
     let text = "Größe \"5\"\n</script> \u{1f600}";
-    let args = json!({"channel": "parallel-work", "message": text, "scope": "private"});
+    let args = json!({"channel": "parallel-work", "message": text, "scope": "public"});
     agent.ok("warp_channels_send", args).await;
     let args = json!({"channel": "parallel-work", "message": "plain"});
     agent.ok("warp_channels_send", args).await;
@@ -69,7 +69,7 @@ async fn a_post_is_exactly_the_message_that_warp_would_send() {
     let stream = plain(&server).await;
     let stream = stream.get_stream(format!("{}_PARALLEL_WORK", place.namespace));
     let stream = stream.await.unwrap();
-    for (seq, text, scope) in [(1, text, "private"), (2, "plain", "team")] {
+    for (seq, text, scope) in [(1, text, "public"), (2, "plain", "team")] {
         let stored = stream.get_raw_message(seq).await.unwrap();
         assert_eq!(
             stored.subject.as_str(),

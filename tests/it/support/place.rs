@@ -166,3 +166,10 @@ fn reading(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<Stri
         text
     })
 }
+
+/// How many tools a built-in pack has.
+pub fn tools_of(pack: &str) -> usize {
+    let packs = jacquard::catalog::builtin::PACKS;
+    let pack = packs.iter().find(|p| p.name == pack).unwrap();
+    pack.tools.keys().count()
+}
