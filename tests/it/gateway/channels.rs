@@ -64,15 +64,35 @@ async fn the_tools_are_listed_with_schemas_hints_and_the_channels_of_the_project
     );
 
     let names: BTreeSet<&str> = agent.tools.iter().map(|t| t.name.as_ref()).collect();
-    let expected = [
+    let reading = [
         "warp_channels_list",
         "warp_channels_read",
-        "warp_channels_send",
         "warp_channels_status",
+        "warp_dlq_list",
         "warp_handle_get",
-        "warp_handle_set",
+        "warp_registry_discover",
+        "warp_registry_get_info",
+        "warp_work_list",
+        "warp_work_queue_status",
     ];
-    assert_eq!(names, BTreeSet::from(expected));
+    let writing = [
+        "warp_channels_send",
+        "warp_dlq_discard",
+        "warp_dlq_retry",
+        "warp_handle_set",
+        "warp_messages_read_direct",
+        "warp_messages_send_direct",
+        "warp_registry_deregister",
+        "warp_registry_register",
+        "warp_registry_update_presence",
+        "warp_work_broadcast",
+        "warp_work_claim",
+        "warp_work_complete",
+        "warp_work_fail",
+        "warp_work_progress",
+    ];
+    let expected: BTreeSet<&str> = reading.iter().chain(&writing).copied().collect();
+    assert_eq!(names, expected);
     for tool in &agent.tools {
         assert!(
             tool.title.is_some() && tool.description.is_some(),
@@ -82,9 +102,27 @@ async fn the_tools_are_listed_with_schemas_hints_and_the_channels_of_the_project
         assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
         assert_eq!(tool.output_schema.as_ref().unwrap()["type"], "object");
         let read_only = tool.annotations.as_ref().unwrap().read_only_hint;
-        let writes = ["warp_handle_set", "warp_channels_send"].contains(&tool.name.as_ref());
-        assert_eq!(read_only, Some(!writes), "{}", tool.name);
+        assert_eq!(
+            read_only,
+            Some(reading.contains(&tool.name.as_ref())),
+            "{}",
+            tool.name
+        );
+        // Models read all of it before anything else.
+        let description = tool.description.as_ref().unwrap();
+        assert!(
+            description.len() < 600 && !description.contains("{{"),
+            "{}",
+            tool.name
+        );
     }
+    let listed = serde_json::to_string(&agent.tools).unwrap();
+    assert!(
+        listed.len() < 20_000,
+        "tools/list has {} bytes",
+        listed.len()
+    );
+    for tool in &agent.tools {}
     for name in [
         "warp_channels_send",
         "warp_channels_read",
