@@ -4,6 +4,7 @@
 mod identity;
 mod inbox;
 mod registry;
+mod scope;
 
 use std::process::Command;
 use std::time::Duration;
