@@ -26,6 +26,7 @@ fn entry(index: usize) -> String {
         "natsUrl": "nats://127.0.0.1:4222", "username": format!("user{member}"), "scope": "team",
         "status": if index.is_multiple_of(7) { "offline" } else { "online" },
         "capabilities": ["rust", "review", if index.is_multiple_of(5) { "search" } else { "docs" }],
+        "directory": format!("/home/user{member}/projects/some-project"), "client": "a client 1.0",
         "registeredAt": "2026-11-21T05:47:58.123Z", "lastHeartbeat": "2026-11-21T06:01:12.456Z",
     })
     .to_string()

@@ -1,6 +1,8 @@
 //! Between values and the bytes of messages and entries.
 
-use minijinja::value::{Serde, Value, ValueKind};
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, Serde, Value, ValueKind};
 use serde_json::json;
 
 use super::failure::{Failure, FailureKind};
@@ -70,16 +72,47 @@ pub fn message(message: &Message) -> Value {
 
 /// An entry of a bucket; `None` is one that is not there.
 pub fn entry(key: &str, entry: Option<&Entry>) -> Value {
-    let value = match entry {
-        Some(entry) => {
-            let (value, text) = decode(&entry.value);
-            json!({"found": true, "key": entry.key, "value": value, "text": text,
-                   "revision": entry.revision, "time": entry.time})
-        }
-        None => json!({"found": false, "key": key, "value": null, "text": "",
-                       "revision": 0, "time": null}),
+    let Some(entry) = entry else {
+        return Value::from(Serde(&json!({
+            "found": false, "key": key, "value": null, "text": "", "revision": 0, "time": null,
+        })));
     };
-    Value::from(Serde(&value))
+    Value::from_object(Found {
+        key: entry.key.as_str().into(),
+        value: Value::from(Serde(&decode(&entry.value).0)),
+        bytes: entry.value.clone(),
+        revision: entry.revision,
+        time: entry.time.as_str().into(),
+    })
+}
+
+/// An entry that is there. A list asks thousands of them for their value, so that is found without a hash; the text, which
+/// few ask for, is made when it is asked for.
+#[derive(Debug)]
+struct Found {
+    key: Value,
+    value: Value,
+    bytes: Bytes,
+    revision: u64,
+    time: Value,
+}
+
+impl Object for Found {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "found" => Some(true.into()),
+            "key" => Some(self.key.clone()),
+            "value" => Some(self.value.clone()),
+            "text" => Some(String::from_utf8_lossy(&self.bytes).into_owned().into()),
+            "revision" => Some(self.revision.into()),
+            "time" => Some(self.time.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["found", "key", "value", "text", "revision", "time"])
+    }
 }
 
 /// The failure of a step that needs a key which is not there.
@@ -94,6 +127,30 @@ pub fn no_key(bucket: &Bucket, key: &str) -> Failure {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn an_entry_is_an_object_whether_it_is_there_or_not() {
+        let there = Entry {
+            key: "k".into(),
+            value: "{\"a\":1}".into(),
+            revision: 7,
+            time: "t".into(),
+            operation: crate::bus::Operation::Put,
+            memo: Default::default(),
+        };
+        let json = |entry| serde_json::to_string(&super::entry("k", entry)).unwrap();
+        assert_eq!(
+            json(Some(&there)),
+            r#"{"found":true,"key":"k","value":{"a":1},"text":"{\"a\":1}","revision":7,"time":"t"}"#
+        );
+        assert_eq!(
+            json(None),
+            r#"{"found":false,"key":"k","value":null,"text":"","revision":0,"time":null}"#
+        );
+        let found = super::entry("k", Some(&there));
+        assert_eq!(found.kind(), ValueKind::Map);
+        assert!(found.get_attr("nope").unwrap().is_undefined());
+    }
 
     #[test]
     fn texts_stay_texts_and_the_rest_is_json() {
