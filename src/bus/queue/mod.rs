@@ -8,7 +8,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `record.rs` | the lease record, tokens, keys |
+//! | `record.rs`, `leases.rs` | the lease record, keys and tokens; reading and writing records |
 //! | `wire.rs` | consumers, pulls, single messages of a stream |
 //! | `claim.rs`, `settle.rs` | which level is asked; what a delivery means |
 //! | `hold.rs` | extend, complete, release |
@@ -21,6 +21,7 @@ mod bury;
 mod claim;
 mod dead;
 mod hold;
+mod leases;
 mod look;
 mod record;
 mod revive;
@@ -30,8 +31,8 @@ mod types;
 mod wire;
 
 pub use types::{
-    Claim, Completed, Dead, DeadLetter, DeadPage, DeadQuery, Extended, Found, Item, ItemState, Lane, LaneDepth, Look,
-    Peeked, QueueSpec, Release, Released, Rules, Swept,
+    Claim, Completed, Dead, DeadLetter, DeadPage, DeadQuery, Extended, Found, Item, ItemState,
+    Lane, LaneDepth, Look, Peeked, QueueSpec, Release, Released, Rules, Swept,
 };
 
 use super::connection::Bus;
@@ -64,8 +65,8 @@ struct Inner {
     rules: Arc<dyn Rules>,
     /// Consumers that are known to exist, by stream and name.
     consumers: Mutex<HashMap<(String, String), wire::Consumer>>,
-    /// The newest message of each subject that this process knows about, and whether a patient pull came back empty since.
-    known: Mutex<HashMap<String, (u64, bool)>>,
+    /// The newest message of each subject for which a patient pull came back empty.
+    known: Mutex<HashMap<String, u64>>,
     /// The leases bucket takes no life of its own for an entry.
     lifeless: AtomicBool,
 }
@@ -121,7 +122,12 @@ impl Queue {
     ///
     /// # Errors
     /// See [`Queue`].
-    pub async fn claim(&self, lanes: &[Lane], holder: &str, wait: Duration) -> Result<Option<Claim>, Error> {
+    pub async fn claim(
+        &self,
+        lanes: &[Lane],
+        holder: &str,
+        wait: Duration,
+    ) -> Result<Option<Claim>, Error> {
         claim::claim(self, lanes, holder, wait).await
     }
 
@@ -130,7 +136,11 @@ impl Queue {
     /// # Errors
     /// [`ErrorKind::NotFound`] for a token that means nothing here, [`ErrorKind::LeaseLost`] when the lease ran out, the
     /// text says what became of the item.
-    pub async fn extend(&self, token: &str, note: Option<serde_json::Value>) -> Result<Extended, Error> {
+    pub async fn extend(
+        &self,
+        token: &str,
+        note: Option<serde_json::Value>,
+    ) -> Result<Extended, Error> {
         hold::extend(self, token, note).await
     }
 
@@ -171,7 +181,11 @@ impl Queue {
     ///
     /// # Errors
     /// See [`Queue`].
-    pub async fn lanes_found(&self, stream: &super::Stream, prefix: &str) -> Result<Vec<Found>, Error> {
+    pub async fn lanes_found(
+        &self,
+        stream: &super::Stream,
+        prefix: &str,
+    ) -> Result<Vec<Found>, Error> {
         look::found(stream, prefix).await
     }
 

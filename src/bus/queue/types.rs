@@ -50,7 +50,10 @@ impl Lane {
             levels if (1..=levels).contains(&level) => Ok(format!("{}.p{level}", self.subject)),
             levels => Err(Error::new(
                 ErrorKind::InvalidConfig,
-                format!("the lane {} has the levels 1 to {levels}, not {level}", self.subject),
+                format!(
+                    "the lane {} has the levels 1 to {levels}, not {level}",
+                    self.subject
+                ),
             )),
         }
     }
@@ -82,7 +85,9 @@ impl Lane {
 
     /// Why the lane can never work.
     pub(super) fn problem(&self, queue: &QueueSpec) -> Option<String> {
-        let Self { stream, subject, .. } = self;
+        let Self {
+            stream, subject, ..
+        } = self;
         let name = &stream.spec().name;
         if *name == queue.dead.spec().name {
             return Some(format!(
@@ -91,17 +96,27 @@ impl Lane {
             ));
         }
         if stream.spec().retention != Retention::WorkQueue
-            || stream.drift().iter().any(|drift| drift.field == "retention")
+            || stream
+                .drift()
+                .iter()
+                .any(|drift| drift.field == "retention")
         {
             return Some(format!(
                 "the stream {name} of the lane {subject} must have work-queue retention"
             ));
         }
         if self.levels > super::MAX_LEVELS {
-            return Some(format!("the lane {subject} has {} levels, more than {}", self.levels, super::MAX_LEVELS));
+            return Some(format!(
+                "the lane {subject} has {} levels, more than {}",
+                self.levels,
+                super::MAX_LEVELS
+            ));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_=".contains(c);
-        if self.first.is_empty() || self.first.len() > super::record::MAX_TOKEN || !self.first.chars().all(plain) {
+        if self.first.is_empty()
+            || self.first.len() > super::record::MAX_TOKEN
+            || !self.first.chars().all(plain)
+        {
             return Some(format!(
                 "the lane {subject} begins its keys with {:?}, which is not one token of at most {} letters, digits, - _ and =",
                 self.first,
