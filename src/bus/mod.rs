@@ -24,6 +24,7 @@ pub mod local;
 mod message;
 mod mirror;
 mod publish;
+mod queue;
 mod read;
 mod stream;
 mod subscribe;
@@ -41,6 +42,11 @@ pub use events::State;
 pub use link::ServerInfo;
 pub use message::{Bytes, Message, Outgoing};
 pub use publish::Ack;
+pub use queue::{
+    Claim, Completed, Dead, DeadLetter, DeadPage, DeadQuery, Extended, Found, Item, ItemState,
+    Lane, LaneDepth, Look, MAX_LANES, MAX_LEVELS, MAX_WAIT, Peeked, Queue, QueueSpec, Release,
+    Released, Rules, Swept,
+};
 pub use read::{From, MAX_PAGE, Page, ReadRequest, Stored};
 pub use stream::{Discard, Dropped, Retention, Storage, Stream, StreamSpec, StreamState};
 pub use subscribe::Subscription;

@@ -5,6 +5,7 @@ mod bucket;
 mod busy;
 mod connection;
 mod mirror;
+mod queue;
 mod read;
 mod stream;
 mod subscribe;
