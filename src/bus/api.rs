@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 
 /// Codes of nats-server's `errors.json` that this program acts on.
 pub(super) mod code {
+    pub(in crate::bus) const CONSUMER_NOT_FOUND: u32 = 10014;
+    pub(in crate::bus) const CONSUMER_EXISTS: u32 = 10148;
+    pub(in crate::bus) const NO_SEQUENCE: u32 = 10043;
     pub(in crate::bus) const NO_MESSAGE: u32 = 10037;
     pub(in crate::bus) const NAME_IN_USE: u32 = 10058;
     pub(in crate::bus) const STREAM_NOT_FOUND: u32 = 10059;

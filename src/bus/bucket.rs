@@ -113,7 +113,7 @@ impl Bucket {
             ));
         }
         let value = value.into();
-        let life = ttl.map(|ttl| format!("{}s", ttl.as_millis().div_ceil(1000).max(1)));
+        let life = ttl.map(seconds);
         match self.create_at(key, value.clone(), life.as_deref(), 0).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             done => return done,
@@ -162,6 +162,40 @@ impl Bucket {
         let revision = revision.to_string();
         self.store(key, value.into(), &[(EXPECTED, &revision)])
             .await
+    }
+
+    /// Like [`Bucket::update`]; the entry ends by itself after `life` (whole seconds, rounded up).
+    ///
+    /// # Errors
+    /// As [`Bucket::update`]; [`ErrorKind::Unsupported`] when the existing bucket takes no `limit_markers`.
+    pub(super) async fn update_for(
+        &self,
+        key: &str,
+        value: impl Into<Bytes>,
+        revision: u64,
+        life: Duration,
+    ) -> Result<u64, Error> {
+        self.create_at(key, value.into(), Some(&seconds(life)), revision)
+            .await
+    }
+
+    /// The same without waiting for the server: it is stored, or it is not.
+    pub(super) async fn update_unheard(
+        &self,
+        key: &str,
+        value: impl Into<Bytes>,
+        revision: u64,
+        life: Duration,
+    ) -> Result<(), Error> {
+        let subject = self.subject(key, false)?;
+        let what = self.resource.storing.as_str();
+        let link = self.resource.link(what).await?;
+        let (revision, life, value) = (revision.to_string(), seconds(life), value.into());
+        let headers = message::headers(&[], &[(EXPECTED, &revision), (TTL, &life)])?;
+        let size = value.len();
+        link.send(subject.clone(), None, headers, value)
+            .await
+            .map_err(|error| link.publish_error(what, &subject, size, error))
     }
 
     /// Deletes a key; its history stays. Deleting what does not exist is no error. With `revision`
@@ -401,4 +435,9 @@ impl Bucket {
         }
         Ok(format!("{}{key}", self.prefix))
     }
+}
+
+/// A life as NATS wants it: whole seconds, rounded up.
+fn seconds(life: Duration) -> String {
+    format!("{}s", life.as_millis().div_ceil(1000).max(1))
 }

@@ -23,6 +23,10 @@ pub enum ErrorKind {
     Overlap,
     /// The key exists and was to be created.
     AlreadyExists,
+    /// What was named is not there.
+    NotFound,
+    /// A claim does not hold (any more): its lease ran out, or the item was given back, completed or buried.
+    LeaseLost,
     /// The key was changed since the revision that the caller had read.
     Conflict,
     /// The message or value is larger than the server or the stream takes.
@@ -66,6 +70,8 @@ impl ErrorKind {
                 "let only one stream take the subject: change or delete the other one"
             }
             Self::AlreadyExists => "choose another key, or update it",
+            Self::NotFound => "check what was named",
+            Self::LeaseLost => "stop working on it, or claim it again",
             Self::Conflict => "read it again and repeat the change",
             Self::TooLarge => "send less, or raise the limit where it is set",
             Self::LimitExceeded => "make room (delete or purge), or raise the limit",

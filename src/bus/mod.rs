@@ -22,8 +22,10 @@ mod link;
 pub mod local;
 mod message;
 mod publish;
+mod queue;
 mod read;
 mod stream;
+mod subscribe;
 mod time;
 mod url;
 mod walk;
@@ -38,6 +40,12 @@ pub use events::State;
 pub use link::ServerInfo;
 pub use message::{Bytes, Message, Outgoing};
 pub use publish::Ack;
+pub use queue::{
+    Claim, Completed, Dead, DeadLetter, DeadPage, DeadQuery, Extended, Found, Item, ItemState,
+    Lane, LaneDepth, Look, MAX_LANES, MAX_LEVELS, MAX_WAIT, Peeked, Queue, QueueSpec, Release,
+    Released, Rules, Swept,
+};
 pub use read::{From, MAX_PAGE, Page, ReadRequest, Stored};
 pub use stream::{Discard, Retention, Storage, Stream, StreamSpec, StreamState};
+pub use subscribe::Subscription;
 pub use url::redact;

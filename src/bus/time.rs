@@ -31,6 +31,22 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
     )
 }
 
+/// RFC 3339 in UTC with milliseconds, for people and for records.
+pub(super) fn millis(time: SystemTime) -> String {
+    let mut text = rfc3339(time);
+    // `.123456789Z`
+    text.truncate(text.len().saturating_sub(7));
+    text.push('Z');
+    text
+}
+
+/// Nanoseconds since 1970 of an RFC 3339 text; `None`: it is none, or earlier.
+pub(super) fn nanos_of(text: &str) -> Option<u64> {
+    use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp_nanos()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +67,19 @@ mod tests {
             rfc3339(UNIX_EPOCH - Duration::from_secs(1)),
             "1970-01-01T00:00:00.000000000Z"
         );
+    }
+
+    #[test]
+    fn texts_are_read_and_shortened() {
+        let time = UNIX_EPOCH + Duration::new(951_782_400, 123_456_789);
+        assert_eq!(millis(time), "2000-02-29T00:00:00.123Z");
+        assert_eq!(nanos_of(&rfc3339(time)), Some(951_782_400_123_456_789));
+        assert_eq!(
+            nanos_of("2000-02-29T01:00:00.1+01:00"),
+            Some(951_782_400_100_000_000)
+        );
+        for odd in ["", "tomorrow", "1969-01-01T00:00:00Z"] {
+            assert_eq!(nanos_of(odd), None, "{odd}");
+        }
     }
 }

@@ -40,7 +40,11 @@ impl FailureKind {
             Self::Require
                 | Self::NotFound
                 | Self::Bus(
-                    ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::NoResponders
+                    ErrorKind::AlreadyExists
+                        | ErrorKind::Conflict
+                        | ErrorKind::NoResponders
+                        | ErrorKind::NotFound
+                        | ErrorKind::LeaseLost
                 )
         )
     }
@@ -53,7 +57,8 @@ impl FailureKind {
             Self::Require => "require",
             Self::Fail => "fail",
             Self::Template => "template",
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::Bus(ErrorKind::NotFound) => "not_found",
+            Self::Bus(ErrorKind::LeaseLost) => "lease_lost",
             Self::Cursor => "cursor",
             Self::Range => "range",
             Self::Output => "output",

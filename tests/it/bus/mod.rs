@@ -3,6 +3,7 @@
 mod auth;
 mod bucket;
 mod connection;
+mod queue;
 mod read;
 mod stream;
 

@@ -1,0 +1,240 @@
+//! Dead letters: where they go, and finding, listing and discarding them.
+
+use super::Queue;
+use super::leases::INTERRUPTED;
+use super::record::{Record, State, id_token, now, unescape};
+use super::types::{DeadLetter, DeadPage, DeadQuery};
+use crate::bus::api;
+use crate::bus::error::{Error, ErrorKind};
+use crate::bus::read::{From, MAX_PAGE, ReadRequest, Stored};
+use crate::bus::time::nanos_of;
+
+/// Header with the key of the item: `<first>.<id token>`.
+const ITEM: &str = "Jacquard-Item";
+/// Header with the message that it was: stream, sequence, time.
+const ORIGIN: &str = "Jacquard-Origin";
+/// Letters looked at in one look at a subject that has them all.
+const SCAN: usize = 100_000;
+
+/// Which message of a queue a record is about, in a text.
+pub(super) fn origin(record: &Record) -> String {
+    format!("{}:{}:{}", record.stream, record.seq, record.time)
+}
+
+pub(super) fn headers(key: &str, origin: &str) -> Vec<(String, String)> {
+    vec![
+        (ITEM.to_owned(), key.to_owned()),
+        (ORIGIN.to_owned(), origin.to_owned()),
+    ]
+}
+
+/// Where the dead letter of a key goes: a subject of its own, or the plain one when the existing stream takes only that.
+pub(super) async fn subject(queue: &Queue, key: &str) -> Result<String, Error> {
+    let spec = queue.spec();
+    let own = format!("{}.{key}", spec.dead_subject);
+    spec.dead.ensure().await?;
+    let name = &spec.dead.spec().name;
+    let what = format!("asking for the subjects of the stream {name}");
+    let link = queue.link(&what).await?;
+    let info = match api::info(&link, &what, name).await {
+        // Publishing makes it again.
+        Err(failure) if failure.code() == api::code::STREAM_NOT_FOUND => return Ok(own),
+        info => info.map_err(|failure| failure.into_error(&what))?,
+    };
+    let filters = info.config.get("subjects").and_then(|list| list.as_array());
+    let takes = |subject: &str| {
+        let texts = filters
+            .into_iter()
+            .flatten()
+            .filter_map(|filter| filter.as_str());
+        texts.into_iter().any(|filter| matches(filter, subject))
+    };
+    Ok(match takes(&own) || !takes(&spec.dead_subject) {
+        true => own,
+        false => spec.dead_subject.clone(),
+    })
+}
+
+/// Whether a filter takes a subject.
+fn matches(filter: &str, subject: &str) -> bool {
+    let mut tokens = subject.split('.');
+    for part in filter.split('.') {
+        match (part, tokens.next()) {
+            (">", Some(_)) => return true,
+            (part, Some(token)) if part == "*" || part == token => {}
+            _ => return false,
+        }
+    }
+    tokens.next().is_none()
+}
+
+/// The letters on a subject that `accept` takes, the newest `limit` of them.
+async fn on(
+    queue: &Queue,
+    subject: String,
+    limit: usize,
+    accept: &mut (dyn FnMut(&Stored) -> bool + Send),
+) -> Result<Vec<Stored>, Error> {
+    let request = ReadRequest {
+        subject: Some(subject),
+        limit,
+        from: From::Newest,
+        scan: SCAN,
+    };
+    let page = queue.spec().dead.read(&request, accept).await?;
+    Ok(page.messages)
+}
+
+/// Whether this very message has its dead letter.
+pub(super) async fn is_written(queue: &Queue, key: &str, origin: &str) -> Result<bool, Error> {
+    let plain = queue.spec().dead_subject.clone();
+    let mut accept = |stored: &Stored| stored.header(ORIGIN) == Some(origin);
+    Ok(!on(queue, format!("{plain}.{key}"), 1, &mut accept)
+        .await?
+        .is_empty()
+        || !on(queue, plain, 1, &mut accept).await?.is_empty())
+}
+
+/// Whether there is a dead letter of this key.
+pub(super) async fn exists(queue: &Queue, key: &str) -> Result<bool, Error> {
+    let Some((first, id)) = key.split_once('.') else {
+        return Ok(false);
+    };
+    let letters = with_id(queue, &unescape(id)).await?;
+    Ok(letters
+        .iter()
+        .any(|letter| letter.first.as_deref().is_none_or(|of| of == first)))
+}
+
+/// The letters with an id, at most [`MAX_PAGE`] of each kind of subject.
+async fn with_id(queue: &Queue, id: &str) -> Result<Vec<DeadLetter>, Error> {
+    let Ok(token) = id_token(id) else {
+        return Ok(Vec::new());
+    };
+    let plain = &queue.spec().dead_subject;
+    let mut found = on(queue, format!("{plain}.*.{token}"), MAX_PAGE, &mut |_| true).await?;
+    let mut accept = |stored: &Stored| {
+        letter(queue, stored).is_some_and(|letter| letter.id.as_deref() == Some(id))
+    };
+    found.extend(on(queue, plain.clone(), MAX_PAGE, &mut accept).await?);
+    Ok(found
+        .iter()
+        .filter_map(|stored| letter(queue, stored))
+        .collect())
+}
+
+/// A message of the dead stream as a letter; `None`: it has nothing to do with this queue's subject.
+pub(super) fn letter(queue: &Queue, stored: &Stored) -> Option<DeadLetter> {
+    let rest = stored
+        .subject
+        .strip_prefix(queue.spec().dead_subject.as_str())?;
+    let own = rest.strip_prefix('.');
+    if own.is_none() && !rest.is_empty() {
+        return None;
+    }
+    // On the plain subject the header tells what the own subject would.
+    let key = own.or_else(|| stored.header(ITEM));
+    let parts = key
+        .and_then(|key| key.split_once('.'))
+        .filter(|(_, id)| !id.contains('.'));
+    let (first, id) = match parts {
+        Some((first, id)) => (Some(first.to_owned()), Some(unescape(id))),
+        None => (None, queue.0.rules.dead_id(stored)),
+    };
+    Some(DeadLetter {
+        id,
+        first,
+        message: stored.clone(),
+    })
+}
+
+pub(super) async fn list(
+    queue: &Queue,
+    query: &DeadQuery,
+    accept: &mut (dyn FnMut(&DeadLetter) -> bool + Send),
+) -> Result<DeadPage, Error> {
+    let request = ReadRequest {
+        subject: None,
+        limit: query.limit,
+        from: From::After(query.after),
+        scan: SCAN,
+    };
+    let fits = |letter: &DeadLetter| {
+        (query.id.is_none() || query.id == letter.id)
+            && (query.first.is_none() || letter.first.is_none() || query.first == letter.first)
+    };
+    let mut letters = Vec::new();
+    let mut take = |stored: &Stored| match letter(queue, stored) {
+        Some(letter) if fits(&letter) && accept(&letter) => {
+            letters.push(letter);
+            true
+        }
+        _ => false,
+    };
+    let page = queue.spec().dead.read(&request, &mut take).await?;
+    Ok(DeadPage {
+        letters,
+        total: page.total,
+        next: page.next,
+    })
+}
+
+pub(super) async fn discard(queue: &Queue, id: &str) -> Result<usize, Error> {
+    let name = &queue.spec().dead.spec().name;
+    let mut gone = 0;
+    for letter in with_id(queue, id).await? {
+        if !is_reviving(queue, &letter).await? && queue.delete(name, letter.message.seq).await? {
+            gone += 1;
+        }
+    }
+    match gone {
+        0 => Err(missing(queue, id)),
+        gone => Ok(gone),
+    }
+}
+
+/// Somebody is putting it back into the queue at this moment.
+async fn is_reviving(queue: &Queue, letter: &DeadLetter) -> Result<bool, Error> {
+    let (Some(first), Some(id)) = (&letter.first, &letter.id) else {
+        return Ok(false);
+    };
+    let key = format!("{first}.{}", id_token(id)?);
+    let record = queue.record(&key).await?;
+    Ok(record.is_some_and(|(record, _)| {
+        let begun = nanos_of(&record.until).unwrap_or(0);
+        record.state == State::Reviving
+            && record.seq == letter.message.seq
+            && u128::from(now().saturating_sub(begun)) < INTERRUPTED.as_nanos()
+    }))
+}
+
+pub(super) fn missing(queue: &Queue, id: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!(
+            "the queue {} has no dead letter with the id {id:?}",
+            queue.spec().name
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_match_subjects() {
+        for (filter, subject, good) in [
+            ("a.b", "a.b", true),
+            ("a.b", "a.b.c", false),
+            ("a.b.c", "a.b", false),
+            ("a.*", "a.b", true),
+            ("a.*", "a", false),
+            ("a.>", "a.b.c", true),
+            ("a.>", "a", false),
+            (">", "a", true),
+        ] {
+            assert_eq!(matches(filter, subject), good, "{filter} {subject}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The lease record: who holds an item, until when, and what happened to it before. Its key, and the token of a claim.
+
+use crate::bus::error::{Error, ErrorKind};
+use crate::bus::time::{millis, nanos_of};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::{Duration, SystemTime};
+
+/// Version of the record.
+const VERSION: u8 = 1;
+/// Longest token of an id or of `first`, in bytes.
+pub(super) const MAX_TOKEN: usize = 200;
+/// Texts about earlier attempts that a record keeps, and the longest of each in characters.
+const MAX_ERRORS: usize = 32;
+const MAX_ERROR: usize = 2000;
+
+/// What is going on with an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    /// Somebody holds it until `until`.
+    Claimed,
+    /// It was given back; nobody gets it before `until`.
+    Free,
+    /// It was completed; the message may still have to go.
+    Done,
+    /// It becomes a dead letter.
+    Burying,
+    /// It is a dead letter: nothing is left to do.
+    Dead,
+    /// A dead letter becomes a message of the queue again.
+    Reviving,
+    /// It did, or did not after all: nothing is left to do.
+    Revived,
+}
+
+/// A lease record, one for each item (`first` and id), as JSON in the leases bucket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) v: u8,
+    /// Name of the queue.
+    pub(super) queue: String,
+    pub(super) state: State,
+    /// Names the last claim; empty when there was none.
+    #[serde(default)]
+    pub(super) claim: String,
+    /// Names of earlier claims of the same message.
+    #[serde(default)]
+    pub(super) past: Vec<String>,
+    #[serde(default)]
+    pub(super) holder: String,
+    /// RFC 3339 UTC in milliseconds.
+    #[serde(default)]
+    pub(super) until: String,
+    #[serde(default)]
+    pub(super) attempt: u32,
+    #[serde(default)]
+    pub(super) attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<Value>,
+    #[serde(default)]
+    pub(super) errors: Vec<String>,
+    /// Why it is buried.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) reason: String,
+    /// The message is gone from the queue.
+    #[serde(default)]
+    pub(super) gone: bool,
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) first: String,
+    #[serde(default)]
+    pub(super) label: Value,
+    /// Where the message is: stream, sequence, and the time of storing in nanoseconds since 1970, because a stream that
+    /// is made anew counts from 1 again.
+    pub(super) stream: String,
+    pub(super) seq: u64,
+    pub(super) time: u64,
+    #[serde(default)]
+    pub(super) subject: String,
+    /// Reply subject of the delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ack: Option<String>,
+    /// Length of the lease.
+    #[serde(default)]
+    pub(super) lease_ms: u64,
+    /// Reviving: the dead letter is `seq` of the dead stream `stream`; the message goes to `subject` of this stream …
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) target: String,
+    /// … with a sequence above this one.
+    #[serde(default)]
+    pub(super) after: u64,
+}
+
+impl Record {
+    /// A record without a past.
+    pub(super) fn new(queue: &str, first: &str, id: &str) -> Self {
+        Self {
+            v: VERSION,
+            queue: queue.to_owned(),
+            state: State::Free,
+            claim: String::new(),
+            past: Vec::new(),
+            holder: String::new(),
+            until: String::new(),
+            attempt: 0,
+            attempts: 0,
+            note: None,
+            errors: Vec::new(),
+            reason: String::new(),
+            gone: false,
+            id: id.to_owned(),
+            first: first.to_owned(),
+            label: Value::Null,
+            stream: String::new(),
+            seq: 0,
+            time: 0,
+            subject: String::new(),
+            ack: None,
+            lease_ms: 0,
+            target: String::new(),
+            after: 0,
+        }
+    }
+
+    /// Reads a record.
+    pub(super) fn read(key: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let bad = |why: String| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!("the lease record {key} is not understood: {why}"),
+            )
+        };
+        let record: Self = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
+        if record.v != VERSION {
+            return Err(bad(format!(
+                "it has version {}, this program knows {VERSION}",
+                record.v
+            )));
+        }
+        Ok(record)
+    }
+
+    pub(super) fn wire(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self).map_err(|error| {
+            Error::new(ErrorKind::Protocol, "writing a lease record").caused_by(error)
+        })
+    }
+
+    /// Whether it is about this message.
+    pub(super) fn is_of(&self, stream: &str, seq: u64, time: u64) -> bool {
+        self.stream == stream && self.seq == seq && self.time == time
+    }
+
+    /// How long `until` is ahead; zero when it has passed.
+    pub(super) fn remaining(&self) -> Duration {
+        let until = nanos_of(&self.until).unwrap_or(0);
+        Duration::from_nanos(until.saturating_sub(now()))
+    }
+
+    /// Somebody holds it.
+    pub(super) fn is_held(&self) -> bool {
+        self.state == State::Claimed && !self.remaining().is_zero()
+    }
+
+    /// Nothing is left to do with it.
+    pub(super) fn is_past(&self) -> bool {
+        matches!(self.state, State::Done | State::Dead | State::Revived)
+    }
+
+    pub(super) fn used_up(&self) -> bool {
+        self.attempt >= self.attempts
+    }
+
+    /// Notes what became of an attempt.
+    pub(super) fn note_error(&mut self, text: &str) {
+        self.errors.push(text.chars().take(MAX_ERROR).collect());
+        let excess = self.errors.len().saturating_sub(MAX_ERRORS);
+        self.errors.drain(..excess);
+    }
+
+    /// Ends a claim whose lease has run out.
+    pub(super) fn expire(&mut self) {
+        if self.state == State::Claimed {
+            let text = format!(
+                "attempt {}: the lease of {} ran out at {}",
+                self.attempt, self.holder, self.until
+            );
+            self.note_error(&text);
+            self.state = State::Free;
+        }
+    }
+
+    /// Begins a new claim; the one before is remembered.
+    pub(super) fn take(&mut self, holder: &str, until: SystemTime) {
+        let last = std::mem::replace(&mut self.claim, nonce());
+        if !last.is_empty() {
+            self.past.push(last);
+            let excess = self.past.len().saturating_sub(MAX_ERRORS);
+            self.past.drain(..excess);
+        }
+        self.state = State::Claimed;
+        holder.clone_into(&mut self.holder);
+        self.until = millis(until);
+        self.note = None;
+    }
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Short, because a model copies it. It only tells claims of one item apart.
+fn nonce() -> String {
+    let mut text = uuid::Uuid::new_v4().simple().to_string();
+    text.truncate(10);
+    text
+}
+
+/// The token of a claim.
+pub(super) fn token(key: &str, record: &Record) -> String {
+    format!("{key}.{}", record.claim)
+}
+
+/// The key and the claim of a token; `None`: it is none.
+pub(super) fn split(token: &str) -> Option<(&str, &str)> {
+    let (key, claim) = token.trim().rsplit_once('.')?;
+    let (first, id) = key.split_once('.')?;
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text.len() <= MAX_TOKEN
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_=".contains(c))
+    };
+    (plain(first) && plain(id) && plain(claim)).then_some((key, claim))
+}
+
+/// Any text as one NATS token, reversibly: `a-z 0-9 _ -` stay, any other byte is `=XX`.
+pub(super) fn escape(text: &str) -> String {
+    let mut token = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => token.push(char::from(byte)),
+            other => token.push_str(&format!("={other:02X}")),
+        }
+    }
+    token
+}
+
+/// The text of a token; what is no such token comes back as it is.
+pub(super) fn unescape(token: &str) -> String {
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'=' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        match (digit(rest.next()), digit(rest.next())) {
+            (Some(high), Some(low)) => bytes.push(u8::try_from(high * 16 + low).unwrap_or(b'=')),
+            _ => return token.to_owned(),
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| token.to_owned())
+}
+
+/// The token of an item's id.
+pub(super) fn id_token(id: &str) -> Result<String, Error> {
+    let token = escape(id);
+    if token.is_empty() || token.len() > MAX_TOKEN {
+        return Err(Error::new(
+            ErrorKind::InvalidKey,
+            format!(
+                "the id of a work item must have 1 to {MAX_TOKEN} bytes (three for each but a-z 0-9 _ -), not {}",
+                token.len()
+            ),
+        ));
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn any_text_is_a_token_and_comes_back() {
+        for text in [
+            "code-review",
+            "code_review",
+            "c++",
+            "c%%",
+            "ü",
+            "A",
+            "a",
+            "a.b",
+            "=41",
+            "*",
+            ">",
+            " ",
+        ] {
+            let token = escape(text);
+            assert_eq!(unescape(&token), text, "{token}");
+            assert!(split(&format!("f.{token}.0a")).is_some(), "{token}");
+        }
+        assert_ne!(escape("A"), escape("a"));
+        for text in ["=4", "=zz", "=FF", "="] {
+            assert_eq!(unescape(text), text);
+        }
+        assert!(id_token("").is_err() && id_token(&"ü".repeat(99)).is_err());
+    }
+
+    #[test]
+    fn tokens_are_taken_apart() {
+        assert_eq!(split(" a.b.c\n"), Some(("a.b", "c")));
+        for bad in [
+            "", "a", "a.b", "a..c", ".b.c", "a.b.", "a.b.c.d", "a.*.c", "a.b.c d", "ü.b.c",
+        ] {
+            assert_eq!(split(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_keeps_what_happened_within_bounds() {
+        let mut record = Record::new("q", "f", "i");
+        for attempt in 0..99 {
+            record.take("h", SystemTime::UNIX_EPOCH);
+            record.attempt = attempt;
+            record.expire();
+        }
+        assert_eq!(
+            (record.errors.len(), record.past.len()),
+            (MAX_ERRORS, MAX_ERRORS)
+        );
+        assert_eq!(
+            record.errors[31],
+            "attempt 98: the lease of h ran out at 1970-01-01T00:00:00.000Z"
+        );
+        let bytes = record.wire().unwrap();
+        assert_eq!(Record::read("k", &bytes).unwrap(), record);
+        for odd in [&b"x"[..], b"{}", b"{\"v\":2}"] {
+            assert_eq!(
+                Record::read("k", odd).unwrap_err().kind(),
+                ErrorKind::Protocol
+            );
+        }
+    }
+}
