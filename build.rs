@@ -138,6 +138,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         session,
         streams,
         buckets,
+        queues,
         templates,
         origins,
         texts,
@@ -145,7 +146,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     } = pack;
     let (name, title, instructions) = (rust(name)?, rust(title)?, rust(instructions)?);
     let (settings, session) = (rust(settings)?, rust(session)?);
-    let (streams, buckets) = (rust(streams)?, rust(buckets)?);
+    let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let texts = rust(texts)?;
     Ok(quote! {
@@ -157,6 +158,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             session: #session,
             streams: #streams,
             buckets: #buckets,
+            queues: #queues,
             tools: Map(b(&[#(#tools),*])),
             templates: #templates,
             origins: #origins,

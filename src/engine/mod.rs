@@ -8,6 +8,7 @@ pub mod resources;
 pub mod scope;
 pub mod session;
 mod steps;
+mod sweep;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub struct Engine {
     catalog: Arc<Catalog>,
     bus: Bus,
     resources: Resources,
+    sweeps: sweep::Sweeps,
 }
 
 /// Why a call has no reply.
@@ -59,6 +61,7 @@ impl Engine {
             catalog,
             bus,
             resources,
+            sweeps: sweep::Sweeps::default(),
         })
     }
 

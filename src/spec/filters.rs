@@ -87,6 +87,52 @@ pub(crate) fn stream_token(text: &str) -> String {
         .collect()
 }
 
+/// `token`: any text as one token of a subject or key, so that different texts are different tokens whether or not case
+/// counts: `a`-`z`, digits, `_` and `-` stay, every other byte of its UTF-8 is `=XX`.
+///
+/// # Errors
+/// The empty text, which no token stands for; one whose token would be longer than [`MAX_TEXT`].
+pub fn token(text: &str) -> Result<String, Error> {
+    if text.is_empty() {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "an empty text cannot be a token of a NATS subject or key",
+        ));
+    }
+    bounded(text.len().checked_mul(3))?;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("={byte:02X}")),
+        }
+    }
+    Ok(out)
+}
+
+/// `untoken`: the text that [`token`] has made a token of; any other text as it is.
+pub fn untoken(token: &str) -> String {
+    decoded(token)
+        .filter(|text| self::token(text).is_ok_and(|again| again == token))
+        .unwrap_or_else(|| token.to_owned())
+}
+
+fn decoded(token: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        rest = more;
+        if *first == b'=' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = rest.get(2..)?;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// `fixed(decimals)`
 pub(super) fn fixed(number: f64, decimals: u8) -> String {
     format!("{number:.*}", usize::from(decimals.min(17)))
@@ -124,6 +170,29 @@ mod tests {
         assert_eq!(join(&Value::from(vec![1, 2]), Some(", ")).unwrap(), "1, 2");
         assert!(indent("a\nb", Some(1_000_000)).is_err());
         assert_eq!(indent("a\nb\n\nc", Some(2)).unwrap(), "a\n  b\n\n  c");
+    }
+
+    #[test]
+    fn tokens_go_there_and_back() {
+        for (text, expected) in [
+            ("code-review", "code-review"),
+            ("a_1", "a_1"),
+            ("A", "=41"),
+            ("c++", "c=2B=2B"),
+            ("c%%", "c=25=25"),
+            ("ü", "=C3=BC"),
+            ("a.b *>", "a=2Eb=20=2A=3E"),
+            ("=41", "=3D41"),
+        ] {
+            assert_eq!(token(text).unwrap(), expected);
+            assert_eq!(untoken(expected), text);
+        }
+        assert!(token("").is_err());
+        assert!(token(&"x".repeat(MAX_TEXT / 2)).is_err());
+        // No tokens: a wrong digit, a byte that would have stayed, a broken end, half a character.
+        for other in ["", "A", "=4", "=", "=4g", "=61", "=2b", "=C3", "a.b", "=+1"] {
+            assert_eq!(untoken(other), other);
+        }
     }
 
     #[test]

@@ -12,7 +12,9 @@ use super::data::{Json, List, Map, Text};
 use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
-use super::model::{BucketDecl, Example, Pack, PackInfo, Reply, SpecFile, StreamDecl, Tool};
+use super::model::{
+    BucketDecl, Example, Pack, PackInfo, QueueDecl, Reply, SpecFile, StreamDecl, Tool,
+};
 use super::schema;
 use super::source::Source;
 use super::tree::Tree;
@@ -87,6 +89,7 @@ struct Draft {
     session: Vec<(String, Json)>,
     streams: Vec<(String, Option<StreamDecl>)>,
     buckets: Vec<(String, Option<BucketDecl>)>,
+    queues: Vec<(String, Option<QueueDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
     tainted: bool,
@@ -111,6 +114,7 @@ impl Draft {
                 .collect(),
             streams: entries(section("streams")),
             buckets: entries(section("buckets")),
+            queues: entries(section("queues")),
             whole: entries(tools.clone()),
             tools: tools
                 .iter()
@@ -193,6 +197,10 @@ impl Lowering<'_> {
         for draft in &drafts {
             self.check_resources(draft, &base, &mut resources);
         }
+        // Queues name streams and buckets, which may stand in another file.
+        for draft in &drafts {
+            self.check_queues(draft, &base, &mut resources);
+        }
         let around = check::Surroundings {
             base: &base,
             session: &session,
@@ -206,6 +214,7 @@ impl Lowering<'_> {
         }
         let streams = self.merged(&drafts, "streams", |d| d.streams.clone());
         let buckets = self.merged(&drafts, "buckets", |d| d.buckets.clone());
+        let queues = self.merged(&drafts, "queues", |d| d.queues.clone());
         let tools = self.merged(&drafts, "tools", |d| d.whole.clone());
         let mut pack = Pack {
             name: self.files.name.clone().into(),
@@ -215,6 +224,7 @@ impl Lowering<'_> {
             session,
             streams,
             buckets,
+            queues,
             origins: self.origins(&drafts),
             tools,
             templates: used_templates(&drafts, &self.files.templates),
@@ -325,6 +335,20 @@ impl Lowering<'_> {
                     resources.buckets.insert(name.clone(), Instances::Unknown);
                 }
             }
+        }
+    }
+
+    fn check_queues(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &mut Resources,
+    ) {
+        for (name, decl) in &draft.queues {
+            let known = decl.as_ref().map(|decl| {
+                check::check_queue(&draft.doc, name, decl, base, resources, self.report)
+            });
+            resources.queues.insert(name.clone(), known);
         }
     }
 

@@ -1,17 +1,23 @@
 //! From declarations to handles: which stream, bucket or queue a step means.
 
 mod declared;
+mod queues;
 mod reader;
+mod rules;
 mod specs;
+
+use std::sync::Arc;
 
 use minijinja::value::Value;
 
+pub use queues::{Queue, lane_text};
 pub use reader::{Reader, with_values};
 
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use crate::bus::{Bucket, Bus, Stream};
 use crate::catalog::Catalog;
 use crate::spec::model::{BucketDecl, StreamDecl};
+use crate::spec::suggest;
 use declared::Family;
 
 /// All streams, buckets and queues of a catalog.
@@ -19,6 +25,7 @@ pub struct Resources {
     bus: Bus,
     streams: Family<StreamDecl>,
     buckets: Family<BucketDecl>,
+    queues: Vec<Queue>,
 }
 
 impl Resources {
@@ -26,16 +33,45 @@ impl Resources {
     ///
     /// # Errors
     /// A declaration whose names or limits cannot be made from this project and config.
-    pub fn new(catalog: &Catalog, bus: Bus) -> Result<Self, Failure> {
+    pub fn new(catalog: &Arc<Catalog>, bus: Bus) -> Result<Self, Failure> {
         let (mut streams, mut buckets) = (Family::new(), Family::new());
         for (index, loaded) in catalog.packs.iter().enumerate() {
             streams.add(catalog, &bus, index, &loaded.pack.streams)?;
             buckets.add(catalog, &bus, index, &loaded.pack.buckets)?;
         }
-        Ok(Self {
+        let mut resources = Self {
             bus,
             streams,
             buckets,
+            queues: Vec::new(),
+        };
+        for (index, loaded) in catalog.packs.iter().enumerate() {
+            for decl in loaded.pack.queues.iter() {
+                let queue = Queue::new(&resources, catalog, index, decl)?;
+                resources.queues.push(queue);
+            }
+        }
+        Ok(resources)
+    }
+
+    /// All queues.
+    pub fn queues(&self) -> &[Queue] {
+        &self.queues
+    }
+
+    /// The queue of a pack.
+    ///
+    /// # Errors
+    /// `NotFound` when the pack declares no such queue.
+    pub fn queue(&self, pack: usize, name: &str) -> Result<&Queue, Failure> {
+        let mut own = self.queues.iter().filter(|queue| queue.pack() == pack);
+        own.clone().find(|queue| queue.name == name).ok_or_else(|| {
+            let names: Vec<&str> = own.by_ref().map(|queue| queue.name.as_str()).collect();
+            let help = suggest::help(name, names);
+            Failure::new(
+                FailureKind::NotFound,
+                format!("there is no queue `{name}`; {help}"),
+            )
         })
     }
 

@@ -1,17 +1,28 @@
 //! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
 
+mod claim;
+mod complete;
 mod create;
+mod dead;
 mod delete;
+mod depth;
+mod discard;
+mod enqueue;
+mod extend;
 mod fail;
 mod get;
 mod info;
 mod let_;
 mod list;
+mod peek;
 mod publish;
 mod put;
+mod queues;
 mod read;
+mod release;
 mod request;
 mod require;
+mod revive;
 mod set;
 mod update;
 
@@ -45,5 +56,15 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Update(step) => update::run(step, call).await,
         Verb::Delete(step) => delete::run(step, call).await,
         Verb::List(step) => list::run(step, call).await,
+        Verb::Enqueue(step) => enqueue::run(step, call).await,
+        Verb::Claim(step) => claim::run(step, call).await,
+        Verb::Extend(step) => extend::run(step, call).await,
+        Verb::Complete(step) => complete::run(step, call).await,
+        Verb::Release(step) => release::run(step, call).await,
+        Verb::Peek(step) => peek::run(step, call).await,
+        Verb::Depth(step) => depth::run(step, call).await,
+        Verb::Dead(step) => dead::run(step, call).await,
+        Verb::Revive(step) => revive::run(step, call).await,
+        Verb::DiscardDead(step) => discard::run(step, call).await,
     }
 }

@@ -127,26 +127,12 @@ fn start(
     context: &Value,
 ) -> Result<Start, Failure> {
     if let Some(page) = &step.page {
-        let cursor = call.templates().tree(page, context)?;
-        match cursor.as_str() {
-            Some(text) => {
-                let forward = step.after.is_some() || step.since.is_some();
-                return match owner.decode(text)? {
-                    At::Before(seq) if !forward => Ok(Start::Before(seq)),
-                    At::After(seq) if forward => Ok(Start::After(seq)),
-                    _ => Err(Failure::new(
-                        FailureKind::Cursor,
-                        "the cursor goes the other way: use it with the arguments it came from",
-                    )),
-                };
-            }
-            None if cursor.is_none() => {}
-            None => {
-                return Err(Failure::new(
-                    FailureKind::Cursor,
-                    format!("`page` is {cursor}, and must be a cursor or null"),
-                ));
-            }
+        let forward = step.after.is_some() || step.since.is_some();
+        match owner.page(&call.templates().tree(page, context)?)? {
+            Some(At::Before(seq)) if !forward => return Ok(Start::Before(seq)),
+            Some(At::After(seq)) if forward => return Ok(Start::After(seq)),
+            Some(_) => return Err(owner.other_way()),
+            None => {}
         }
     }
     if let Some(after) = call.reader(context).whole("after", step.after.as_ref())? {

@@ -1,5 +1,6 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
+mod queue;
 mod resources;
 mod schemas;
 mod step;
@@ -7,6 +8,8 @@ mod tool;
 
 use std::ops::Range;
 
+pub(crate) use queue::check_queue;
+pub use queue::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS, QueueInfo};
 pub use resources::{Instances, Resources};
 pub(crate) use resources::{check_bucket, check_stream};
 pub(crate) use schemas::{check_valid, close};

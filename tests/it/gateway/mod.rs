@@ -8,6 +8,7 @@ mod examples;
 mod outage;
 mod own_pack;
 mod protocol;
+mod queues;
 mod wire;
 
 use std::path::PathBuf;
