@@ -172,6 +172,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         timers,
         listeners,
         on,
+        queues,
         templates,
         origins,
         texts,
@@ -180,7 +181,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let (name, title, instructions) = (rust(name)?, rust(title)?, rust(instructions)?);
     let (settings, session) = (rust(settings)?, rust(session)?);
     let schemas = rust(schemas)?;
-    let (streams, buckets) = (rust(streams)?, rust(buckets)?);
+    let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
     let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
@@ -195,6 +196,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             schemas: #schemas,
             streams: #streams,
             buckets: #buckets,
+            queues: #queues,
             tools: Map(b(&[#(#tools),*])),
             aliases: #aliases,
             timers: #timers,

@@ -39,6 +39,7 @@ async fn serve(setup: Setup, env: &Environment) -> ExitCode {
     let outcome = tokio::select! {
         outcome = stdio::serve(gateway.clone(), stop) => outcome,
         () = forever(gateway.keep_prepared()) => Ok(()),
+        () = forever(gateway.keep_swept()) => Ok(()),
     };
     gateway.close().await;
     match outcome {

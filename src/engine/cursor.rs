@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use minijinja::value::Value;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -65,6 +66,29 @@ impl Owner<'_> {
             at,
         };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&wire).unwrap_or_default())
+    }
+
+    /// Where the page that a step asks for goes on; null is the first page.
+    ///
+    /// # Errors
+    /// As [`Owner::decode`], and for a value that is no text.
+    pub fn page(&self, value: &Value) -> Result<Option<At>, Failure> {
+        match value.as_str() {
+            Some(text) => self.decode(text).map(Some),
+            None if value.is_none() => Ok(None),
+            None => Err(Failure::new(
+                FailureKind::Cursor,
+                format!("`page` is {value}, and must be a cursor or null"),
+            )),
+        }
+    }
+
+    /// The failure of a cursor that goes on in the other direction.
+    pub fn other_way(&self) -> Failure {
+        Failure::new(
+            FailureKind::Cursor,
+            "the cursor goes the other way: use it with the arguments it came from",
+        )
     }
 
     /// Reads a cursor back.

@@ -11,6 +11,7 @@ pub mod resources;
 pub mod scope;
 pub mod session;
 mod steps;
+mod sweep;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub struct Engine {
     bus: Bus,
     resources: Resources,
     beats: Vec<Beat>,
+    sweeps: sweep::Sweeps,
 }
 
 /// Why a call has no reply.
@@ -67,6 +69,7 @@ impl Engine {
             bus,
             resources,
             beats,
+            sweeps: sweep::Sweeps::default(),
         })
     }
 

@@ -6,9 +6,9 @@ use minijinja::value::{Enumerator, Object, Serde, Value, ValueKind};
 use serde_json::json;
 
 use super::failure::{Failure, FailureKind};
-use crate::bus::{Bucket, Bytes, Entry, Message, Stored};
+use crate::bus::{Bucket, Bytes, Claim, Dead, DeadLetter, Entry, Item, ItemState, Message, Stored};
 use crate::catalog::templates::to_json;
-use crate::spec::filters::MAX_TEXT;
+use crate::spec::filters::{MAX_TEXT, untoken};
 
 /// A text goes out as it is, anything else as compact JSON.
 pub fn encode(value: &Value) -> Result<Bytes, Failure> {
@@ -67,6 +67,49 @@ pub fn message(message: &Message) -> Value {
     let (data, text) = decode(&message.payload);
     Value::from(Serde(&json!({
         "subject": message.subject, "data": data, "text": text, "headers": headers(&message.headers),
+    })))
+}
+
+/// An item that becomes a dead letter.
+pub fn lost(dead: &Dead) -> Value {
+    let (data, text) = decode(&dead.message.payload);
+    Value::from(Serde(&json!({
+        "id": dead.id, "data": data, "text": text, "with": dead.label, "reason": dead.reason,
+        "attempts": dead.attempts, "errors": dead.errors, "failed_at": dead.failed_at,
+    })))
+}
+
+/// An item of a queue that was claimed, with the values of its lane.
+pub fn claim(claim: &Claim, with: &serde_json::Value) -> Value {
+    let (data, text) = decode(&claim.message.payload);
+    Value::from(Serde(&json!({
+        "found": true, "token": claim.token, "id": claim.id, "data": data, "text": text,
+        "level": claim.level, "attempt": claim.attempt, "attempts": claim.attempts,
+        "until": claim.until, "with": with, "errors": claim.errors,
+    })))
+}
+
+/// An item of a queue that was looked at, with the values of its lane.
+pub fn queued(item: &Item, with: &serde_json::Value) -> Value {
+    let (data, text) = decode(&item.message.payload);
+    let state = match item.state {
+        ItemState::Pending => "pending",
+        ItemState::Claimed => "claimed",
+    };
+    Value::from(Serde(&json!({
+        "id": item.id, "seq": item.message.seq, "level": item.level, "time": item.message.time,
+        "data": data, "text": text, "with": with, "state": state, "holder": item.holder,
+        "until": item.until, "attempt": item.attempt, "note": item.note, "errors": item.errors,
+    })))
+}
+
+/// A dead letter.
+pub fn dead(letter: &DeadLetter) -> Value {
+    let (data, text) = decode(&letter.message.payload);
+    let first = letter.first.as_deref().map(untoken);
+    Value::from(Serde(&json!({
+        "id": letter.id, "seq": letter.message.seq, "time": letter.message.time, "data": data,
+        "text": text, "first": first,
     })))
 }
 

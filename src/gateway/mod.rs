@@ -113,6 +113,16 @@ impl Gateway {
         }
     }
 
+    /// Looks after the queues of the catalog while there is a connection: what died with its holder becomes a dead letter
+    /// although nobody claims. Ends with the gateway's connection.
+    pub async fn keep_swept(&self) {
+        let mut states = self.nats.bus().watch();
+        while states.wait_for(bus::State::is_connected).await.is_ok() {
+            let pause = self.serving.load_full().engine.sweep().await;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// The server's name as clients see it.
     pub fn name(&self) -> &str {
         &self.name

@@ -38,6 +38,7 @@ broken! {
     what_every_call_would_trip_over: "calls.yaml",
     wrong_forms: "form.yaml",
     steps_that_change_what_is_kept: "state.yaml",
+    queues_that_cannot_work: "queues.yaml",
     schemas_that_are_none: "schemas.yaml",
     templates_that_do_not_compile: "templates.yaml",
     braces_without_quotes: "unquoted.yaml",

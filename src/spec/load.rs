@@ -14,8 +14,8 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, Listener, On, Pack, PackInfo, Reply, SpecFile, StreamDecl, TextKind,
-    Timer, Tool,
+    BucketDecl, Example, Listener, On, Pack, PackInfo, QueueDecl, Reply, SpecFile, StreamDecl,
+    TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
@@ -92,6 +92,7 @@ struct Draft {
     schemas: Vec<(String, Option<Json>)>,
     streams: Vec<(String, Option<StreamDecl>)>,
     buckets: Vec<(String, Option<BucketDecl>)>,
+    queues: Vec<(String, Option<QueueDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
     aliases: Vec<AliasDraft>,
@@ -122,6 +123,7 @@ impl Draft {
             schemas: entries(section("schemas")),
             streams: entries(section("streams")),
             buckets: entries(section("buckets")),
+            queues: entries(section("queues")),
             whole: entries(tools.clone()),
             aliases: entries(section("aliases"))
                 .into_iter()
@@ -207,6 +209,10 @@ impl Lowering<'_> {
         for draft in &drafts {
             self.check_resources(draft, &base, &mut resources);
         }
+        // Queues name streams and buckets, which may stand in another file.
+        for draft in &drafts {
+            self.check_queues(draft, &base, &mut resources);
+        }
         let around = check::Surroundings {
             base: &base,
             session: &session,
@@ -225,6 +231,7 @@ impl Lowering<'_> {
         self.check_instructions(&drafts, &base);
         let streams = self.merged(&drafts, "streams", |d| d.streams.clone());
         let buckets = self.merged(&drafts, "buckets", |d| d.buckets.clone());
+        let queues = self.merged(&drafts, "queues", |d| d.queues.clone());
         let tools = self.merged(&drafts, "tools", |d| d.whole.clone());
         let aliases = self.merged(&drafts, "aliases", |d| {
             d.aliases
@@ -245,6 +252,7 @@ impl Lowering<'_> {
             schemas,
             streams,
             buckets,
+            queues,
             origins: self.origins(&drafts),
             tools,
             aliases,
@@ -344,6 +352,20 @@ impl Lowering<'_> {
                     resources.buckets.insert(name.clone(), Instances::Unknown);
                 }
             }
+        }
+    }
+
+    fn check_queues(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &mut Resources,
+    ) {
+        for (name, decl) in &draft.queues {
+            let known = decl.as_ref().map(|decl| {
+                check::check_queue(&draft.doc, name, decl, base, resources, self.report)
+            });
+            resources.queues.insert(name.clone(), known);
         }
     }
 

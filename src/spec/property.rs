@@ -31,7 +31,7 @@ fn lowered(text: String) -> Pack {
 /// The pack as a spec file says it.
 fn printed(pack: &Pack) -> Value {
     json!({
-        "session": pack.session, "schemas": pack.schemas, "streams": pack.streams, "buckets": pack.buckets, "tools": pack.tools,
+        "session": pack.session, "schemas": pack.schemas, "streams": pack.streams, "buckets": pack.buckets, "queues": pack.queues, "tools": pack.tools,
     })
 }
 

@@ -216,6 +216,14 @@ tree_kind! {
     }
 }
 
+tree_kind! {
+    /// The name of a declared queue, or an expression that yields one.
+    QueueName, {
+        "type": "string",
+        "description": "A queue of this pack, or one `{{ expression }}` that yields its name: then every queue of the pack must take the same values."
+    }
+}
+
 /// Reads a time span: digits and one of `ns us ms s m h d`.
 pub fn parse_span(text: &str) -> Option<std::time::Duration> {
     use std::time::Duration;

@@ -153,30 +153,55 @@ pub(super) async fn list(
     query: &DeadQuery,
     accept: &mut (dyn FnMut(&DeadLetter) -> bool + Send),
 ) -> Result<DeadPage, Error> {
-    let request = ReadRequest {
-        subject: None,
-        limit: query.limit,
-        from: From::After(query.after),
-        scan: SCAN,
-    };
     let fits = |letter: &DeadLetter| {
-        (query.id.is_none() || query.id == letter.id)
-            && (query.first.is_none() || letter.first.is_none() || query.first == letter.first)
+        query.first.is_none() || letter.first.is_none() || query.first == letter.first
     };
-    let mut letters = Vec::new();
-    let mut take = |stored: &Stored| match letter(queue, stored) {
-        Some(letter) if fits(&letter) && accept(&letter) => {
-            letters.push(letter);
-            true
+    let mut found = DeadPage::default();
+    let mut more = false;
+    let mut see = |letter: DeadLetter| {
+        if !fits(&letter) || !accept(&letter) {
+            return;
         }
-        _ => false,
+        found.total += 1;
+        if letter.message.seq <= query.after {
+            return;
+        }
+        match found.letters.len() < query.limit {
+            true => found.letters.push(letter),
+            false => more = true,
+        }
     };
-    let page = queue.spec().dead.read(&request, &mut take).await?;
-    Ok(DeadPage {
-        letters,
-        total: page.total,
-        next: page.next,
-    })
+    match &query.id {
+        Some(id) => with_id(queue, id).await?.into_iter().for_each(see),
+        None => all(queue, &mut see).await?,
+    }
+    if more {
+        found.next = found.letters.last().map(|letter| letter.message.seq);
+    }
+    Ok(found)
+}
+
+/// Shows every letter, the oldest first, at most [`SCAN`] messages.
+async fn all(queue: &Queue, see: &mut (dyn FnMut(DeadLetter) + Send)) -> Result<(), Error> {
+    let (mut from, mut looked) = (Some(0), 0);
+    while let Some(after) = from.filter(|_| looked < SCAN) {
+        let request = ReadRequest {
+            subject: None,
+            limit: MAX_PAGE,
+            from: From::After(after),
+            scan: SCAN - looked,
+        };
+        // Nothing is put on the page: a full one would end the look.
+        let mut show = |stored: &Stored| {
+            looked += 1;
+            if let Some(letter) = letter(queue, stored) {
+                see(letter);
+            }
+            false
+        };
+        from = queue.spec().dead.read(&request, &mut show).await?.next;
+    }
+    Ok(())
 }
 
 pub(super) async fn discard(queue: &Queue, id: &str) -> Result<usize, Error> {

@@ -189,7 +189,8 @@ impl Queue {
         look::found(stream, prefix).await
     }
 
-    /// A page of dead letters, the oldest first. `accept` says which belong to it, and sees each once.
+    /// A page of dead letters, the oldest first. `accept` says which count, and sees each once, those of other pages too:
+    /// up to 100,000. With an id only those that have it are looked for.
     ///
     /// # Errors
     /// See [`Queue`].

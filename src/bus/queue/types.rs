@@ -348,7 +348,7 @@ pub struct DeadLetter {
 pub struct DeadPage {
     /// The oldest first.
     pub letters: Vec<DeadLetter>,
-    /// Letters in the stream, of all ids and lanes.
+    /// All accepted letters, on this page and on others, as far as they were looked at.
     pub total: u64,
     /// `after` of the next page; `None` when this was the last.
     pub next: Option<u64>,

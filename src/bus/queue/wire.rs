@@ -160,9 +160,12 @@ impl Queue {
     /// Has a delivery come back after `delay`.
     pub(super) async fn nak(&self, ack: Option<&str>, delay: Duration) {
         let Some(ack) = ack else { return };
-        let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
-        self.answer(ack, format!("-NAK {{\"delay\":{delay}}}"))
-            .await;
+        // With a delay, even of 0, the server waits for its timer (at least 10 ms), and a lower level would be served before.
+        let body = match u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX) {
+            0 => "-NAK".to_owned(),
+            delay => format!("-NAK {{\"delay\":{delay}}}"),
+        };
+        self.answer(ack, body).await;
     }
 
     /// The message of a record, if it is still in its stream: one round trip.

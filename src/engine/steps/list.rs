@@ -27,7 +27,7 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
     };
     let filters = page::filters(
         call,
-        [&bucket.spec().name, &under],
+        &[&bucket.spec().name, &under],
         step.r#where.as_ref(),
         &context,
     )?;
@@ -35,10 +35,14 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
         tool: call.name,
         filters: &filters,
     };
-    let after = match page::cursor(call, owner, step.page.as_ref(), &context)? {
+    let page = match &step.page {
+        Some(page) => owner.page(&templates.tree(page, &context)?)?,
+        None => None,
+    };
+    let after = match page {
         None => None,
         Some(At::Key(key)) => Some(key),
-        Some(_) => return Err(page::elsewhere()),
+        Some(_) => return Err(owner.other_way()),
     };
     let listing = bucket.list(&under, LOOKED).await?;
     let mut picked = Picked::default();

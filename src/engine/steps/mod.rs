@@ -1,9 +1,16 @@
 //! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
 
 mod check;
+mod claim;
+mod complete;
 mod create;
+mod dead;
 mod delete;
+mod depth;
+mod discard;
 mod drop;
+mod enqueue;
+mod extend;
 mod fail;
 mod get;
 mod info;
@@ -11,11 +18,15 @@ mod lease;
 mod let_;
 mod list;
 mod modify;
+mod peek;
 mod publish;
 mod put;
+mod queues;
 mod read;
+mod release;
 mod request;
 mod require;
+mod revive;
 mod set;
 mod take;
 mod update;
@@ -55,5 +66,15 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Lease(step) => lease::run(step, call).await,
         Verb::Delete(step) => delete::run(step, call).await,
         Verb::List(step) => list::run(step, call).await,
+        Verb::Enqueue(step) => enqueue::run(step, call).await,
+        Verb::Claim(step) => claim::run(step, call).await,
+        Verb::Extend(step) => extend::run(step, call).await,
+        Verb::Complete(step) => complete::run(step, call).await,
+        Verb::Release(step) => release::run(step, call).await,
+        Verb::Peek(step) => peek::run(step, call).await,
+        Verb::Depth(step) => depth::run(step, call).await,
+        Verb::Dead(step) => dead::run(step, call).await,
+        Verb::Revive(step) => revive::run(step, call).await,
+        Verb::DiscardDead(step) => discard::run(step, call).await,
     }
 }

@@ -26,11 +26,11 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
         .as_ref()
         .map(|s| templates.token(s, &context))
         .transpose()?;
-    let fixed = [
+    let fixed: [&str; 2] = [
         stream.spec().name.as_str(),
         subject.as_deref().unwrap_or_default(),
     ];
-    let filters = page::filters(call, fixed, step.r#where.as_ref(), &context)?;
+    let filters = page::filters(call, &fixed, step.r#where.as_ref(), &context)?;
     let owner = Owner {
         tool: call.name,
         filters: &filters,
@@ -105,12 +105,14 @@ fn start(
     owner: Owner<'_>,
     context: &Value,
 ) -> Result<Start, Failure> {
-    let forward = step.after.is_some() || step.since.is_some();
-    match page::cursor(call, owner, step.page.as_ref(), context)? {
-        None => {}
-        Some(At::Before(seq)) if !forward => return Ok(Start::Before(seq)),
-        Some(At::After(seq)) if forward => return Ok(Start::After(seq)),
-        Some(_) => return Err(page::elsewhere()),
+    if let Some(page) = &step.page {
+        let forward = step.after.is_some() || step.since.is_some();
+        match owner.page(&call.templates().tree(page, context)?)? {
+            Some(At::Before(seq)) if !forward => return Ok(Start::Before(seq)),
+            Some(At::After(seq)) if forward => return Ok(Start::After(seq)),
+            Some(_) => return Err(owner.other_way()),
+            None => {}
+        }
     }
     if let Some(after) = call.reader(context).whole("after", step.after.as_ref())? {
         return Ok(Start::After(after));

@@ -1,6 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
 mod counts;
+mod queue;
 mod resources;
 mod routine;
 mod schemas;
@@ -11,6 +12,8 @@ mod uses;
 use std::ops::Range;
 
 pub(crate) use counts::verb_counts;
+pub(crate) use queue::check_queue;
+pub use queue::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS, QueueInfo};
 pub use resources::{Instances, Resources};
 pub(crate) use resources::{check_bucket, check_stream};
 pub use routine::{RoutineDraft, RoutineKind};

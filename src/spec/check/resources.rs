@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::queue::QueueInfo;
 use super::step::check_new_name;
 use super::{Findings, check_text, check_tree};
 use crate::spec::data::{Json, List, Text};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::env::SERVER_ROOTS;
-use crate::spec::model::{BucketDecl, StreamDecl, TextKind};
+use crate::spec::model::{BucketDecl, Retention, StreamDecl, TextKind};
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::tree::{
     Expr, Size, Span, Token, Tree, Whole, is_template, parse_size, parse_span,
@@ -38,6 +39,12 @@ pub struct Resources {
     pub plain_buckets: BTreeSet<String>,
     /// Shapes of the values that fit the schemas under `schemas`, by name.
     pub schemas: BTreeMap<String, Shape>,
+    /// Buckets whose entries never end by themselves.
+    pub endless_buckets: BTreeSet<String>,
+    /// Streams whose messages go once they are acknowledged.
+    pub work_streams: BTreeSet<String>,
+    /// Queues by name; nothing is known of one whose declaration is broken.
+    pub queues: BTreeMap<String, Option<QueueInfo>>,
     /// Names of the session state.
     pub session: Vec<String>,
 }
@@ -76,6 +83,9 @@ pub(crate) fn check_stream(
         ("max_age", decl.max_age.as_ref()),
         ("duplicate_window", decl.duplicate_window.as_ref()),
     ]);
+    if decl.retention == Some(Retention::Workqueue) {
+        resources.work_streams.insert(name.to_owned());
+    }
     let subjects = decl.subjects.iter().map(|s| s.0.to_string()).collect();
     resources
         .streams
@@ -108,6 +118,9 @@ pub(crate) fn check_bucket(
     ]);
     if decl.limit_markers.is_none() {
         resources.plain_buckets.insert(name.to_owned());
+        if decl.ttl.is_none() {
+            resources.endless_buckets.insert(name.to_owned());
+        }
     }
     resources.buckets.insert(name.to_owned(), instances);
 }

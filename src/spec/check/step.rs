@@ -40,7 +40,7 @@ impl StepCheck<'_> {
         }
     }
 
-    fn at(&self, key: &str) -> String {
+    pub(super) fn at(&self, key: &str) -> String {
         if key.is_empty() {
             self.pointer.clone()
         } else {
@@ -48,7 +48,13 @@ impl StepCheck<'_> {
         }
     }
 
-    fn error(&mut self, code: Code, pointer: &str, message: String, help: Option<String>) {
+    pub(super) fn error(
+        &mut self,
+        code: Code,
+        pointer: &str,
+        message: String,
+        help: Option<String>,
+    ) {
         let range = self.doc.value_range(pointer);
         let mut diagnostic = Diagnostic::error(code, &self.doc.source, range, message);
         diagnostic.help = help;
@@ -98,6 +104,17 @@ impl StepCheck<'_> {
         let scope = self.scope.clone().with("item", item);
         let pointer = self.at(key);
         check_tree(self.doc, &pointer, tree, &scope, self.report)
+    }
+
+    /// What `where` and `select` keep of the elements of something; answers with the shape of one that is kept.
+    pub fn kept(&mut self, filter: Option<&Expr>, select: Option<&Tree>, item: Shape) -> Shape {
+        if let Some(filter) = filter {
+            self.condition_over("where", filter, item.clone());
+        }
+        match select {
+            Some(select) => self.value_over("select", select, item),
+            None => item,
+        }
     }
 
     /// A value with expressions in it.
@@ -179,16 +196,16 @@ impl StepCheck<'_> {
     }
 
     /// A publish with a subject of its own: the stream must store it. Placeholders may be anything.
-    pub fn stored_subject(&mut self, stream: &str, subject: &Token) {
+    pub fn stored_subject(&mut self, stream: &str, subject: &str) {
         let subjects = match self.resources.streams.get(stream) {
             None | Some((Instances::Unknown, _)) => return,
             Some((_, subjects)) => subjects,
         };
         // A placeholder that may be several tokens can be anything.
-        if subject.0.contains("subject_tokens") {
+        if subject.contains("subject_tokens") {
             return;
         }
-        let wanted = placeholders_replaced(&subject.0);
+        let wanted = placeholders_replaced(subject);
         let fits = |pattern: &String| {
             pattern.contains("subject_tokens")
                 || may_match(&placeholders_replaced(pattern), &wanted)

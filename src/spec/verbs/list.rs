@@ -47,13 +47,7 @@ impl Grammar for List {
         if let Some(page) = &self.page {
             cx.value("page", page);
         }
-        if let Some(filter) = &self.r#where {
-            cx.condition_over("where", filter, entry_shape());
-        }
-        let kept = match &self.select {
-            Some(select) => cx.value_over("select", select, entry_shape()),
-            None => entry_shape(),
-        };
+        let kept = cx.kept(self.r#where.as_ref(), self.select.as_ref(), entry_shape());
         Shape::object([
             ("entries", kept.list()),
             ("count", Shape::Number),

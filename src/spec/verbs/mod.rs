@@ -3,6 +3,8 @@
 //! A verb's counterpart in `src/engine/steps/` runs it. To add one: a file here with its struct and
 //! [`Grammar`], its line in [`verbs!`] below, and a file there; the compiler names what is still missing.
 
+pub mod queues;
+
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -138,6 +140,26 @@ verbs! {
     delete: delete::Delete,
     /// Reads all keys of a bucket that match, with their values.
     list: list::List,
+    /// Puts an item into a queue.
+    enqueue: enqueue::Enqueue,
+    /// Takes the most urgent item of a queue for a time.
+    claim: claim::Claim,
+    /// Holds on to a claimed item.
+    extend: extend::Extend,
+    /// Says that the work on a claimed item is done.
+    complete: complete::Complete,
+    /// Gives a claimed item back.
+    release: release::Release,
+    /// Looks at the items of a queue without taking one.
+    peek: peek::Peek,
+    /// Counts the items of a queue.
+    depth: depth::Depth,
+    /// Lists the dead letters of a queue, page by page.
+    dead: dead::Dead,
+    /// Puts a dead letter back into its queue.
+    revive: revive::Revive,
+    /// Removes a dead letter for good.
+    discard: discard::DiscardDead,
 }
 
 /// Rust keywords among the verbs are written `r#let`; people write `let`.

@@ -66,13 +66,7 @@ impl Grammar for Read {
         if let Some(scan) = &self.scan {
             cx.whole("scan", scan, 1..=1_000_000);
         }
-        if let Some(filter) = &self.r#where {
-            cx.condition_over("where", filter, message_shape());
-        }
-        let kept = match &self.select {
-            Some(select) => cx.value_over("select", select, message_shape()),
-            None => message_shape(),
-        };
+        let kept = cx.kept(self.r#where.as_ref(), self.select.as_ref(), message_shape());
         Shape::object([
             ("messages", kept.list()),
             ("count", Shape::Number),

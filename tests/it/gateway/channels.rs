@@ -122,7 +122,7 @@ async fn the_tools_are_listed_with_schemas_hints_and_the_channels_of_the_project
         "tools/list has {} bytes",
         listed.len()
     );
-    for tool in &agent.tools {}
+
     for name in [
         "warp_channels_send",
         "warp_channels_read",

@@ -11,6 +11,7 @@ mod mirror;
 mod outage;
 mod own_pack;
 mod protocol;
+mod queues;
 mod wire;
 
 use std::path::PathBuf;

@@ -3,8 +3,10 @@
 
 mod identity;
 mod inbox;
+mod names;
 mod registry;
 mod scope;
+mod work;
 
 use std::process::Command;
 use std::time::Duration;

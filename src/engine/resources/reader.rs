@@ -1,0 +1,105 @@
+//! Numbers, sizes, time spans and picks, where a spec may have an expression for them.
+
+use minijinja::value::Value;
+
+use crate::catalog::Templates;
+use crate::engine::failure::{Failure, FailureKind};
+use crate::spec::data::Map;
+use crate::spec::tree::{Size, Span, Tree, Whole, parse_size, parse_span};
+
+/// Reads numbers, sizes and time spans that may be expressions.
+pub struct Reader<'a> {
+    /// The compiled texts.
+    pub templates: &'a Templates,
+    /// The names in force.
+    pub context: &'a Value,
+}
+
+impl Reader<'_> {
+    fn number<N: TryFrom<i64>>(&self, key: &str, value: &Value) -> Result<N, Failure> {
+        i64::try_from(value.clone())
+            .ok()
+            .and_then(|n| N::try_from(n).ok())
+            .ok_or_else(|| out_of_range(key, value, "a whole number in its range"))
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// [`FailureKind::Range`] for anything else.
+    pub fn whole<N: TryFrom<i64>>(
+        &self,
+        key: &str,
+        whole: Option<&Whole>,
+    ) -> Result<Option<N>, Failure> {
+        whole
+            .map(|whole| {
+                let value = self.templates.tree(&whole.0, self.context)?;
+                self.number(key, &value)
+            })
+            .transpose()
+    }
+
+    /// A size in bytes.
+    ///
+    /// # Errors
+    /// [`FailureKind::Range`] for anything else.
+    pub fn size<N: TryFrom<i64>>(
+        &self,
+        key: &str,
+        size: Option<&Size>,
+    ) -> Result<Option<N>, Failure> {
+        size.map(|size| {
+            let value = self.templates.tree(&size.0, self.context)?;
+            match value.as_str() {
+                Some(text) => parse_size(text)
+                    .and_then(|n| i64::try_from(n).ok())
+                    .and_then(|n| N::try_from(n).ok())
+                    .ok_or_else(|| out_of_range(key, &value, "a size such as 64KiB")),
+                None => self.number(key, &value),
+            }
+        })
+        .transpose()
+    }
+
+    /// A time span.
+    ///
+    /// # Errors
+    /// [`FailureKind::Range`] for anything else.
+    pub fn span(
+        &self,
+        key: &str,
+        span: Option<&Span>,
+    ) -> Result<Option<std::time::Duration>, Failure> {
+        span.map(|span| {
+            let value = self.templates.tree(&span.0, self.context)?;
+            value
+                .as_str()
+                .and_then(parse_span)
+                .ok_or_else(|| out_of_range(key, &value, "a time span such as 500ms, 30s or 24h"))
+        })
+        .transpose()
+    }
+}
+
+fn out_of_range(key: &str, value: &Value, wanted: &str) -> Failure {
+    Failure::new(
+        FailureKind::Range,
+        format!("`{key}` is {value}, and must be {wanted}"),
+    )
+}
+
+/// The values of `with:`.
+///
+/// # Errors
+/// Whatever its expressions run into.
+pub fn with_values(
+    templates: &Templates,
+    with: Option<&Map<Tree>>,
+    context: &Value,
+) -> Result<Vec<(String, Value)>, Failure> {
+    with.into_iter()
+        .flat_map(Map::iter)
+        .map(|(key, tree)| Ok((key.to_owned(), templates.tree(tree, context)?)))
+        .collect()
+}

@@ -1,0 +1,132 @@
+//! `dead`
+
+use std::collections::HashMap;
+
+use minijinja::value::Value;
+
+use super::queues::{self, Sieve};
+use crate::bus::{DeadLetter, DeadQuery};
+use crate::engine::call::Call;
+use crate::engine::cursor::{At, Owner};
+use crate::engine::failure::Failure;
+use crate::engine::resources::lane_text;
+use crate::engine::{page, payload};
+use crate::spec::env::is_omit;
+use crate::spec::filters::token;
+use crate::spec::tree::Tree;
+use crate::spec::verbs::forms::Dead;
+use crate::spec::verbs::queues::MAX_LIMIT;
+
+pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failure> {
+    let context = call.context();
+    let queue = queues::queue(&step.queue, call, &context)?;
+    let limit = queues::number("limit", Some(&step.limit), MAX_LIMIT, call, &context)?;
+    let mut query = DeadQuery {
+        id: match &step.id {
+            Some(id) => Some(queues::id(id, call, &context)?),
+            None => None,
+        },
+        first: first(step, call, &context)?,
+        after: 0,
+        limit: usize::try_from(limit.unwrap_or(1)).unwrap_or(usize::MAX),
+    };
+    let fixed = [
+        queue.name.as_str(),
+        query.id.as_deref().unwrap_or_default(),
+        query.first.as_deref().unwrap_or_default(),
+    ];
+    let filters = page::filters(call, &fixed, step.r#where.as_ref(), &context)?;
+    let owner = Owner {
+        tool: call.name,
+        filters: &filters,
+    };
+    query.after = match &step.page {
+        Some(page) => after(owner, &call.templates().tree(page, &context)?)?,
+        None => 0,
+    };
+    let sieve = Sieve {
+        filter: step.r#where.as_ref(),
+        select: step.select.as_ref(),
+    };
+    let mut failed = None;
+    let mut tally = Tally::default();
+    let page = {
+        let mut accept = |letter: &DeadLetter| {
+            let item = payload::dead(letter);
+            let fits = sieve.fits(&item, call).and_then(|fits| {
+                if let (true, Some(by)) = (fits, &step.count_by) {
+                    tally.count(by, item, call)?;
+                }
+                Ok(fits)
+            });
+            fits.unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                false
+            })
+        };
+        queue.handle.dead(&query, &mut accept).await?
+    };
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let mut items = Vec::with_capacity(page.letters.len());
+    for letter in &page.letters {
+        items.extend(sieve.kept(payload::dead(letter), call)?);
+    }
+    let next = page.next.map(|seq| owner.encode(At::After(seq)));
+    Ok(minijinja::context!(
+        count => items.len(), items => items, total => page.total, counts => tally.list(), next => next
+    ))
+}
+
+/// How many there are of each value, in the order of the first of each.
+#[derive(Default)]
+struct Tally {
+    values: Vec<(Value, u64)>,
+    places: HashMap<String, usize>,
+}
+
+impl Tally {
+    fn count(&mut self, by: &Tree, item: Value, call: &Call<'_>) -> Result<(), Failure> {
+        let context = call.scope.with("item", item).context();
+        let value = call.templates().tree_or_omit(by, &context)?;
+        if is_omit(&value) {
+            return Ok(());
+        }
+        let next = self.values.len();
+        let place = *self.places.entry(value.to_string()).or_insert(next);
+        match self.values.get_mut(place) {
+            Some((_, count)) => *count += 1,
+            None => self.values.push((value, 1)),
+        }
+        Ok(())
+    }
+
+    fn list(self) -> Vec<Value> {
+        let pairs = self.values.into_iter();
+        pairs
+            .map(|(value, count)| minijinja::context!(value, count))
+            .collect()
+    }
+}
+
+/// The token of the first value that is asked for; null asks for none.
+fn first(step: &Dead, call: &Call<'_>, context: &Value) -> Result<Option<String>, Failure> {
+    let Some(first) = &step.first else {
+        return Ok(None);
+    };
+    let first = call.templates().tree(first, context)?;
+    if first.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(token(&lane_text("first", &first)?)?))
+}
+
+/// The sequence after which a page begins.
+fn after(owner: Owner<'_>, page: &Value) -> Result<u64, Failure> {
+    match owner.page(page)? {
+        Some(At::After(seq)) => Ok(seq),
+        Some(_) => Err(owner.other_way()),
+        None => Ok(0),
+    }
+}
