@@ -11,10 +11,25 @@ use std::time::Duration;
 
 use support::bed::Bed;
 use support::table::Table;
-use support::{Fallible, Scale, calls, client, history, inside, listing, start};
+use support::{Fallible, Scale, agents, calls, client, history, inside, listing, start, work};
 
 /// After this long something hangs, and the run is given up.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// One part of the measurements.
+type Part = fn(&Bed, Scale, &mut Table) -> Fallible<()>;
+
+/// All parts, in order. `cargo bench -- agents work` measures only these two.
+const PARTS: [(&str, Part); 8] = [
+    ("start", start::measure),
+    ("calls", calls::measure),
+    ("throughput", calls::throughput),
+    ("history", history::measure),
+    ("listing", listing::measure),
+    ("agents", agents::measure),
+    ("work", work::measure),
+    ("inside", inside::measure),
+];
 
 fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == client::ECHO) {
@@ -41,12 +56,15 @@ fn run() -> Fallible<Table> {
     let scale = Scale::from_env();
     let bed = Bed::start()?;
     let mut table = Table::new(bed.machine());
-    start::measure(&bed, scale, &mut table)?;
-    calls::measure(&bed, scale, &mut table)?;
-    calls::throughput(&bed, scale, &mut table)?;
-    history::measure(&bed, scale, &mut table)?;
-    listing::measure(&bed, scale, &mut table)?;
-    inside::measure(&bed, scale, &mut table)?;
+    let only: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
+    for (name, measure) in PARTS {
+        if only.is_empty() || only.iter().any(|part| part == name) {
+            measure(&bed, scale, &mut table)?;
+        }
+    }
     bed.stop()?;
     Ok(table)
 }

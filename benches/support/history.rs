@@ -44,12 +44,17 @@ async fn raw_page(client: &async_nats::Client) -> Fallible<u64> {
         .pointer("/state/last_seq")
         .and_then(Value::as_u64)
         .ok_or("the stream's info has no last sequence")?;
+    let body = json!({"seq": last - PAGE + 1, "next_by_subj": ">", "batch": PAGE});
+    batch(client, &stream, &body).await
+}
+
+/// One batch of messages by direct get; gives how many came.
+pub async fn batch(client: &async_nats::Client, stream: &str, body: &Value) -> Fallible<u64> {
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await?;
-    let body = json!({"seq": last - PAGE + 1, "next_by_subj": ">", "batch": PAGE}).to_string();
     let subject = format!("$JS.API.DIRECT.GET.{stream}");
     client
-        .publish_with_reply(subject, inbox, body.into())
+        .publish_with_reply(subject, inbox, body.to_string().into())
         .await?;
     let mut count = 0;
     while let Some(message) = answers.next().await {

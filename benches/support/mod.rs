@@ -1,5 +1,6 @@
 //! What the benchmark is made of: the bed it runs on, the client, the cases, the table.
 
+pub mod agents;
 pub mod bed;
 pub mod calls;
 pub mod client;
@@ -8,6 +9,7 @@ pub mod inside;
 pub mod listing;
 pub mod start;
 pub mod table;
+pub mod work;
 
 /// A result with any error: the run ends with its text.
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error>>;

@@ -21,6 +21,11 @@ impl Samples {
         done
     }
 
+    /// Takes all times of another.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Each of these and the one of `other` that was taken in the same round, one after the other.
     pub fn plus(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a + b).collect())

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rmcp::model::{CallToolRequestParams, Tool};
-use rmcp::service::{RoleClient, RunningService, ServiceExt};
+use rmcp::service::{RoleClient, RunningService, ServiceError, ServiceExt};
 use rmcp::transport::TokioChildProcess;
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
@@ -73,12 +73,16 @@ impl Agent {
 
     /// Calls a tool. A structured result must fit the tool's output schema.
     pub async fn call(&self, tool: &str, args: Value) -> Answer {
+        let answer = self.try_call(tool, args).await;
+        answer.unwrap_or_else(|error| panic!("{tool}: {error}"))
+    }
+
+    /// The same with a gateway that may be killed: an error when there is no answer.
+    pub async fn try_call(&self, tool: &str, args: Value) -> Result<Answer, ServiceError> {
         let mut request = CallToolRequestParams::new(tool.to_owned());
         request.arguments = args.as_object().cloned();
         let result = timeout(LIMIT, self.client.call_tool(request)).await;
-        let result = result
-            .unwrap_or_else(|_| panic!("{tool} takes too long"))
-            .unwrap_or_else(|error| panic!("{tool}: {error}"));
+        let result = result.unwrap_or_else(|_| panic!("{tool} takes too long"))?;
         let texts = result.content.iter().filter_map(|block| block.as_text());
         let answer = Answer {
             text: texts.map(|block| block.text.as_str()).collect(),
@@ -88,7 +92,7 @@ impl Agent {
         if !answer.error {
             self.check(tool, &answer);
         }
-        answer
+        Ok(answer)
     }
 
     /// Calls a tool that must succeed.

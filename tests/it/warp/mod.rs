@@ -1,6 +1,7 @@
 //! The pack `warp` as its users have it: real gateways on a real server, and a plain NATS client in the place of the
 //! original.
 
+mod fleet;
 mod identity;
 mod inbox;
 mod names;
