@@ -20,7 +20,6 @@ pub(super) async fn begin(
     reason: String,
     message: Option<Stored>,
 ) -> Result<(), Error> {
-    record.expire();
     record.state = State::Burying;
     record.reason = reason;
     record.until = millis(SystemTime::now());

@@ -58,16 +58,34 @@ async fn apart(queue: &Queue, lanes: &[Lane], holder: &str) -> Result<Option<Cla
     let (queue, lanes, holder) = (queue.clone(), lanes.to_vec(), holder.to_owned());
     tokio::spawn(async move {
         let found = once(&queue, &lanes, &holder).await;
-        if let Err(Ok(Some(claim))) = send.send(found) {
-            hold::put_back(&queue, &claim.token).await;
-        }
+        // Nobody may listen any more; then it is dropped here, or where it waits to be read.
+        send.send(found.map(|claim| Unheard { queue, claim })).ok();
     });
-    receive.await.unwrap_or_else(|_| {
-        Err(Error::new(
+    match receive.await {
+        Ok(found) => Ok(found?.claim.take()),
+        Err(_) => Err(Error::new(
             ErrorKind::Closed,
             "claiming: the task that does it was ended",
-        ))
-    })
+        )),
+    }
+}
+
+/// What a look found and nobody has heard of yet. Dropping it puts the claim back.
+struct Unheard {
+    queue: Queue,
+    claim: Option<Claim>,
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        // Without a runtime the process ends, and the lease sees to it.
+        if let Some(claim) = self.claim.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let queue = self.queue.clone();
+            runtime.spawn(async move { hold::put_back(&queue, &claim.token).await });
+        }
+    }
 }
 
 /// A subject that holds messages.

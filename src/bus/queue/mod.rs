@@ -6,6 +6,13 @@
 //! does (`record.rs`): one entry of a bucket for each item, changed only by compare-and-set. Every step between two
 //! writes can be the last one of a process that is killed; whoever meets the record next goes on from there.
 //!
+//! Round trips: three for a claim (which levels, the delivery, the record; two on a single plain lane), three for a completion
+//! (the record, its change, the acknowledgement), three for an extension or a release.
+//!
+//! The end of a lease is a time by the holder's clock. A message comes to somebody else only when the server, too, thinks
+//! that the time is over; only burying after the last attempt goes by clocks alone. So clocks that differ make a lease
+//! longer or shorter by that, and never give one item to two holders whose records both hold.
+//!
 //! | file | what it does |
 //! |---|---|
 //! | `record.rs`, `leases.rs` | the lease record, keys and tokens; reading and writing records |

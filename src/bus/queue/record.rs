@@ -172,6 +172,11 @@ impl Record {
         self.attempt >= self.attempts
     }
 
+    /// Why it is buried when its attempts are used up.
+    pub(super) fn used_up_reason(&self) -> String {
+        format!("all {} attempts are used up", self.attempts)
+    }
+
     /// Notes what became of an attempt.
     pub(super) fn note_error(&mut self, text: &str) {
         self.errors.push(text.chars().take(MAX_ERROR).collect());

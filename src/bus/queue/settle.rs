@@ -197,9 +197,7 @@ impl Case<'_> {
         mut record: Record,
         revision: Option<u64>,
     ) -> Result<Option<Settled>, Error> {
-        let used_up = record
-            .used_up()
-            .then(|| format!("all {} attempts are used up", record.attempts));
+        let used_up = record.used_up().then(|| record.used_up_reason());
         if let Some(reason) = self.hopeless.clone().or(used_up) {
             return self.bury(record, revision, reason).await;
         }

@@ -36,13 +36,14 @@ pub(super) async fn sweep(queue: &Queue) -> Result<Swept, Error> {
     Ok(swept)
 }
 
-async fn look_after(queue: &Queue, record: Record, entry: &Entry) -> Result<Done, Error> {
+async fn look_after(queue: &Queue, mut record: Record, entry: &Entry) -> Result<Done, Error> {
     let (key, revision) = (entry.key.as_str(), entry.revision);
     let age = now().saturating_sub(nanos_of(&entry.time).unwrap_or(0));
     let old = u128::from(age) >= INTERRUPTED.as_nanos();
     match record.state {
         State::Claimed if record.used_up() && !record.is_held() => {
-            let reason = format!("all {} attempts are used up", record.attempts);
+            record.expire();
+            let reason = record.used_up_reason();
             bury::begin(queue, key, record, Some(revision), reason, None).await?;
             Ok(Done::Buried)
         }

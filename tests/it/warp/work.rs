@@ -173,7 +173,7 @@ async fn a_lease_that_runs_out_passes_on_and_the_old_token_says_who_has_it() {
 async fn a_dead_workers_item_returns_and_dies_when_its_attempts_are_used_up() {
     let server = NatsServer::start();
     let place = Place::on(&server);
-    let (planner, _) = agent(&place, "planner", &[]).await;
+    let (planner, _) = worker(&place, &[]).await;
     let id = offer(&planner, "T-1", "build", json!({})).await;
     for attempt in 1..=3 {
         let (worker, _) = worker(&place, &["build"]).await;

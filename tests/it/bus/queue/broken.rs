@@ -3,7 +3,7 @@
 use super::{
     LEASE, NOW, Place, SHORT, all_dead, claimed_soon, lane, queue_on, release, until, work_stream,
 };
-use crate::bus::{bus, other_program, vanish};
+use crate::bus::{other_program, vanish};
 use crate::support::server::NatsServer;
 use jacquard::bus::{ErrorKind, Outgoing, Release};
 use serde_json::{Value, json};

@@ -98,8 +98,18 @@ async fn a_durable_that_delivers_no_more_does_not_bury_an_item_alive() {
         .await
         .unwrap();
     for _ in 0..2 {
-        let mut messages = theirs.fetch().max_messages(1).messages().await.unwrap();
-        let message = messages.next().await.unwrap().unwrap();
+        let batch = theirs
+            .batch()
+            .max_messages(1)
+            .expires(Duration::from_secs(2));
+        let message = batch
+            .messages()
+            .await
+            .unwrap()
+            .next()
+            .await
+            .unwrap()
+            .unwrap();
         message
             .ack_with(async_nats::jetstream::AckKind::Nak(None))
             .await
