@@ -33,6 +33,8 @@ struct Soak {
     items: usize,
     offered: AtomicUsize,
     started: Instant,
+    /// Gateways that were killed in the middle of a call, besides those of every second.
+    struck: AtomicUsize,
     /// Nothing fails on purpose any more.
     calm: AtomicBool,
     /// Nothing is left to do.
@@ -46,6 +48,7 @@ impl Soak {
             dice: Dice::new(),
             items: if long() { 2_000 } else { 300 },
             offered: AtomicUsize::new(0),
+            struck: AtomicUsize::new(0),
             started: Instant::now(),
             calm: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -64,14 +67,50 @@ impl Soak {
         next.ok()
     }
 
+    /// A call; some gateways are killed in the middle of one.
+    async fn call(
+        &self,
+        agent: &Agent,
+        post: &Post,
+        tool: &str,
+        args: Value,
+    ) -> Result<Answer, ServiceError> {
+        let call = agent.try_call(tool, args);
+        if self.calm.load(Ordering::Relaxed) || self.dice.below(100) >= 2 {
+            return call.await;
+        }
+        let strike = async {
+            sleep(self.dice.pause(8)).await;
+            self.struck
+                .fetch_add(usize::from(post.kill()), Ordering::Relaxed);
+        };
+        tokio::join!(call, strike).0
+    }
+
+    /// The same, where an answer must be no error.
+    async fn succeeded(
+        &self,
+        agent: &Agent,
+        post: &Post,
+        tool: &str,
+        args: Value,
+    ) -> Result<Answer, ServiceError> {
+        let answer = self.call(agent, post, tool, args.clone()).await?;
+        assert!(!answer.error, "{tool} {args}: {}", answer.text);
+        Ok(answer)
+    }
+
     /// One thing that an agent does.
     async fn step(&self, agent: &Agent, post: &Post) -> Result<(), ServiceError> {
         if let Some(number) = self.due() {
-            return self.offer(agent, number).await;
+            return self.offer(agent, post, number).await;
         }
         let capability = post.capabilities[self.dice.below(post.capabilities.len())];
         let args = json!({"capability": capability, "timeout": 200});
-        let claim = succeeded(agent, "warp_work_claim", args).await?.structured;
+        let claim = self
+            .succeeded(agent, post, "warp_work_claim", args)
+            .await?
+            .structured;
         if claim["found"] == false {
             return Ok(());
         }
@@ -79,16 +118,18 @@ impl Soak {
         let held = self
             .ledger
             .claimed(&claim, &format!("{} ({})", post.kind, agent.pid));
-        self.work(agent, held).await
+        self.work(agent, post, held).await
     }
 
-    async fn offer(&self, agent: &Agent, number: usize) -> Result<(), ServiceError> {
+    async fn offer(&self, agent: &Agent, post: &Post, number: usize) -> Result<(), ServiceError> {
         let task = format!("T-{number}");
         let capability = CAPABILITIES[self.dice.below(CAPABILITIES.len())];
         let scope = ["team", "public"][self.dice.below(2)];
         let args = json!({"taskId": task, "description": "Do it", "requiredCapability": capability,
                           "priority": self.dice.below(10) + 1, "scope": scope});
-        let answer = succeeded(agent, "warp_work_broadcast", args).await;
+        let answer = self
+            .succeeded(agent, post, "warp_work_broadcast", args)
+            .await;
         let id = answer
             .as_ref()
             .ok()
@@ -98,20 +139,20 @@ impl Soak {
     }
 
     /// What becomes of a claim.
-    async fn work(&self, agent: &Agent, mut held: Held) -> Result<(), ServiceError> {
+    async fn work(&self, agent: &Agent, post: &Post, mut held: Held) -> Result<(), ServiceError> {
         let calm = self.calm.load(Ordering::Relaxed);
         match if calm { 99 } else { self.dice.below(100) } {
             // Longer than the lease.
             0..4 => {
                 sleep(LEASE + Duration::from_millis(100)).await;
-                self.complete(agent, &held).await
+                self.complete(agent, post, &held).await
             }
             // As long, but prolonged.
             4..8 => {
                 for _ in 0..3 {
                     sleep(LEASE / 2).await;
                     let args = json!({"token": held.token, "progress": 50});
-                    let answer = agent.try_call("warp_work_progress", args).await?;
+                    let answer = self.call(agent, post, "warp_work_progress", args).await?;
                     if answer.error {
                         self.ledger.refused(&held, &answer.text);
                         return Ok(());
@@ -119,27 +160,27 @@ impl Soak {
                     let until = super::super::text(&answer.structured["leaseUntil"]);
                     self.ledger.prolonged(&mut held, moment(&until));
                 }
-                self.complete(agent, &held).await
+                self.complete(agent, post, &held).await
             }
-            8..20 => self.fail(agent, &held, true).await,
-            20..24 => self.fail(agent, &held, false).await,
+            8..20 => self.fail(agent, post, &held, true).await,
+            20..24 => self.fail(agent, post, &held, false).await,
             // The same answer twice.
             24..30 => {
-                self.complete(agent, &held).await?;
-                self.complete(agent, &held).await
+                self.complete(agent, post, &held).await?;
+                self.complete(agent, post, &held).await
             }
             _ => {
                 sleep(self.dice.pause(100)).await;
-                self.complete(agent, &held).await
+                self.complete(agent, post, &held).await
             }
         }
     }
 
-    async fn complete(&self, agent: &Agent, held: &Held) -> Result<(), ServiceError> {
+    async fn complete(&self, agent: &Agent, post: &Post, held: &Held) -> Result<(), ServiceError> {
         let asked = OffsetDateTime::now_utc();
         self.ledger.completing(held);
         let args = json!({"token": held.token});
-        let answer = agent.try_call("warp_work_complete", args).await?;
+        let answer = self.call(agent, post, "warp_work_complete", args).await?;
         match answer.error {
             true => self.ledger.refused(held, &answer.text),
             false => self.ledger.completed(held, asked),
@@ -150,12 +191,13 @@ impl Soak {
     async fn fail(
         &self,
         agent: &Agent,
+        post: &Post,
         held: &Held,
         recoverable: bool,
     ) -> Result<(), ServiceError> {
         self.ledger.releasing(held, !recoverable);
         let args = json!({"token": held.token, "reason": "on purpose", "recoverable": recoverable});
-        let answer = agent.try_call("warp_work_fail", args).await?;
+        let answer = self.call(agent, post, "warp_work_fail", args).await?;
         match answer.error {
             true => self.ledger.refused(held, &answer.text),
             false => self
@@ -183,6 +225,7 @@ impl Soak {
         let killed = reaper(posts, &self.dice).await;
         self.calm.store(true, Ordering::Relaxed);
         let calm = Instant::now();
+        println!("at the last kill: {}", status(planner, json!({})).await);
         loop {
             let status = status(planner, json!({})).await;
             let offered = self.offered.load(Ordering::Relaxed);
@@ -199,13 +242,6 @@ impl Soak {
             sleep(Duration::from_millis(200)).await;
         }
     }
-}
-
-/// A call whose answer, if there is one, must be no error.
-async fn succeeded(agent: &Agent, tool: &str, args: Value) -> Result<Answer, ServiceError> {
-    let answer = agent.try_call(tool, args.clone()).await?;
-    assert!(!answer.error, "{tool} {args}: {}", answer.text);
-    Ok(answer)
 }
 
 async fn status(agent: &Agent, args: Value) -> Value {
@@ -274,7 +310,8 @@ async fn every_item_is_completed_once_or_dead_whatever_is_killed() {
         all.extend(letters);
     }
     let sum = soak.ledger.settle(&all);
-    println!("{killed} gateways killed: {sum:?}");
+    let struck = soak.struck.into_inner();
+    println!("{killed} gateways killed by the second, {struck} in a call: {sum:?}");
     assert_eq!(sum.offered + sum.unanswered_offers, soak.items);
     let plain = super::super::plain(&server).await;
     let mut stream = plain.get_stream("GLOBAL_WORK").await.unwrap();
