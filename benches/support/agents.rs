@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use async_nats::jetstream::{Context, context::traits::Publisher as _};
+use async_nats::jetstream::Context;
 use serde_json::{Value, json};
 use time::macros::format_description;
 use tokio_util::bytes::Bytes;

@@ -152,8 +152,10 @@ fn work(client: &mut Client, count: usize) -> Fallible<Samples> {
 async fn raw_work(consumer: consumer::PullConsumer, count: usize) -> Fallible<()> {
     for _ in 0..count {
         let mut messages = consumer.fetch().max_messages(1).messages().await?;
-        let message = messages.next().await.ok_or("no message is left")??;
-        message.double_ack_with(AckKind::Ack).await?;
+        let message = messages.next().await.ok_or("no message is left")?;
+        let message = message.map_err(|error| error.to_string())?;
+        let done = message.double_ack_with(AckKind::Ack).await;
+        done.map_err(|error| error.to_string())?;
     }
     Ok(())
 }
