@@ -148,7 +148,7 @@ async fn an_agent_posts_reads_back_page_by_page_and_sees_the_status() {
             json!({"channel": "roadmap", "message": "x"}),
         )
         .await;
-    assert!(text.contains("warp_registry_register"), "{text}");
+    assert!(text.contains("warp_handle_set"), "{text}");
     let set = agent
         .ok("warp_handle_set", json!({"handle": "planner"}))
         .await;
