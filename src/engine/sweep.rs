@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 
 use super::Engine;
+use super::failure::Failure;
 use super::resources::Queue;
 
 /// The least and the most time between two looks at one queue.
@@ -49,10 +50,15 @@ impl Engine {
     async fn sweep_one(&self, queue: &Queue, failed_before: bool) -> bool {
         let name = &queue.name;
         // It runs beside the session, and must not end it.
-        let work = AssertUnwindSafe(queue.handle.sweep()).catch_unwind();
+        let work = async {
+            let swept = queue.handle.sweep().await?;
+            let late = queue.expire(&self.resources, &self.catalog).await?;
+            Ok::<_, Failure>((swept, late))
+        };
+        let work = AssertUnwindSafe(work).catch_unwind();
         let error = match tokio::time::timeout(LIMIT, work).await {
-            Ok(Ok(Ok(swept))) => {
-                tracing::debug!(queue = %name, ?swept, "queue looked after");
+            Ok(Ok(Ok((swept, late)))) => {
+                tracing::debug!(queue = %name, ?swept, late, "queue looked after");
                 return false;
             }
             Ok(Ok(Err(error))) => error.to_string(),

@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// So many first values are asked for one by one; of more, all records are read at once.
+const FEW: usize = 4;
 /// Most messages of one look.
 const MAX_SCAN: usize = 10_000;
 
@@ -78,22 +80,50 @@ fn is_in(lane: &Lane, record: &Record) -> bool {
     record.stream == lane.stream.spec().name && lane.level_of(&record.subject).is_some()
 }
 
+/// The messages on the subjects of each lane: one request for each stream, whatever the number of its lanes.
 async fn all_counts(lanes: &[Lane]) -> Result<Vec<BTreeMap<String, u64>>, Error> {
-    let counts = try_join_all(
-        lanes
-            .iter()
-            .map(|lane| async move { counts(&lane.stream, &lane.filter()).await }),
-    );
-    let mut counts = counts.await?;
-    for (lane, counts) in lanes.iter().zip(&mut counts) {
-        counts.retain(|subject, _| lane.level_of(subject).is_some());
+    let mut streams: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, lane) in lanes.iter().enumerate() {
+        let name = lane.stream.spec().name.as_str();
+        streams.entry(name).or_default().push(index);
     }
-    Ok(counts)
+    let asked = streams.values().map(|indexes| async move {
+        let mine = || indexes.iter().filter_map(|index| lanes.get(*index));
+        let (Some(lane), only) = (mine().next(), indexes.len() == 1) else {
+            return Ok(BTreeMap::new());
+        };
+        let filter = if only { lane.filter() } else { ">".to_owned() };
+        counts(&lane.stream, &filter).await
+    });
+    let found = try_join_all(asked).await?;
+    let mut all = vec![BTreeMap::new(); lanes.len()];
+    for (indexes, counts) in streams.values().zip(found) {
+        for index in indexes {
+            if let (Some(lane), Some(own)) = (lanes.get(*index), all.get_mut(*index)) {
+                *own = of_lane(lane, &counts);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Of the messages of a stream those of a lane; its levels are next to each other in the order of subjects.
+fn of_lane(lane: &Lane, counts: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    counts
+        .range(lane.subject.clone()..)
+        .take_while(|(subject, _)| subject.starts_with(&lane.subject))
+        .filter(|(subject, _)| lane.level_of(subject).is_some())
+        .map(|(subject, count)| (subject.clone(), *count))
+        .collect()
 }
 
 /// The lease records of all items that may be in these lanes.
 async fn records_of(queue: &Queue, lanes: &[Lane]) -> Result<Vec<Record>, Error> {
     let firsts: BTreeSet<&str> = lanes.iter().map(|lane| lane.first.as_str()).collect();
+    if firsts.len() > FEW {
+        let records = queue.records(">").await?;
+        return Ok(records.into_iter().map(|(record, _)| record).collect());
+    }
     let listed = try_join_all(firsts.into_iter().map(|first| records(queue, first)));
     Ok(listed.await?.into_iter().flatten().collect())
 }

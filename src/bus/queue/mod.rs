@@ -22,11 +22,12 @@
 //! | `bury.rs`, `dead.rs` | the way to the dead letters; listing and discarding them |
 //! | `revive.rs` | the way back |
 //! | `look.rs` | looking without taking |
-//! | `sweep.rs` | finishing what others left |
+//! | `sweep.rs`, `expire.rs` | finishing what others left; what is too late |
 
 mod bury;
 mod claim;
 mod dead;
+mod expire;
 mod hold;
 mod leases;
 mod look;
@@ -243,6 +244,23 @@ impl Queue {
     /// See [`Queue`]. What fails with one item only is logged and left for the next sweep.
     pub async fn sweep(&self) -> Result<Swept, Error> {
         sweep::sweep(self).await
+    }
+
+    /// Whether it is for this process to look for items that are too late: true for one of all in this time.
+    ///
+    /// # Errors
+    /// See [`Queue`].
+    pub async fn begins_to_expire(&self, every: Duration) -> Result<bool, Error> {
+        expire::begins(self, every).await
+    }
+
+    /// Buries the items of these lanes (at most [`MAX_LANES`]) whose time is over, as a claim would; returns how many. Reads up to
+    /// 10,000 messages.
+    ///
+    /// # Errors
+    /// See [`Queue`].
+    pub async fn expire(&self, lanes: &[Lane]) -> Result<usize, Error> {
+        expire::expire(self, lanes).await
     }
 
     /// Refuses lanes that can never work.

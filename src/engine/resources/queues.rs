@@ -14,7 +14,7 @@ use super::rules::ItemRules;
 use crate::bus::{self, Bytes, Lane, QueueSpec, Rules, Stored};
 use crate::catalog::Catalog;
 use crate::engine::failure::{Failure, FailureKind};
-use crate::spec::check::{LEASE, MAX_ATTEMPTS, MAX_LEVELS};
+use crate::spec::check::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS};
 use crate::spec::filters;
 use crate::spec::model::QueueDecl;
 use crate::spec::suggest;
@@ -23,10 +23,12 @@ use crate::spec::suggest;
 /// them.
 const MAX_TOKEN: usize = 200;
 /// The most lanes of which one step tells the depth.
-const MAX_FOUND: usize = 1_000;
+const MAX_FOUND: usize = 10_000;
 /// The longest name of a durable before it is replaced by a hash: the server takes 255 characters, and the level follows
 /// (nats-server `JSMaxNameLen`).
 const MAX_DURABLE: usize = 200;
+/// How often one of all gateways looks for items that are too late: every half of a lease, within these bounds.
+const EXPIRE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// What stands for the first value where a queue has no parameters.
 const NO_VALUE: &str = "_";
 
@@ -241,7 +243,7 @@ impl Queue {
     /// The lanes that hold anything.
     ///
     /// # Errors
-    /// [`FailureKind::Range`] where lanes do not begin alike and where there are more than 1,000; and those of the bus.
+    /// [`FailureKind::Range`] where lanes do not begin alike and where there are more than 10,000; and those of the bus.
     pub async fn lanes_found(
         &self,
         resources: &Resources,
@@ -278,6 +280,30 @@ impl Queue {
             self.lane(resources, catalog, &values.collect::<Vec<_>>())
         };
         found.iter().map(lane).collect()
+    }
+
+    /// Buries the items whose time is over although nobody claims them, in all lanes that hold anything. Nothing is done for a
+    /// queue without `expires`, and for the lanes of another program's durables: those are not known.
+    ///
+    /// # Errors
+    /// Those of [`Queue::lanes_found`] and of the bus.
+    pub async fn expire(&self, resources: &Resources, catalog: &Catalog) -> Result<usize, Failure> {
+        if self.decl.expires.is_none() || self.prefix.is_none() {
+            return Ok(0);
+        }
+        let every = (self.lease / 2).clamp(EXPIRE.0, EXPIRE.1);
+        if !self.handle.begins_to_expire(every).await? {
+            return Ok(0);
+        }
+        let mut buried = 0;
+        for lanes in self
+            .lanes_found(resources, catalog)
+            .await?
+            .chunks(MAX_LANES)
+        {
+            buried += self.handle.expire(lanes).await?;
+        }
+        Ok(buried)
     }
 
     /// The values in the order of the declaration.

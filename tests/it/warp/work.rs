@@ -437,7 +437,7 @@ async fn scope_decides_who_claims_and_who_sees() {
 async fn a_deadline_that_has_passed_is_a_dead_letter() {
     let server = NatsServer::start();
     let place = Place::on(&server);
-    let (planner, _) = agent(&place, "planner", &[]).await;
+    let (planner, _) = worker(&place, &[]).await;
     let (worker, _) = agent(&place, "worker", &["x"]).await;
     let text = planner.refused("warp_work_broadcast", json!({
         "taskId": "T", "description": "d", "requiredCapability": "x", "deadline": "2020-01-31T08:15:00Z",
@@ -464,6 +464,18 @@ async fn a_deadline_that_has_passed_is_a_dead_letter() {
         letters[0]["reason"].as_str().unwrap().contains("deadline"),
         "{letters:?}"
     );
+    // Also when nobody claims; and in a queue that nobody ever claimed from.
+    let late = json!({"deadline": super::stamp(1), "scope": "public"});
+    offer(&planner, "unclaimed", "lonely", late).await;
+    let wanted = |answer: &Answer| answer.structured["total"] == 1;
+    until(
+        &planner,
+        "warp_dlq_list",
+        json!({"capability": "lonely"}),
+        wanted,
+    )
+    .await;
+    assert_eq!(counts(&planner, "lonely").await, [0, 0, 1]);
 }
 
 #[tokio::test]
