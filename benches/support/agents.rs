@@ -72,15 +72,15 @@ pub fn timed(
 /// Another agent: every fourth is of another project and not visible.
 fn entry(index: usize, project: &str, seen: &str) -> (String, Value) {
     let guid = format!("{index:08x}-3c1d-4a5b-8e6f-{index:012x}");
-    let project = if index % 4 == 0 {
+    let project = if index.is_multiple_of(4) {
         "ef9d16d7cd7cfd50"
     } else {
         project
     };
     let entry = json!({
-        "guid": guid, "agentType": if index % 3 == 0 { "worker" } else { "planner" }, "handle": format!("agent-{index:04}"),
+        "guid": guid, "agentType": if index.is_multiple_of(3) { "worker" } else { "planner" }, "handle": format!("agent-{index:04}"),
         "hostname": format!("build-host-{}", index % 10), "projectId": project, "natsUrl": "nats://127.0.0.1:4222",
-        "capabilities": ["rust", "review", if index % 5 == 0 { "search" } else { "docs" }],
+        "capabilities": ["rust", "review", if index.is_multiple_of(5) { "search" } else { "docs" }],
         "scope": if index % 8 == 1 { "public" } else { "team" }, "status": "online", "currentTaskCount": 0,
         "registeredAt": seen, "lastHeartbeat": seen, "username": format!("user{}", index % 10),
     });
