@@ -2,12 +2,13 @@
 
 use super::Queue;
 use super::leases::INTERRUPTED;
-use super::record::{Record, State, id_token, now, unescape};
+use super::record::{Record, State, id_token, now};
 use super::types::{DeadLetter, DeadPage, DeadQuery};
 use crate::bus::api;
 use crate::bus::error::{Error, ErrorKind};
 use crate::bus::read::{From, MAX_PAGE, ReadRequest, Stored};
 use crate::bus::time::nanos_of;
+use crate::spec::token;
 
 /// Header with the key of the item: `<first>.<id token>`.
 const ITEM: &str = "Jacquard-Item";
@@ -100,7 +101,7 @@ pub(super) async fn exists(queue: &Queue, key: &str) -> Result<bool, Error> {
     let Some((first, id)) = key.split_once('.') else {
         return Ok(false);
     };
-    let letters = with_id(queue, &unescape(id)).await?;
+    let letters = with_id(queue, &token::decode(id)).await?;
     Ok(letters
         .iter()
         .any(|letter| letter.first.as_deref().is_none_or(|of| of == first)))
@@ -138,7 +139,7 @@ pub(super) fn letter(queue: &Queue, stored: &Stored) -> Option<DeadLetter> {
         .and_then(|key| key.split_once('.'))
         .filter(|(_, id)| !id.contains('.'));
     let (first, id) = match parts {
-        Some((first, id)) => (Some(first.to_owned()), Some(unescape(id))),
+        Some((first, id)) => (Some(first.to_owned()), Some(token::decode(id))),
         None => (None, queue.0.rules.dead_id(stored)),
     };
     Some(DeadLetter {

@@ -18,6 +18,7 @@ use crate::spec::check::{LEASE, MAX_ATTEMPTS, MAX_LEVELS};
 use crate::spec::filters;
 use crate::spec::model::QueueDecl;
 use crate::spec::suggest;
+use crate::spec::token;
 
 /// The longest id of an item and the longest value that picks a lane, in bytes of their tokens: keys and names are made of
 /// them.
@@ -273,7 +274,7 @@ impl Queue {
             ));
         }
         let lane = |found: &bus::Found| {
-            let texts = found.tokens.iter().map(|token| filters::untoken(token));
+            let texts = found.tokens.iter().map(|token| token::decode(token));
             let values = self.params().map(str::to_owned).zip(texts.map(Value::from));
             self.lane(resources, catalog, &values.collect::<Vec<_>>())
         };
