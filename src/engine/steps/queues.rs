@@ -11,8 +11,7 @@ use crate::engine::failure::{Failure, FailureKind};
 use crate::engine::resources::{Queue, lane_text, with_values};
 use crate::spec::check::MAX_LANES;
 use crate::spec::data::Map;
-use crate::spec::env::is_omit;
-use crate::spec::tree::{Expr, QueueName, Span, Template, Tree, Whole};
+use crate::spec::tree::{QueueName, Span, Template, Tree, Whole};
 
 /// The queue that a step means.
 pub(super) fn queue<'a>(
@@ -159,33 +158,4 @@ pub(super) async fn look(queue: &Queue, lanes: &[Lane], scan: usize) -> Result<P
         all.items.truncate(scan);
     }
     Ok(all)
-}
-
-/// What `where` and `select` keep of a list of items.
-pub(super) struct Sieve<'a> {
-    pub(super) filter: Option<&'a Expr>,
-    pub(super) select: Option<&'a Tree>,
-}
-
-impl Sieve<'_> {
-    /// Whether the item fits `where`.
-    pub(super) fn fits(&self, item: &Value, call: &Call<'_>) -> Result<bool, Failure> {
-        match self.filter {
-            None => Ok(true),
-            Some(filter) => {
-                let context = call.scope.with("item", item.clone()).context();
-                Ok(call.templates().test(filter, &context)?)
-            }
-        }
-    }
-
-    /// What is kept of the item: `None` where `select` says `omit`.
-    pub(super) fn kept(&self, item: Value, call: &Call<'_>) -> Result<Option<Value>, Failure> {
-        let Some(select) = self.select else {
-            return Ok(Some(item));
-        };
-        let context = call.scope.with("item", item).context();
-        let kept = call.templates().tree_or_omit(select, &context)?;
-        Ok(Some(kept).filter(|kept| !is_omit(kept)))
-    }
 }

@@ -13,7 +13,7 @@ use crate::engine::call::Call;
 use crate::engine::contest::{Contest, TRIES};
 use crate::engine::failure::{Failure, FailureKind};
 use crate::engine::payload;
-use crate::spec::env::is_omit;
+use crate::engine::sieve::Sieve;
 use crate::spec::filters::MAX_TEXT;
 use crate::spec::verbs::forms::Take;
 
@@ -49,9 +49,8 @@ pub(super) async fn run(step: &Take, call: &mut Call<'_>) -> Result<Value, Failu
     }
 }
 
-struct Taker<'a, 'c> {
-    step: &'a Take,
-    call: &'a Call<'c>,
+struct Taker<'a> {
+    sieve: Sieve<'a>,
     stream: Stream,
     bucket: Bucket,
     key: String,
@@ -100,8 +99,8 @@ struct Look {
     failed: Option<minijinja::Error>,
 }
 
-impl<'a, 'c> Taker<'a, 'c> {
-    fn new(step: &'a Take, call: &'a Call<'c>, context: &Value) -> Result<Self, Failure> {
+impl<'a> Taker<'a> {
+    fn new(step: &'a Take, call: &Call<'a>, context: &Value) -> Result<Self, Failure> {
         let at = &step.position;
         let reader = call.reader(context);
         let limit: usize = reader.whole("limit", Some(&step.limit))?.unwrap_or(MOST);
@@ -126,8 +125,7 @@ impl<'a, 'c> Taker<'a, 'c> {
             stream: call.stream(&step.stream, step.with.as_ref(), context)?,
             bucket: call.bucket(&at.bucket, at.with.as_ref(), context)?,
             key: call.templates().token(&at.key, context)?,
-            step,
-            call,
+            sieve: Sieve::new(call, step.r#where.as_ref(), step.select.as_ref())?,
             limit,
             scan,
             wait,
@@ -227,16 +225,12 @@ impl<'a, 'c> Taker<'a, 'c> {
             return;
         }
         look.unread += 1;
-        if let Some(filter) = &self.step.r#where {
-            let item = payload::stored(stored);
-            let context = self.call.scope.with("item", item).context();
-            match self.call.templates().test(filter, &context) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    look.failed.get_or_insert(error);
-                    return;
-                }
+        match self.sieve.fits(|| payload::stored(stored)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                look.failed.get_or_insert(error);
+                return;
             }
         }
         look.matching += 1;
@@ -256,17 +250,7 @@ impl<'a, 'c> Taker<'a, 'c> {
     fn kept(&self, chosen: &[Stored]) -> Result<Vec<Value>, Failure> {
         let mut messages = Vec::with_capacity(chosen.len());
         for stored in chosen {
-            let item = payload::stored(stored);
-            let kept = match &self.step.select {
-                Some(select) => {
-                    let context = self.call.scope.with("item", item).context();
-                    self.call.templates().tree_or_omit(select, &context)?
-                }
-                None => item,
-            };
-            if !is_omit(&kept) {
-                messages.push(kept);
-            }
+            messages.extend(self.sieve.kept(payload::stored(stored))?);
         }
         Ok(messages)
     }
