@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 /// Version of the record.
 const VERSION: u8 = 1;
-/// Longest token of an id or of `first`, in bytes.
-pub(super) const MAX_TOKEN: usize = 200;
+/// Longest token of an id or of a lane's `first`, in bytes: keys of records and subjects of dead letters are made of them.
+pub const MAX_TOKEN: usize = 200;
 /// Texts about earlier attempts that a record keeps, and the longest of each in characters.
 const MAX_ERRORS: usize = 32;
 const MAX_ERROR: usize = 2000;

@@ -19,7 +19,9 @@ use crate::spec::verbs::queues::MAX_LIMIT;
 pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failure> {
     let context = call.context();
     let queue = queues::queue(&step.queue, call, &context)?;
-    let limit = queues::number("limit", Some(&step.limit), MAX_LIMIT, call, &context)?;
+    let limit = call
+        .reader(&context)
+        .count("limit", Some(&step.limit), MAX_LIMIT)?;
     let mut query = DeadQuery {
         id: match &step.id {
             Some(id) => Some(queues::id(id, call, &context)?),
@@ -27,7 +29,7 @@ pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failu
         },
         first: first(step, call, &context)?,
         after: 0,
-        limit: usize::try_from(limit.unwrap_or(1)).unwrap_or(usize::MAX),
+        limit: limit.unwrap_or(1),
     };
     let fixed = [
         queue.name.as_str(),

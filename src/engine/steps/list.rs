@@ -4,7 +4,7 @@ use minijinja::value::Value;
 
 use crate::engine::call::Call;
 use crate::engine::cursor::{At, Owner};
-use crate::engine::failure::{Failure, FailureKind};
+use crate::engine::failure::Failure;
 use crate::engine::sieve::Sieve;
 use crate::engine::{page, payload};
 use crate::spec::verbs::forms::List;
@@ -20,7 +20,10 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
     let context = call.context();
     let templates = call.templates();
     let bucket = call.bucket(&step.bucket, step.with.as_ref(), &context)?;
-    let limit = limit(step, call, &context)?;
+    let limit = call
+        .reader(&context)
+        .count("limit", step.limit.as_ref(), MOST)?
+        .unwrap_or(DEFAULT);
     let under = match &step.under {
         Some(under) => format!("{}.>", templates.token(under, &context)?),
         None => ">".to_owned(),
@@ -84,18 +87,4 @@ struct Picked<'a> {
     total: usize,
     more: bool,
     last: Option<&'a String>,
-}
-
-fn limit(step: &List, call: &Call<'_>, context: &Value) -> Result<usize, Failure> {
-    let limit: usize = call
-        .reader(context)
-        .whole("limit", step.limit.as_ref())?
-        .unwrap_or(DEFAULT);
-    if (1..=MOST).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(Failure::new(
-        FailureKind::Range,
-        format!("`limit` is {limit}, and must be from 1 to {MOST}"),
-    ))
 }

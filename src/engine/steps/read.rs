@@ -75,15 +75,8 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
 
 fn bounds(step: &Read, call: &Call<'_>, context: &Value) -> Result<(usize, usize), Failure> {
     let reader = call.reader(context);
-    let limit: usize = reader
-        .whole("limit", Some(&step.limit))?
-        .unwrap_or(MAX_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Failure::new(
-            FailureKind::Range,
-            format!("`limit` is {limit}, and must be from 1 to {MAX_PAGE}"),
-        ));
-    }
+    let limit = reader.count("limit", Some(&step.limit), MAX_PAGE)?;
+    let limit = limit.unwrap_or(MAX_PAGE);
     let scan: usize = reader.whole("scan", step.scan.as_ref())?.unwrap_or(SCAN);
     Ok((limit, scan.clamp(limit, MOST_SCANNED)))
 }

@@ -103,20 +103,9 @@ impl<'a> Taker<'a> {
     fn new(step: &'a Take, call: &Call<'a>, context: &Value) -> Result<Self, Failure> {
         let at = &step.position;
         let reader = call.reader(context);
-        let limit: usize = reader.whole("limit", Some(&step.limit))?.unwrap_or(MOST);
-        let scan: usize = reader.whole("scan", step.scan.as_ref())?.unwrap_or(SCAN.0);
-        let wait = reader.span("wait", step.wait.as_ref())?.unwrap_or_default();
-        within("limit", limit, MOST)?;
-        within("scan", scan, SCAN.1)?;
-        if wait > Take::LONGEST {
-            return Err(Failure::new(
-                FailureKind::Range,
-                format!(
-                    "`wait` is {wait:?}, and must be at most {:?}",
-                    Take::LONGEST
-                ),
-            ));
-        }
+        let limit = reader.count("limit", Some(&step.limit), MOST)?;
+        let scan = reader.count("scan", step.scan.as_ref(), SCAN.1)?;
+        let wait = reader.span_within("wait", step.wait.as_ref(), Take::LONGEST)?;
         let peek = match &step.peek {
             Some(peek) => call.templates().tree(peek, context)?.is_true(),
             None => false,
@@ -126,9 +115,9 @@ impl<'a> Taker<'a> {
             bucket: call.bucket(&at.bucket, at.with.as_ref(), context)?,
             key: call.templates().token(&at.key, context)?,
             sieve: Sieve::new(call, step.r#where.as_ref(), step.select.as_ref())?,
-            limit,
-            scan,
-            wait,
+            limit: limit.unwrap_or(MOST),
+            scan: scan.unwrap_or(SCAN.0),
+            wait: wait.unwrap_or_default(),
             peek,
             after: reader.whole("after", step.after.as_ref())?.unwrap_or(0),
             keep: reader.whole("keep", step.keep.as_ref())?,
@@ -254,14 +243,4 @@ impl<'a> Taker<'a> {
         }
         Ok(messages)
     }
-}
-
-fn within(key: &str, given: usize, most: usize) -> Result<(), Failure> {
-    if (1..=most).contains(&given) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        FailureKind::Range,
-        format!("`{key}` is {given}, and must be from 1 to {most}"),
-    ))
 }
