@@ -1,4 +1,4 @@
-//! `jacquard demo`: two agents, each an MCP session of a gateway of its own, talk through JetStream.
+//! `jacquard demo`: two agents, each an MCP session of a gateway of its own, talk and work together through JetStream.
 
 use std::error::Error;
 use std::path::Path;
@@ -21,7 +21,6 @@ const PROJECT: &str = r#"{
 }
 "#;
 
-type Client = RunningService<RoleClient, ()>;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 pub fn run() -> ExitCode {
@@ -74,15 +73,31 @@ impl Nats {
             local: Some(server),
         })
     }
+}
 
-    /// Starts an agent: `jacquard serve` as an MCP client would.
-    async fn agent(&self, folder: &Path) -> Outcome<Client> {
+/// An agent of the demo: the client of an MCP session, by its name.
+struct Agent {
+    name: &'static str,
+    client: RunningService<RoleClient, ()>,
+}
+
+impl Agent {
+    /// Starts `jacquard serve` as an MCP client would.
+    async fn start(nats: &Nats, folder: &Path, name: &'static str) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").arg("--project").arg(folder);
-        command
-            .env_remove("JACQUARD_CONFIG")
-            .env("LOG_LEVEL", "warn");
-        if let Some(server) = &self.local {
+        command.env("LOG_LEVEL", "warn");
+        // The demo has a project and agents of its own, whatever this shell is set up for.
+        for name in [
+            "JACQUARD_CONFIG",
+            "JACQUARD_PROJECT",
+            "LOOMINAL_PROJECT_ID",
+            "LOOMINAL_AGENT_ID",
+            "LOOMINAL_SUBAGENT_TYPE",
+        ] {
+            command.env_remove(name);
+        }
+        if let Some(server) = &nats.local {
             // The local server takes its own token and no other login.
             for name in ["NATS_USER", "NATS_PASS", "NATS_NKEY_SEED", "NATS_CREDS"] {
                 command.env_remove(name);
@@ -94,74 +109,95 @@ impl Nats {
         let (process, _) = TokioChildProcess::builder(command)
             .stderr(Stdio::inherit())
             .spawn()?;
-        Ok(().serve(process).await?)
+        let client = ().serve(process).await?;
+        Ok(Self { name, client })
+    }
+
+    /// Calls a tool, shows the call and its reply, and answers with the structured result.
+    async fn call(&self, tool: &'static str, arguments: Value) -> Outcome<Value> {
+        say(&format!("{} → {tool} {arguments}", self.name));
+        let mut request = CallToolRequestParams::new(tool);
+        request.arguments = arguments.as_object().cloned();
+        let result = self.client.call_tool(request).await?;
+        let text: Vec<&str> = result
+            .content
+            .iter()
+            .filter_map(|block| block.as_text().map(|t| t.text.as_str()))
+            .collect();
+        let text = text.join("\n");
+        for line in text.lines() {
+            say(format!("    {line}").trim_end());
+        }
+        say("");
+        if result.is_error == Some(true) {
+            return Err(format!("{tool} failed: {text}").into());
+        }
+        Ok(result.structured_content.unwrap_or_default())
     }
 }
 
 async fn talk(nats: &Nats, folder: &Path) -> Outcome<()> {
-    let planner = nats.agent(folder).await?;
-    let builder = nats.agent(folder).await?;
+    let planner = Agent::start(nats, folder, "planner").await?;
+    let builder = Agent::start(nats, folder, "builder").await?;
     say("Two agents, each an MCP session of its own gateway on that NATS.\n");
-    call(
-        &planner,
-        "planner",
-        "warp_handle_set",
-        json!({"handle": "planner"}),
-    )
-    .await?;
-    call(
-        &builder,
-        "builder",
-        "warp_handle_set",
-        json!({"handle": "builder"}),
-    )
-    .await?;
-    for (client, who, text) in [
-        (&planner, "planner", "Sprint 5: the login page first"),
-        (&builder, "builder", "I take the login page"),
-        (&planner, "planner", "Good. The tests are in tests/login"),
-    ] {
-        let arguments = json!({"channel": "roadmap", "message": text});
-        call(client, who, "warp_channels_send", arguments).await?;
-    }
-    let page = json!({"channel": "roadmap", "limit": 2});
-    let newest = call(&builder, "builder", "warp_channels_read", page).await?;
-    if let Some(cursor) = newest.get("nextCursor").and_then(Value::as_str) {
-        let page = json!({"channel": "roadmap", "limit": 2, "cursor": cursor});
-        call(&builder, "builder", "warp_channels_read", page).await?;
-    }
-    call(
-        &planner,
-        "planner",
-        "warp_channels_status",
-        json!({"channel": "roadmap"}),
-    )
-    .await?;
-    planner.cancel().await?;
-    builder.cancel().await?;
+    meet(&planner, &builder).await?;
+    post(&planner, &builder).await?;
+    work(&planner, &builder).await?;
+    planner.client.cancel().await?;
+    builder.client.cancel().await?;
     Ok(())
 }
 
-/// Calls a tool, shows the call and its reply, and answers with the structured result.
-async fn call(client: &Client, who: &str, tool: &'static str, arguments: Value) -> Outcome<Value> {
-    say(&format!("{who} → {tool} {arguments}"));
-    let mut request = CallToolRequestParams::new(tool);
-    request.arguments = arguments.as_object().cloned();
-    let result = client.call_tool(request).await?;
-    let text: Vec<&str> = result
-        .content
-        .iter()
-        .filter_map(|block| block.as_text().map(|t| t.text.as_str()))
-        .collect();
-    let text = text.join("\n");
-    for line in text.lines() {
-        say(&format!("    {line}"));
+/// They register, one finds the other and writes to it.
+async fn meet(planner: &Agent, builder: &Agent) -> Outcome<()> {
+    let planning = json!({"agentType": "planner", "capabilities": ["planning"]});
+    planner.call("warp_registry_register", planning).await?;
+    let building = json!({"agentType": "builder", "capabilities": ["frontend"]});
+    builder.call("warp_registry_register", building).await?;
+    let wanted = json!({"capability": "frontend"});
+    let found = planner.call("warp_registry_discover", wanted).await?;
+    let guid = found
+        .pointer("/agents/0/guid")
+        .ok_or("the planner does not see the builder")?;
+    let message = json!({"recipientGuid": guid, "message": "Have you time for the login page?"});
+    planner.call("warp_messages_send_direct", message).await?;
+    builder.call("warp_messages_read_direct", json!({})).await?;
+    Ok(())
+}
+
+/// They post to a channel, which is then read page by page.
+async fn post(planner: &Agent, builder: &Agent) -> Outcome<()> {
+    for (agent, text) in [
+        (planner, "Sprint 5: the login page first"),
+        (builder, "I have time for the login page"),
+        (planner, "Good. The tests are in tests/login"),
+    ] {
+        let arguments = json!({"channel": "roadmap", "message": text});
+        agent.call("warp_channels_send", arguments).await?;
     }
-    say("");
-    if result.is_error == Some(true) {
-        return Err(format!("{tool} failed: {text}").into());
+    let page = json!({"channel": "roadmap", "limit": 2});
+    let newest = builder.call("warp_channels_read", page).await?;
+    if let Some(cursor) = newest.get("nextCursor").and_then(Value::as_str) {
+        let page = json!({"channel": "roadmap", "limit": 2, "cursor": cursor});
+        builder.call("warp_channels_read", page).await?;
     }
-    Ok(result.structured_content.unwrap_or_default())
+    let channel = json!({"channel": "roadmap"});
+    planner.call("warp_channels_status", channel).await?;
+    Ok(())
+}
+
+/// One offers work, the other claims and completes it.
+async fn work(planner: &Agent, builder: &Agent) -> Outcome<()> {
+    let offer = json!({"taskId": "login-page", "description": "Build the login page", "requiredCapability": "frontend"});
+    planner.call("warp_work_broadcast", offer).await?;
+    let wanted = json!({"capability": "frontend"});
+    let claim = builder.call("warp_work_claim", wanted).await?;
+    let token = claim.get("token").ok_or("the builder gets no work")?;
+    let done = json!({"token": token});
+    builder.call("warp_work_complete", done).await?;
+    let queue = json!({"capability": "frontend"});
+    planner.call("warp_work_queue_status", queue).await?;
+    Ok(())
 }
 
 fn next_steps() -> Outcome<()> {

@@ -12,18 +12,18 @@ use crate::spec::config::{LogFormat, LogLevel};
 pub fn start(setup: &Setup, env: &Environment, usual: LevelFilter) {
     let config = &setup.config.log;
     let logging = &setup.facts.logging;
-    let word = env.get("LOG_LEVEL");
-    let from_env = word.as_deref().and_then(level);
-    let level = from_env
+    let level_word = env.get("LOG_LEVEL");
+    let told_level = level_word.as_deref().and_then(level);
+    let level = told_level
         .or(config.level.map(of_config))
         .or(logging.level.map(of_project))
         .unwrap_or(usual);
-    let json = match (env.get("LOG_FORMAT"), config.format, logging.format) {
-        (Some(word), _, _) => word.eq_ignore_ascii_case("json"),
-        (None, Some(format), _) => format == LogFormat::Json,
-        (None, None, Some(format)) => format == Format::Json,
-        (None, None, None) => false,
-    };
+    let format_word = env.get("LOG_FORMAT");
+    let told_json = format_word.as_deref().and_then(is_json);
+    let json = told_json
+        .or(config.format.map(|format| format == LogFormat::Json))
+        .or(logging.format.map(|format| format == Format::Json))
+        .unwrap_or(false);
     let filter = EnvFilter::builder().parse_lossy(format!("warn,jacquard={level}"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -38,8 +38,11 @@ pub fn start(setup: &Setup, env: &Environment, usual: LevelFilter) {
     if started.is_err() {
         eprintln!("jacquard: logging was started twice");
     }
-    if word.is_some() && from_env.is_none() {
+    if level_word.is_some() && told_level.is_none() {
         tracing::warn!("LOG_LEVEL is not used: it must be off, error, warn, info, debug or trace");
+    }
+    if format_word.is_some() && told_json.is_none() {
+        tracing::warn!("LOG_FORMAT is not used: it must be json or text");
     }
     for warning in &setup.facts.warnings {
         tracing::warn!("{warning}");
@@ -64,6 +67,14 @@ fn level(word: &str) -> Option<LevelFilter> {
         "info" => Some(LevelFilter::INFO),
         "debug" => Some(LevelFilter::DEBUG),
         "trace" => Some(LevelFilter::TRACE),
+        _ => None,
+    }
+}
+
+fn is_json(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "json" => Some(true),
+        "text" => Some(false),
         _ => None,
     }
 }

@@ -86,7 +86,7 @@ enum Command {
         /// Of which kind of file
         kind: schema::Kind,
     },
-    /// Two agents talk to each other through JetStream, in this terminal
+    /// Two agents talk and work together through JetStream, in this terminal
     Demo,
     /// The local nats-server
     Nats {

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::environment::Environment;
-use super::file::{Channel, Logging, MAX_ATTEMPTS, MAX_MS, MIN_MS, ProjectFile, WorkQueue};
+use super::file::{Channel, Logging, MAX_LEASE_MS, MAX_MS, MIN_MS, ProjectFile, WorkQueue};
 use super::locate;
 use super::secret::Secret;
 use crate::bus;
+use crate::spec::check::MAX_ATTEMPTS;
 use crate::spec::diag::Report;
 
 /// Where NATS listens when nobody says otherwise.
@@ -247,7 +248,7 @@ fn work_queue(env: &Environment, files: WorkQueue, warnings: &mut Vec<String>) -
         })
     };
     WorkQueue {
-        ack_timeout_ms: number("WORKQUEUE_ACK_TIMEOUT", MIN_MS..=MAX_MS)
+        ack_timeout_ms: number("WORKQUEUE_ACK_TIMEOUT", MIN_MS..=MAX_LEASE_MS)
             .unwrap_or(files.ack_timeout_ms),
         max_delivery_attempts: number("WORKQUEUE_MAX_ATTEMPTS", 1..=MAX_ATTEMPTS)
             .unwrap_or(files.max_delivery_attempts),

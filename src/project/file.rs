@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::secret::Secret;
+use crate::spec::check::{LEASE, MAX_ATTEMPTS};
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::{Doc, join};
 use crate::spec::filters::stream_token;
@@ -28,10 +29,10 @@ const MIN_AGE: Duration = Duration::from_millis(100);
 const MAX_AGE: Duration = Duration::from_nanos(i64::MAX as u64);
 /// The shortest work queue time, in milliseconds, as the published schema has it.
 pub(super) const MIN_MS: u64 = 1_000;
-/// The longest work queue time, in milliseconds; the same bound as [`MAX_AGE`].
+/// The longest time a claim may hold, in milliseconds: what a queue allows.
+pub(super) const MAX_LEASE_MS: u64 = LEASE.end().as_secs() * 1_000;
+/// The longest time dead letters may be kept, in milliseconds; the same bound as [`MAX_AGE`].
 pub(super) const MAX_MS: u64 = i64::MAX as u64 / 1_000_000;
-/// The most delivery attempts: nats-server counts them in an `int`, here taken as its smallest size.
-pub(super) const MAX_ATTEMPTS: u64 = i32::MAX as u64;
 
 /// What a project says about itself. Everything is optional.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -130,7 +131,7 @@ pub struct Logging {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct WorkQueue {
     /// How long an agent may hold an item without a sign of life, in milliseconds.
-    #[schemars(range(min = MIN_MS, max = MAX_MS))]
+    #[schemars(range(min = MIN_MS, max = MAX_LEASE_MS))]
     pub ack_timeout_ms: u64,
     /// How often an item is handed out before it counts as dead.
     #[schemars(range(min = 1, max = MAX_ATTEMPTS))]

@@ -241,6 +241,19 @@ fn variables_that_make_no_sense_are_passed_over() {
     assert_eq!(facts.logging.format, None);
     assert_eq!(facts.work_queue, WorkQueue::default());
     assert_eq!(facts.warnings.len(), 3);
+    // More than any queue allows.
+    let facts = World::new()
+        .set("WORKQUEUE_ACK_TIMEOUT", "86400001")
+        .set("WORKQUEUE_MAX_ATTEMPTS", "1001")
+        .facts("p");
+    assert_eq!(facts.work_queue, WorkQueue::default());
+    assert_eq!(facts.warnings.len(), 2);
+    let facts = World::new()
+        .set("WORKQUEUE_ACK_TIMEOUT", "86400000")
+        .set("WORKQUEUE_MAX_ATTEMPTS", "1000")
+        .facts("p");
+    assert_eq!(facts.work_queue.ack_timeout_ms, 86_400_000);
+    assert_eq!(facts.work_queue.max_delivery_attempts, 1_000);
 }
 
 fn codes(report: &Report) -> Vec<Code> {

@@ -239,6 +239,71 @@ fn a_local_server_that_cannot_be_started_is_exit_code_one_with_a_way_out() {
 }
 
 #[test]
+fn variables_of_the_log_that_do_not_fit_are_passed_over_with_a_warning() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let config = place.write("json.yaml", "packs: [warp]\nlog: {format: json}\n");
+    let args = [
+        "call",
+        "-c",
+        config.to_str().unwrap(),
+        "warp_channels_status",
+    ];
+    let mut command = place.command(&args);
+    command.env("LOG_FORMAT", "xml").env("LOG_LEVEL", "loud");
+    let done = run(command);
+    good(&done);
+    // The config's own format is the next one that counts.
+    let warnings: Vec<Value> = done
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let text = serde_json::to_string(&warnings).unwrap();
+    assert!(
+        text.contains("LOG_FORMAT") && text.contains("LOG_LEVEL"),
+        "{text}"
+    );
+}
+
+#[test]
+fn capabilities_that_the_original_has_no_queue_for_are_refused_at_the_start() {
+    let place = Place::without_nats();
+    for name in ["'a b'", "a.b", "deadletter"] {
+        let text = format!("packs: [warp]\nsettings:\n  warp: {{fifo: [{name}]}}\n");
+        let config = place.write("fifo.yaml", &text);
+        let done = place.run(&["validate", config.to_str().unwrap()]);
+        assert_eq!(done.code, Some(1), "{name}: {done:?}");
+        assert!(done.stderr.contains("fifo[0]"), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn the_demo_shows_agents_that_meet_talk_and_hand_work_over() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let mut command = place.command(&["demo"]);
+    // What a shell is set up for does not reach the agents of the demo.
+    command
+        .env("JACQUARD_PROJECT", "shop")
+        .env("LOOMINAL_AGENT_ID", "not an id");
+    let done = run(command);
+    let shown = good(&done);
+    assert_eq!(done.stderr, "");
+    for part in [
+        "Found 1 of 1 agent:",
+        "**From:** planner",
+        "**builder**: I have time for the login page",
+        "Work item claimed successfully!",
+        "Work item completed.",
+        "is empty: nothing is pending, claimed or dead.",
+        "\"mcpServers\"",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
 fn help_and_version_go_to_standard_output() {
     let place = Place::without_nats();
     let version = concat!("jacquard ", env!("CARGO_PKG_VERSION"), "\n");

@@ -161,6 +161,10 @@ async fn sub_agents_follow_from_their_project_and_type() {
     // A type that the original's key check would end the process for.
     let odd = Agent::start(with(&place, &[("LOOMINAL_SUBAGENT_TYPE", "deep thinker")])).await;
     assert!(is_uuid_v4(&register(&odd, "thinker", &[]).await));
+    // As Claude Code writes its types, and under the key where the original would write it.
+    let plan = Agent::start(with(&place, &[("LOOMINAL_SUBAGENT_TYPE", "Plan")])).await;
+    register(&plan, "planner", &[]).await;
+    assert!(store.get("subagent/Plan").await.unwrap().is_some());
     drop(root);
 }
 

@@ -107,6 +107,11 @@ async fn an_item_is_claimed_prolonged_and_completed_also_after_a_restart() {
         (&shown["state"], &shown["note"]["progress"]),
         (&json!("claimed"), &json!(90))
     );
+    assert!(
+        list.text.contains("| Progress | 90 % reading"),
+        "{}",
+        list.text
+    );
     // The gateway is killed, and the token works from another one.
     signal("-KILL", worker.pid);
     drop(worker);
