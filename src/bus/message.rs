@@ -127,6 +127,19 @@ pub(super) fn check_filter(filter: &str) -> Result<(), Error> {
     Err(bad_subject(filter))
 }
 
+/// Whether a filter takes a subject: `*` stands for one token, `>` at the end for one or more.
+pub(super) fn is_match(filter: &str, subject: &str) -> bool {
+    let mut tokens = subject.split('.');
+    for wanted in filter.split('.') {
+        match (wanted, tokens.next()) {
+            (">", Some(_)) => return true,
+            (wanted, Some(token)) if wanted == "*" || wanted == token => {}
+            _ => return false,
+        }
+    }
+    tokens.next().is_none()
+}
+
 fn well_formed(subject: &str) -> bool {
     let good = |c: char| !c.is_whitespace() && !c.is_control();
     subject.split('.').all(|token| !token.is_empty()) && subject.chars().all(good)
@@ -166,6 +179,26 @@ mod tests {
         }
         for bad in ["", "a.>.b", ">.a", "a..>", ".>", "a. >"] {
             assert!(check_filter(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn filters_match_as_on_the_server() {
+        for (filter, subject, fits) in [
+            (">", "a", true),
+            (">", "a.b", true),
+            ("a.>", "a.b.c", true),
+            ("a.>", "a", false),
+            ("a.*", "a.b", true),
+            ("a.*", "a", false),
+            ("a.*", "a.b.c", false),
+            ("*.b", "a.b", true),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a.b", "a", false),
+            ("a.b", "a.b.c", false),
+        ] {
+            assert_eq!(is_match(filter, subject), fits, "{filter} {subject}");
         }
     }
 

@@ -44,8 +44,8 @@ pub use message::{Bytes, Message, Outgoing};
 pub use publish::Ack;
 pub use queue::{
     Claim, Completed, Dead, DeadLetter, DeadPage, DeadQuery, Extended, Found, Item, ItemState,
-    Lane, LaneDepth, Look, MAX_LANES, MAX_LEVELS, MAX_WAIT, Peeked, Queue, QueueSpec, Release,
-    Released, Rules, Swept,
+    Lane, LaneDepth, Look, MAX_LANES, MAX_LEVELS, MAX_TOKEN, MAX_WAIT, Peeked, Queue, QueueSpec,
+    Release, Released, Rules, Swept,
 };
 pub use read::{From, MAX_PAGE, Page, ReadRequest, Stored};
 pub use stream::{Discard, Dropped, Retention, Storage, Stream, StreamSpec, StreamState};

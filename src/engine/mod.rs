@@ -10,6 +10,7 @@ mod payload;
 pub mod resources;
 pub mod scope;
 pub mod session;
+mod sieve;
 mod steps;
 mod sweep;
 

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::failure::{Failure, FailureKind};
 use crate::bus::{Bucket, Bytes, Claim, Dead, DeadLetter, Entry, Item, ItemState, Message, Stored};
 use crate::catalog::templates::to_json;
-use crate::spec::filters::{MAX_TEXT, untoken};
+use crate::spec::filters::MAX_TEXT;
+use crate::spec::token;
 
 /// A text goes out as it is, anything else as compact JSON.
 pub fn encode(value: &Value) -> Result<Bytes, Failure> {
@@ -106,7 +107,7 @@ pub fn queued(item: &Item, with: &serde_json::Value) -> Value {
 /// A dead letter.
 pub fn dead(letter: &DeadLetter) -> Value {
     let (data, text) = decode(&letter.message.payload);
-    let first = letter.first.as_deref().map(untoken);
+    let first = letter.first.as_deref().map(token::decode);
     Value::from(Serde(&json!({
         "id": letter.id, "seq": letter.message.seq, "time": letter.message.time, "data": data,
         "text": text, "first": first,

@@ -7,7 +7,7 @@ use minijinja::{
 };
 use std::sync::Arc;
 
-use super::{filters as own, pattern, times};
+use super::{filters as own, pattern, times, token};
 
 pub use times::now;
 
@@ -270,7 +270,7 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("token", own::token);
     env.add_filter("trim", filters::trim);
     env.add_filter("unique", filters::unique);
-    env.add_filter("untoken", own::untoken);
+    env.add_filter("untoken", token::decode);
     env.add_filter("upper", filters::upper);
     env.add_filter("urlencode", filters::urlencode);
     env.add_filter("uuid_from", own::uuid_from);

@@ -4,6 +4,8 @@ use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use sha2::{Digest as _, Sha256};
 
+use super::token;
+
 /// The longest text that one rendering or one filter may yield, in bytes.
 pub const MAX_TEXT: usize = 8 * 1024 * 1024;
 /// The widest indentation.
@@ -172,11 +174,10 @@ pub(super) fn from_json(text: &Value) -> Value {
         .unwrap_or_default()
 }
 
-/// `token`: any text as one token of a subject or key, so that different texts are different tokens whether or not case
-/// counts: `a`-`z`, digits, `_` and `-` stay, every other byte of its UTF-8 is `=XX`.
+/// `token`: any text as one token of a subject or key (see [`token::encode`]).
 ///
 /// # Errors
-/// The empty text, which no token stands for; one whose token would be longer than [`MAX_TEXT`].
+/// The empty text, which no token stands for; one whose token could be longer than [`MAX_TEXT`].
 pub fn token(text: &str) -> Result<String, Error> {
     if text.is_empty() {
         return Err(Error::new(
@@ -184,38 +185,8 @@ pub fn token(text: &str) -> Result<String, Error> {
             "an empty text cannot be a token of a NATS subject or key",
         ));
     }
-    bounded(text.len().checked_mul(3))?;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("={byte:02X}")),
-        }
-    }
-    Ok(out)
-}
-
-/// `untoken`: the text that [`token`] has made a token of; any other text as it is.
-pub fn untoken(token: &str) -> String {
-    decoded(token)
-        .filter(|text| self::token(text).is_ok_and(|again| again == token))
-        .unwrap_or_else(|| token.to_owned())
-}
-
-fn decoded(token: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(token.len());
-    let mut rest = token.as_bytes();
-    while let Some((first, more)) = rest.split_first() {
-        rest = more;
-        if *first == b'=' {
-            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = rest.get(2..)?;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).ok()
+    bounded(text.len().checked_mul(token::GROWTH))?;
+    Ok(token::encode(text))
 }
 
 /// `fixed(decimals)`
@@ -258,26 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn tokens_go_there_and_back() {
-        for (text, expected) in [
-            ("code-review", "code-review"),
-            ("a_1", "a_1"),
-            ("A", "=41"),
-            ("c++", "c=2B=2B"),
-            ("c%%", "c=25=25"),
-            ("ü", "=C3=BC"),
-            ("a.b *>", "a=2Eb=20=2A=3E"),
-            ("=41", "=3D41"),
-        ] {
-            assert_eq!(token(text).unwrap(), expected);
-            assert_eq!(untoken(expected), text);
-        }
+    fn a_token_is_not_empty_and_not_huge() {
+        assert_eq!(token("c++").unwrap(), "c=2B=2B");
         assert!(token("").is_err());
         assert!(token(&"x".repeat(MAX_TEXT / 2)).is_err());
-        // No tokens: a wrong digit, a byte that would have stayed, a broken end, half a character.
-        for other in ["", "A", "=4", "=", "=4g", "=61", "=2b", "=C3", "a.b", "=+1"] {
-            assert_eq!(untoken(other), other);
-        }
     }
 
     #[test]

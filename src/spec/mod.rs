@@ -27,5 +27,6 @@ pub mod shape;
 pub mod source;
 pub mod suggest;
 pub mod times;
+pub mod token;
 pub mod tree;
 pub mod verbs;

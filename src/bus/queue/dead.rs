@@ -2,12 +2,14 @@
 
 use super::Queue;
 use super::leases::INTERRUPTED;
-use super::record::{Record, State, id_token, now, unescape};
+use super::record::{Record, State, id_token, now};
 use super::types::{DeadLetter, DeadPage, DeadQuery};
 use crate::bus::api;
 use crate::bus::error::{Error, ErrorKind};
+use crate::bus::message::is_match;
 use crate::bus::read::{From, MAX_PAGE, ReadRequest, Stored};
 use crate::bus::time::nanos_of;
+use crate::spec::token;
 
 /// Header with the key of the item: `<first>.<id token>`.
 const ITEM: &str = "Jacquard-Item";
@@ -47,25 +49,12 @@ pub(super) async fn subject(queue: &Queue, key: &str) -> Result<String, Error> {
             .into_iter()
             .flatten()
             .filter_map(|filter| filter.as_str());
-        texts.into_iter().any(|filter| matches(filter, subject))
+        texts.into_iter().any(|filter| is_match(filter, subject))
     };
     Ok(match takes(&own) || !takes(&spec.dead_subject) {
         true => own,
         false => spec.dead_subject.clone(),
     })
-}
-
-/// Whether a filter takes a subject.
-fn matches(filter: &str, subject: &str) -> bool {
-    let mut tokens = subject.split('.');
-    for part in filter.split('.') {
-        match (part, tokens.next()) {
-            (">", Some(_)) => return true,
-            (part, Some(token)) if part == "*" || part == token => {}
-            _ => return false,
-        }
-    }
-    tokens.next().is_none()
 }
 
 /// The letters on a subject that `accept` takes, the newest `limit` of them.
@@ -100,7 +89,7 @@ pub(super) async fn exists(queue: &Queue, key: &str) -> Result<bool, Error> {
     let Some((first, id)) = key.split_once('.') else {
         return Ok(false);
     };
-    let letters = with_id(queue, &unescape(id)).await?;
+    let letters = with_id(queue, &token::decode(id)).await?;
     Ok(letters
         .iter()
         .any(|letter| letter.first.as_deref().is_none_or(|of| of == first)))
@@ -138,7 +127,7 @@ pub(super) fn letter(queue: &Queue, stored: &Stored) -> Option<DeadLetter> {
         .and_then(|key| key.split_once('.'))
         .filter(|(_, id)| !id.contains('.'));
     let (first, id) = match parts {
-        Some((first, id)) => (Some(first.to_owned()), Some(unescape(id))),
+        Some((first, id)) => (Some(first.to_owned()), Some(token::decode(id))),
         None => (None, queue.0.rules.dead_id(stored)),
     };
     Some(DeadLetter {
@@ -241,25 +230,4 @@ pub(super) fn missing(queue: &Queue, id: &str) -> Error {
             queue.spec().name
         ),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_match_subjects() {
-        for (filter, subject, good) in [
-            ("a.b", "a.b", true),
-            ("a.b", "a.b.c", false),
-            ("a.b.c", "a.b", false),
-            ("a.*", "a.b", true),
-            ("a.*", "a", false),
-            ("a.>", "a.b.c", true),
-            ("a.>", "a", false),
-            (">", "a", true),
-        ] {
-            assert_eq!(matches(filter, subject), good, "{filter} {subject}");
-        }
-    }
 }

@@ -38,6 +38,7 @@ mod sweep;
 mod types;
 mod wire;
 
+pub use record::MAX_TOKEN;
 pub use types::{
     Claim, Completed, Dead, DeadLetter, DeadPage, DeadQuery, Extended, Found, Item, ItemState,
     Lane, LaneDepth, Look, Peeked, QueueSpec, Release, Released, Rules, Swept,

@@ -112,11 +112,7 @@ impl Lane {
                 super::MAX_LEVELS
             ));
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=".contains(c);
-        if self.first.is_empty()
-            || self.first.len() > super::record::MAX_TOKEN
-            || !self.first.chars().all(plain)
-        {
+        if !super::record::is_token(&self.first) {
             return Some(format!(
                 "the lane {subject} begins its keys with {:?}, which is not one token of at most {} letters, digits, - _ and =",
                 self.first,

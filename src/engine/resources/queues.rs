@@ -11,17 +11,20 @@ use super::Resources;
 use super::declared::{cannot_be_made, params_context};
 use super::reader::{Reader, with_values};
 use super::rules::ItemRules;
-use crate::bus::{self, Bytes, Lane, QueueSpec, Rules, Stored};
-use crate::catalog::Catalog;
+use crate::bus::{self, Bucket, Bytes, Lane, MAX_TOKEN, QueueSpec, Rules, Stored};
+use crate::catalog::{Catalog, Templates};
 use crate::engine::failure::{Failure, FailureKind};
 use crate::spec::check::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS};
 use crate::spec::filters;
 use crate::spec::model::QueueDecl;
 use crate::spec::suggest;
+use crate::spec::token;
+use crate::spec::verbs::queues::MAX_WAIT;
 
-/// The longest id of an item and the longest value that picks a lane, in bytes of their tokens: keys and names are made of
-/// them.
-const MAX_TOKEN: usize = 200;
+// The language names the bounds of the bus, which the build script does not have.
+const _: () = assert!(MAX_LANES == bus::MAX_LANES && MAX_LEVELS == bus::MAX_LEVELS);
+const _: () = assert!(MAX_WAIT.as_nanos() == bus::MAX_WAIT.as_nanos());
+
 /// The most lanes of which one step tells the depth.
 const MAX_FOUND: usize = 10_000;
 /// The longest name of a durable before it is replaced by a hash: the server takes 255 characters, and the level follows
@@ -78,29 +81,12 @@ impl Queue {
             templates,
             context: &context,
         };
-        let levels: u32 = reader.whole("levels", decl.levels.as_ref())?.unwrap_or(1);
-        within("levels", u64::from(levels), MAX_LEVELS)?;
-        let attempts: u32 = reader
-            .whole("attempts", Some(&decl.attempts))?
-            .unwrap_or_default();
-        within("attempts", u64::from(attempts), MAX_ATTEMPTS)?;
-        let lease = reader.span("lease", Some(&decl.lease))?.unwrap_or_default();
-        if !LEASE.contains(&lease) {
-            return Err(Failure::new(
-                FailureKind::Range,
-                format!("`lease` is {lease:?}, and must be from 1s to 24h"),
-            ));
-        }
+        let levels = reader.count("levels", decl.levels.as_ref(), MAX_LEVELS)?;
+        let attempts = reader
+            .count("attempts", Some(&decl.attempts), MAX_ATTEMPTS)?
+            .unwrap_or(1);
         let leases = resources.bucket(catalog, pack, &decl.leases, &[])?;
-        if let Some(life) = leases.spec().ttl.filter(|life| *life <= lease) {
-            return Err(Failure::new(
-                FailureKind::Range,
-                format!(
-                    "the entries of the bucket `{}` live for {life:?}, and must outlive a lease of {lease:?}",
-                    decl.leases
-                ),
-            ));
-        }
+        let lease = lease(decl, &reader, &leases)?;
         let spec = QueueSpec {
             name: name.to_owned(),
             leases,
@@ -121,7 +107,7 @@ impl Queue {
             rules,
             attempts,
             lease,
-            levels,
+            levels: levels.unwrap_or(1),
             decl: decl.clone(),
             pack,
             prefix,
@@ -168,23 +154,8 @@ impl Queue {
             .map(|(name, text)| (name.clone(), Value::from(text.as_str())))
             .collect();
         let context = params_context(catalog, self.pack, &named);
-        let templates = &catalog.templates;
-        let picked = with_values(templates, self.decl.with.as_ref(), &context)?;
-        let (subject, consumer) = match (&self.prefix, &self.decl.consumer) {
-            (None, Some(consumer)) => (
-                templates.token(&self.decl.subject, &context)?,
-                templates.token(consumer, &context)?,
-            ),
-            (prefix, _) => {
-                let mut subject = prefix.clone().unwrap_or_default();
-                for token in &tokens {
-                    subject.push('.');
-                    subject.push_str(token);
-                }
-                let consumer = durable(&subject);
-                (subject, consumer)
-            }
-        };
+        let picked = with_values(&catalog.templates, self.decl.with.as_ref(), &context)?;
+        let (subject, consumer) = self.names(&catalog.templates, &context, &tokens)?;
         let label: Object<String, Json> = values
             .into_iter()
             .map(|(name, text)| (name, Json::from(text)))
@@ -205,6 +176,28 @@ impl Queue {
                 .unwrap_or_else(|| NO_VALUE.to_owned()),
             label: Json::Object(label),
         })
+    }
+
+    /// The subject and the durable of a lane.
+    fn names(
+        &self,
+        templates: &Templates,
+        context: &Value,
+        tokens: &[String],
+    ) -> Result<(String, String), Failure> {
+        if let (None, Some(consumer)) = (&self.prefix, &self.decl.consumer) {
+            return Ok((
+                templates.token(&self.decl.subject, context)?,
+                templates.token(consumer, context)?,
+            ));
+        }
+        let mut subject = self.prefix.clone().unwrap_or_default();
+        for token in tokens {
+            subject.push('.');
+            subject.push_str(token);
+        }
+        let consumer = durable(&subject);
+        Ok((subject, consumer))
     }
 
     /// Whether the queue will find this id in a message: one with another id, or with none, could never be told apart or would be
@@ -275,7 +268,7 @@ impl Queue {
             ));
         }
         let lane = |found: &bus::Found| {
-            let texts = found.tokens.iter().map(|token| filters::untoken(token));
+            let texts = found.tokens.iter().map(|token| token::decode(token));
             let values = self.params().map(str::to_owned).zip(texts.map(Value::from));
             self.lane(resources, catalog, &values.collect::<Vec<_>>())
         };
@@ -331,14 +324,20 @@ impl Queue {
     }
 }
 
-fn within(key: &str, value: u64, most: u64) -> Result<(), Failure> {
-    if (1..=most).contains(&value) {
-        return Ok(());
+/// How long a claim holds; the records of claims must outlive it.
+fn lease(decl: &QueueDecl, reader: &Reader<'_>, leases: &Bucket) -> Result<Duration, Failure> {
+    let range = |text: String| Err(Failure::new(FailureKind::Range, text));
+    let lease = reader.span("lease", Some(&decl.lease))?.unwrap_or_default();
+    if !LEASE.contains(&lease) {
+        return range(format!("`lease` is {lease:?}, and must be from 1s to 24h"));
     }
-    Err(Failure::new(
-        FailureKind::Range,
-        format!("`{key}` is {value}, and must be from 1 to {most}"),
-    ))
+    match leases.spec().ttl.filter(|life| *life <= lease) {
+        None => Ok(lease),
+        Some(life) => range(format!(
+            "the entries of the bucket `{}` live for {life:?}, and must outlive a lease of {lease:?}",
+            decl.leases
+        )),
+    }
 }
 
 /// An id, or a value that picks a lane: a text, or a number as one.

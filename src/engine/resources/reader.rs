@@ -1,5 +1,8 @@
 //! Numbers, sizes, time spans and picks, where a spec may have an expression for them.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use minijinja::value::Value;
 
 use crate::catalog::Templates;
@@ -40,6 +43,26 @@ impl Reader<'_> {
             .transpose()
     }
 
+    /// A whole number from 1 to `most`.
+    ///
+    /// # Errors
+    /// [`FailureKind::Range`] for anything else.
+    pub fn count<N: TryFrom<i64> + From<u8> + PartialOrd + Display>(
+        &self,
+        key: &str,
+        whole: Option<&Whole>,
+        most: N,
+    ) -> Result<Option<N>, Failure> {
+        let given = self.whole(key, whole)?;
+        match given {
+            Some(given) if given < N::from(1) || given > most => Err(Failure::new(
+                FailureKind::Range,
+                format!("`{key}` is {given}, and must be from 1 to {most}"),
+            )),
+            given => Ok(given),
+        }
+    }
+
     /// A size in bytes.
     ///
     /// # Errors
@@ -66,11 +89,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// [`FailureKind::Range`] for anything else.
-    pub fn span(
-        &self,
-        key: &str,
-        span: Option<&Span>,
-    ) -> Result<Option<std::time::Duration>, Failure> {
+    pub fn span(&self, key: &str, span: Option<&Span>) -> Result<Option<Duration>, Failure> {
         span.map(|span| {
             let value = self.templates.tree(&span.0, self.context)?;
             value
@@ -79,6 +98,25 @@ impl Reader<'_> {
                 .ok_or_else(|| out_of_range(key, &value, "a time span such as 500ms, 30s or 24h"))
         })
         .transpose()
+    }
+
+    /// A time span of at most `most`.
+    ///
+    /// # Errors
+    /// [`FailureKind::Range`] for anything else.
+    pub fn span_within(
+        &self,
+        key: &str,
+        span: Option<&Span>,
+        most: Duration,
+    ) -> Result<Option<Duration>, Failure> {
+        match self.span(key, span)? {
+            Some(given) if given > most => Err(Failure::new(
+                FailureKind::Range,
+                format!("`{key}` is {given:?}, and must be at most {most:?}"),
+            )),
+            given => Ok(given),
+        }
     }
 }
 

@@ -17,7 +17,9 @@ pub(super) async fn run(step: &Claim, call: &mut Call<'_>) -> Result<Value, Fail
     let queue = queues::queue(&step.queue, call, &context)?;
     let lanes = queues::lanes(queue, step.from.as_ref(), call, &context).await?;
     let holder = call.templates().text(&step.holder, &context)?;
-    let wait = queues::span("wait", step.wait.as_ref(), MAX_WAIT, call, &context)?;
+    let wait = call
+        .reader(&context)
+        .span_within("wait", step.wait.as_ref(), MAX_WAIT)?;
     let claim = queue
         .handle
         .claim(&lanes, &holder, wait.unwrap_or(Duration::ZERO))

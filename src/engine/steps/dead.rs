@@ -4,23 +4,24 @@ use std::collections::HashMap;
 
 use minijinja::value::Value;
 
-use super::queues::{self, Sieve};
+use super::queues;
 use crate::bus::{DeadLetter, DeadQuery};
 use crate::engine::call::Call;
 use crate::engine::cursor::{At, Owner};
 use crate::engine::failure::Failure;
 use crate::engine::resources::lane_text;
+use crate::engine::sieve::Sieve;
 use crate::engine::{page, payload};
-use crate::spec::env::is_omit;
 use crate::spec::filters::token;
-use crate::spec::tree::Tree;
 use crate::spec::verbs::forms::Dead;
 use crate::spec::verbs::queues::MAX_LIMIT;
 
 pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failure> {
     let context = call.context();
     let queue = queues::queue(&step.queue, call, &context)?;
-    let limit = queues::number("limit", Some(&step.limit), MAX_LIMIT, call, &context)?;
+    let limit = call
+        .reader(&context)
+        .count("limit", Some(&step.limit), MAX_LIMIT)?;
     let mut query = DeadQuery {
         id: match &step.id {
             Some(id) => Some(queues::id(id, call, &context)?),
@@ -28,7 +29,7 @@ pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failu
         },
         first: first(step, call, &context)?,
         after: 0,
-        limit: usize::try_from(limit.unwrap_or(1)).unwrap_or(usize::MAX),
+        limit: limit.unwrap_or(1),
     };
     let fixed = [
         queue.name.as_str(),
@@ -44,18 +45,15 @@ pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failu
         Some(page) => after(owner, &call.templates().tree(page, &context)?)?,
         None => 0,
     };
-    let sieve = Sieve {
-        filter: step.r#where.as_ref(),
-        select: step.select.as_ref(),
-    };
+    let sieve = Sieve::new(call, step.r#where.as_ref(), step.select.as_ref())?;
     let mut failed = None;
     let mut tally = Tally::default();
     let page = {
         let mut accept = |letter: &DeadLetter| {
             let item = payload::dead(letter);
-            let fits = sieve.fits(&item, call).and_then(|fits| {
+            let fits = sieve.fits(|| item.clone()).and_then(|fits| {
                 if let (true, Some(by)) = (fits, &step.count_by) {
-                    tally.count(by, item, call)?;
+                    tally.count(sieve.made(by, item)?);
                 }
                 Ok(fits)
             });
@@ -67,11 +65,11 @@ pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failu
         queue.handle.dead(&query, &mut accept).await?
     };
     if let Some(error) = failed {
-        return Err(error);
+        return Err(error.into());
     }
     let mut items = Vec::with_capacity(page.letters.len());
     for letter in &page.letters {
-        items.extend(sieve.kept(payload::dead(letter), call)?);
+        items.extend(sieve.kept(payload::dead(letter))?);
     }
     let next = page.next.map(|seq| owner.encode(At::After(seq)));
     Ok(minijinja::context!(
@@ -87,19 +85,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, by: &Tree, item: Value, call: &Call<'_>) -> Result<(), Failure> {
-        let context = call.scope.with("item", item).context();
-        let value = call.templates().tree_or_omit(by, &context)?;
-        if is_omit(&value) {
-            return Ok(());
-        }
+    fn count(&mut self, value: Option<Value>) {
+        let Some(value) = value else { return };
         let next = self.values.len();
         let place = *self.places.entry(value.to_string()).or_insert(next);
         match self.values.get_mut(place) {
             Some((_, count)) => *count += 1,
             None => self.values.push((value, 1)),
         }
-        Ok(())
     }
 
     fn list(self) -> Vec<Value> {

@@ -4,9 +4,9 @@ use minijinja::value::Value;
 
 use crate::engine::call::Call;
 use crate::engine::cursor::{At, Owner};
-use crate::engine::failure::{Failure, FailureKind};
+use crate::engine::failure::Failure;
+use crate::engine::sieve::Sieve;
 use crate::engine::{page, payload};
-use crate::spec::env::is_omit;
 use crate::spec::verbs::forms::List;
 
 /// Entries when a spec does not say.
@@ -20,7 +20,10 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
     let context = call.context();
     let templates = call.templates();
     let bucket = call.bucket(&step.bucket, step.with.as_ref(), &context)?;
-    let limit = limit(step, call, &context)?;
+    let limit = call
+        .reader(&context)
+        .count("limit", step.limit.as_ref(), MOST)?
+        .unwrap_or(DEFAULT);
     let under = match &step.under {
         Some(under) => format!("{}.>", templates.token(under, &context)?),
         None => ">".to_owned(),
@@ -46,16 +49,11 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
     };
     let listing = bucket.list(&under, LOOKED).await?;
     let mut picked = Picked::default();
-    let filter = step.r#where.as_ref().map(|f| templates.filter(f));
-    let filter = filter.transpose()?;
-    let items = call.scope.items();
+    let sieve = Sieve::new(call, step.r#where.as_ref(), step.select.as_ref())?;
     for entry in &listing.entries {
         // An entry that is kept in memory is decoded once.
         let value = entry.memo.get(|| payload::entry(&entry.key, Some(entry)));
-        let item = items.context(value.clone());
-        if let Some(filter) = &filter
-            && !filter.holds(&item)?
-        {
+        if !sieve.fits(|| value.clone())? {
             continue;
         }
         picked.total += 1;
@@ -69,13 +67,7 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
         }
         picked.seen += 1;
         picked.last = Some(&entry.key);
-        let kept = match &step.select {
-            Some(select) => templates.tree_or_omit(select, &item)?,
-            None => value,
-        };
-        if !is_omit(&kept) {
-            picked.entries.push(kept);
-        }
+        picked.entries.extend(sieve.kept(value)?);
     }
     let next = picked.last.filter(|_| picked.more);
     let next = next.map(|key| owner.encode(At::Key(key.clone())));
@@ -95,18 +87,4 @@ struct Picked<'a> {
     total: usize,
     more: bool,
     last: Option<&'a String>,
-}
-
-fn limit(step: &List, call: &Call<'_>, context: &Value) -> Result<usize, Failure> {
-    let limit: usize = call
-        .reader(context)
-        .whole("limit", step.limit.as_ref())?
-        .unwrap_or(DEFAULT);
-    if (1..=MOST).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(Failure::new(
-        FailureKind::Range,
-        format!("`limit` is {limit}, and must be from 1 to {MOST}"),
-    ))
 }

@@ -1,7 +1,6 @@
 //! What the verbs of queues share: which queue, which lanes, and the numbers.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use minijinja::value::{Value, ValueKind};
 
@@ -11,8 +10,7 @@ use crate::engine::failure::{Failure, FailureKind};
 use crate::engine::resources::{Queue, lane_text, with_values};
 use crate::spec::check::MAX_LANES;
 use crate::spec::data::Map;
-use crate::spec::env::is_omit;
-use crate::spec::tree::{Expr, QueueName, Span, Template, Tree, Whole};
+use crate::spec::tree::{QueueName, Template, Tree, Whole};
 
 /// The queue that a step means.
 pub(super) fn queue<'a>(
@@ -101,42 +99,8 @@ pub(super) fn level(
     call: &Call<'_>,
     context: &Value,
 ) -> Result<u32, Failure> {
-    let given = number("level", level, u64::from(queue.levels), call, context)?.unwrap_or(1);
-    Ok(u32::try_from(given).unwrap_or(queue.levels))
-}
-
-/// A number from 1 to `most`.
-pub(super) fn number(
-    key: &str,
-    whole: Option<&Whole>,
-    most: u64,
-    call: &Call<'_>,
-    context: &Value,
-) -> Result<Option<u64>, Failure> {
-    match call.reader(context).whole(key, whole)? {
-        Some(given) if !(1..=most).contains(&given) => Err(Failure::new(
-            FailureKind::Range,
-            format!("`{key}` is {given}, and must be from 1 to {most}"),
-        )),
-        given => Ok(given),
-    }
-}
-
-/// A time span of at most `most`.
-pub(super) fn span(
-    key: &str,
-    span: Option<&Span>,
-    most: Duration,
-    call: &Call<'_>,
-    context: &Value,
-) -> Result<Option<Duration>, Failure> {
-    match call.reader(context).span(key, span)? {
-        Some(given) if given > most => Err(Failure::new(
-            FailureKind::Range,
-            format!("`{key}` is {given:?}, and must be at most {most:?}"),
-        )),
-        given => Ok(given),
-    }
+    let given = call.reader(context).count("level", level, queue.levels)?;
+    Ok(given.unwrap_or(1))
 }
 
 /// Looks at the items of lanes, however many these are.
@@ -159,33 +123,4 @@ pub(super) async fn look(queue: &Queue, lanes: &[Lane], scan: usize) -> Result<P
         all.items.truncate(scan);
     }
     Ok(all)
-}
-
-/// What `where` and `select` keep of a list of items.
-pub(super) struct Sieve<'a> {
-    pub(super) filter: Option<&'a Expr>,
-    pub(super) select: Option<&'a Tree>,
-}
-
-impl Sieve<'_> {
-    /// Whether the item fits `where`.
-    pub(super) fn fits(&self, item: &Value, call: &Call<'_>) -> Result<bool, Failure> {
-        match self.filter {
-            None => Ok(true),
-            Some(filter) => {
-                let context = call.scope.with("item", item.clone()).context();
-                Ok(call.templates().test(filter, &context)?)
-            }
-        }
-    }
-
-    /// What is kept of the item: `None` where `select` says `omit`.
-    pub(super) fn kept(&self, item: Value, call: &Call<'_>) -> Result<Option<Value>, Failure> {
-        let Some(select) = self.select else {
-            return Ok(Some(item));
-        };
-        let context = call.scope.with("item", item).context();
-        let kept = call.templates().tree_or_omit(select, &context)?;
-        Ok(Some(kept).filter(|kept| !is_omit(kept)))
-    }
 }

@@ -8,8 +8,8 @@ use crate::bus::{From as Start, MAX_PAGE, ReadRequest, Stored};
 use crate::engine::call::Call;
 use crate::engine::cursor::{At, Owner};
 use crate::engine::failure::{Failure, FailureKind};
+use crate::engine::sieve::Sieve;
 use crate::engine::{page, payload};
-use crate::spec::env::is_omit;
 use crate::spec::verbs::forms::Read;
 
 /// The most messages looked at when a spec does not say.
@@ -42,17 +42,15 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
         from: start(step, call, owner, &context)?,
         scan,
     };
+    let sieve = Sieve::new(call, step.r#where.as_ref(), step.select.as_ref())?;
     let mut failed = None;
     let page = {
-        let mut accept = |message: &Stored| match &step.r#where {
-            None => true,
-            Some(filter) => {
-                let item = call.scope.with("item", payload::stored(message)).context();
-                templates.test(filter, &item).unwrap_or_else(|error| {
-                    failed.get_or_insert(error);
-                    false
-                })
-            }
+        let mut accept = |message: &Stored| {
+            let fits = sieve.fits(|| payload::stored(message));
+            fits.unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                false
+            })
         };
         stream.read(&request, &mut accept).await?
     };
@@ -61,16 +59,7 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
     }
     let mut messages = Vec::with_capacity(page.messages.len());
     for message in &page.messages {
-        let item = payload::stored(message);
-        let kept = match &step.select {
-            Some(select) => {
-                templates.tree_or_omit(select, &call.scope.with("item", item).context())?
-            }
-            None => item,
-        };
-        if !is_omit(&kept) {
-            messages.push(kept);
-        }
+        messages.extend(sieve.kept(payload::stored(message))?);
     }
     let next = page.next.map(|seq| {
         owner.encode(match request.from {
@@ -86,15 +75,8 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
 
 fn bounds(step: &Read, call: &Call<'_>, context: &Value) -> Result<(usize, usize), Failure> {
     let reader = call.reader(context);
-    let limit: usize = reader
-        .whole("limit", Some(&step.limit))?
-        .unwrap_or(MAX_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Failure::new(
-            FailureKind::Range,
-            format!("`limit` is {limit}, and must be from 1 to {MAX_PAGE}"),
-        ));
-    }
+    let limit = reader.count("limit", Some(&step.limit), MAX_PAGE)?;
+    let limit = limit.unwrap_or(MAX_PAGE);
     let scan: usize = reader.whole("scan", step.scan.as_ref())?.unwrap_or(SCAN);
     Ok((limit, scan.clamp(limit, MOST_SCANNED)))
 }

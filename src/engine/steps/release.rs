@@ -20,7 +20,9 @@ pub(super) async fn run(step: &Release, call: &mut Call<'_>) -> Result<Value, Fa
     let back = Back {
         reason: call.templates().text(&step.reason, &context)?,
         dead,
-        delay: queues::span("delay", step.delay.as_ref(), MAX_DELAY, call, &context)?
+        delay: call
+            .reader(&context)
+            .span_within("delay", step.delay.as_ref(), MAX_DELAY)?
             .unwrap_or_default(),
     };
     let released = queue.handle.release(&token, back).await?;

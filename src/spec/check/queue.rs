@@ -15,9 +15,9 @@ use crate::spec::tree::{Expr, QueueName, Span, Tree, Whole, parse_span};
 use crate::spec::verbs::{message_shape, queues};
 
 /// The most levels of a queue.
-pub const MAX_LEVELS: u64 = 100;
+pub const MAX_LEVELS: u32 = 100;
 /// The most times that an item is handed out.
-pub const MAX_ATTEMPTS: u64 = 1_000;
+pub const MAX_ATTEMPTS: u32 = 1_000;
 /// How long a claim may hold.
 pub const LEASE: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
@@ -122,14 +122,14 @@ impl StepCheck<'_> {
 
     fn numbers(&mut self, decl: &QueueDecl) {
         if let Some(levels) = &decl.levels {
-            self.whole("levels", levels, 1..=MAX_LEVELS);
+            self.whole("levels", levels, 1..=u64::from(MAX_LEVELS));
             if decl.consumer.is_some() {
                 let message = "`levels` and `consumer` exclude each other: a durable of another \
                                program hands out first in, first out";
                 self.error(Code::Schema, &self.at("levels"), message.to_owned(), None);
             }
         }
-        self.whole("attempts", &decl.attempts, 1..=MAX_ATTEMPTS);
+        self.whole("attempts", &decl.attempts, 1..=u64::from(MAX_ATTEMPTS));
         self.lease(&decl.lease);
     }
 
@@ -371,10 +371,9 @@ impl StepCheck<'_> {
     /// The level of a new item.
     pub fn level(&mut self, queues: &[(String, QueueInfo)], level: Option<&Whole>) {
         if let Some(level) = level {
-            let most = queues
-                .iter()
-                .map(|(_, info)| info.levels.unwrap_or(MAX_LEVELS));
-            self.whole("level", level, 1..=most.max().unwrap_or(MAX_LEVELS));
+            let all = u64::from(MAX_LEVELS);
+            let most = queues.iter().map(|(_, info)| info.levels.unwrap_or(all));
+            self.whole("level", level, 1..=most.max().unwrap_or(all));
         }
     }
 

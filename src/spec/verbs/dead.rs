@@ -45,7 +45,7 @@ impl Grammar for Dead {
         if let Some(first) = &self.first {
             cx.value("first", first);
         }
-        cx.whole("limit", &self.limit, 1..=queues::MAX_LIMIT);
+        cx.whole("limit", &self.limit, 1..=queues::MAX_LIMIT as u64);
         if let Some(page) = &self.page {
             cx.value("page", page);
         }

@@ -34,9 +34,9 @@ impl Grammar for Peek {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
         let queues = cx.queue(&self.queue);
         cx.lanes(&queues, self.from.as_ref(), true);
-        cx.whole("limit", &self.limit, 1..=queues::MAX_LIMIT);
+        cx.whole("limit", &self.limit, 1..=queues::MAX_LIMIT as u64);
         if let Some(scan) = &self.scan {
-            cx.whole("scan", scan, 1..=queues::MAX_SCAN);
+            cx.whole("scan", scan, 1..=queues::MAX_SCAN as u64);
         }
         let kept = cx.kept(self.r#where.as_ref(), self.select.as_ref(), queues::queued_shape());
         Shape::object([

@@ -9,9 +9,9 @@ pub const MAX_WAIT: Duration = Duration::from_secs(30);
 /// The longest delay before an item that was given back can be claimed.
 pub const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most items or dead letters of one answer.
-pub const MAX_LIMIT: u64 = 1_000;
+pub const MAX_LIMIT: usize = 1_000;
 /// The most items that one step looks at.
-pub const MAX_SCAN: u64 = 10_000;
+pub const MAX_SCAN: usize = 10_000;
 /// What `depth` counts in each lane.
 pub const COUNTS: &[&str] = &["pending", "claimed", "messages"];
 

@@ -13,7 +13,7 @@ use crate::engine::call::Call;
 use crate::engine::contest::{Contest, TRIES};
 use crate::engine::failure::{Failure, FailureKind};
 use crate::engine::payload;
-use crate::spec::env::is_omit;
+use crate::engine::sieve::Sieve;
 use crate::spec::filters::MAX_TEXT;
 use crate::spec::verbs::forms::Take;
 
@@ -49,9 +49,8 @@ pub(super) async fn run(step: &Take, call: &mut Call<'_>) -> Result<Value, Failu
     }
 }
 
-struct Taker<'a, 'c> {
-    step: &'a Take,
-    call: &'a Call<'c>,
+struct Taker<'a> {
+    sieve: Sieve<'a>,
     stream: Stream,
     bucket: Bucket,
     key: String,
@@ -100,24 +99,13 @@ struct Look {
     failed: Option<minijinja::Error>,
 }
 
-impl<'a, 'c> Taker<'a, 'c> {
-    fn new(step: &'a Take, call: &'a Call<'c>, context: &Value) -> Result<Self, Failure> {
+impl<'a> Taker<'a> {
+    fn new(step: &'a Take, call: &Call<'a>, context: &Value) -> Result<Self, Failure> {
         let at = &step.position;
         let reader = call.reader(context);
-        let limit: usize = reader.whole("limit", Some(&step.limit))?.unwrap_or(MOST);
-        let scan: usize = reader.whole("scan", step.scan.as_ref())?.unwrap_or(SCAN.0);
-        let wait = reader.span("wait", step.wait.as_ref())?.unwrap_or_default();
-        within("limit", limit, MOST)?;
-        within("scan", scan, SCAN.1)?;
-        if wait > Take::LONGEST {
-            return Err(Failure::new(
-                FailureKind::Range,
-                format!(
-                    "`wait` is {wait:?}, and must be at most {:?}",
-                    Take::LONGEST
-                ),
-            ));
-        }
+        let limit = reader.count("limit", Some(&step.limit), MOST)?;
+        let scan = reader.count("scan", step.scan.as_ref(), SCAN.1)?;
+        let wait = reader.span_within("wait", step.wait.as_ref(), Take::LONGEST)?;
         let peek = match &step.peek {
             Some(peek) => call.templates().tree(peek, context)?.is_true(),
             None => false,
@@ -126,11 +114,10 @@ impl<'a, 'c> Taker<'a, 'c> {
             stream: call.stream(&step.stream, step.with.as_ref(), context)?,
             bucket: call.bucket(&at.bucket, at.with.as_ref(), context)?,
             key: call.templates().token(&at.key, context)?,
-            step,
-            call,
-            limit,
-            scan,
-            wait,
+            sieve: Sieve::new(call, step.r#where.as_ref(), step.select.as_ref())?,
+            limit: limit.unwrap_or(MOST),
+            scan: scan.unwrap_or(SCAN.0),
+            wait: wait.unwrap_or_default(),
             peek,
             after: reader.whole("after", step.after.as_ref())?.unwrap_or(0),
             keep: reader.whole("keep", step.keep.as_ref())?,
@@ -227,16 +214,12 @@ impl<'a, 'c> Taker<'a, 'c> {
             return;
         }
         look.unread += 1;
-        if let Some(filter) = &self.step.r#where {
-            let item = payload::stored(stored);
-            let context = self.call.scope.with("item", item).context();
-            match self.call.templates().test(filter, &context) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    look.failed.get_or_insert(error);
-                    return;
-                }
+        match self.sieve.fits(|| payload::stored(stored)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                look.failed.get_or_insert(error);
+                return;
             }
         }
         look.matching += 1;
@@ -256,28 +239,8 @@ impl<'a, 'c> Taker<'a, 'c> {
     fn kept(&self, chosen: &[Stored]) -> Result<Vec<Value>, Failure> {
         let mut messages = Vec::with_capacity(chosen.len());
         for stored in chosen {
-            let item = payload::stored(stored);
-            let kept = match &self.step.select {
-                Some(select) => {
-                    let context = self.call.scope.with("item", item).context();
-                    self.call.templates().tree_or_omit(select, &context)?
-                }
-                None => item,
-            };
-            if !is_omit(&kept) {
-                messages.push(kept);
-            }
+            messages.extend(self.sieve.kept(payload::stored(stored))?);
         }
         Ok(messages)
     }
-}
-
-fn within(key: &str, given: usize, most: usize) -> Result<(), Failure> {
-    if (1..=most).contains(&given) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        FailureKind::Range,
-        format!("`{key}` is {given}, and must be from 1 to {most}"),
-    ))
 }
