@@ -123,7 +123,7 @@ pub fn entry(key: &str, entry: Option<&Entry>) -> Value {
     };
     Value::from_object(Found {
         key: entry.key.as_str().into(),
-        value: Value::from(Serde(&decode(&entry.value).0)),
+        value: fields(decode(&entry.value).0),
         bytes: entry.value.clone(),
         revision: entry.revision,
         time: entry.time.as_str().into(),
@@ -141,9 +141,48 @@ struct Found {
     time: Value,
 }
 
+/// The value of an entry. An object of usual size finds its fields faster without a hash.
+fn fields(value: serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Object(map) if map.len() <= FEW => {
+            let fields = map.into_iter();
+            let fields = fields.map(|(name, value)| (name, Value::from(Serde(&value))));
+            Value::from_object(Fields(fields.collect()))
+        }
+        value => Value::from(Serde(&value)),
+    }
+}
+
+/// Fields that are looked through one by one.
+const FEW: usize = 32;
+
+/// A JSON object of few fields, in their order.
+#[derive(Debug)]
+struct Fields(Vec<(String, Value)>);
+
+impl Object for Fields {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        let field = self.0.iter().find(|(field, _)| field == name);
+        field.map(|(_, value)| value.clone())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let names = self.0.iter().map(|(name, _)| Value::from(name.as_str()));
+        Enumerator::Values(names.collect())
+    }
+}
+
 impl Object for Found {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match key.as_str()? {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        match name {
             "found" => Some(true.into()),
             "key" => Some(self.key.clone()),
             "value" => Some(self.value.clone()),
@@ -171,6 +210,25 @@ pub fn no_key(bucket: &Bucket, key: &str) -> Failure {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn an_object_is_the_same_with_few_fields_and_with_many() {
+        for count in [0, 1, FEW, FEW + 1] {
+            let object: serde_json::Map<_, _> = (0..count)
+                .rev()
+                .map(|n| (format!("f{n}"), json!({"n": [n]})))
+                .collect();
+            let object = serde_json::Value::Object(object);
+            let (ours, plain) = (fields(object.clone()), Value::from(Serde(&object)));
+            assert_eq!(ours, plain);
+            assert_eq!((ours.kind(), ours.len()), (plain.kind(), plain.len()));
+            assert_eq!(ours.is_true(), plain.is_true());
+            assert_eq!(ours.get_attr("f0").unwrap(), plain.get_attr("f0").unwrap());
+            assert!(ours.get_attr("none").unwrap().is_undefined());
+            // In their order.
+            assert_eq!(serde_json::to_string(&ours).unwrap(), object.to_string());
+        }
+    }
 
     #[test]
     fn an_entry_is_an_object_whether_it_is_there_or_not() {

@@ -79,9 +79,13 @@ struct Item {
 
 impl Object for Item {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match key.as_str()? {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        match name {
             "item" => Some(self.item.clone()),
-            _ => self.outer.get_value(key),
+            _ => self.outer.get_value_by_str(name),
         }
     }
 
@@ -92,7 +96,11 @@ impl Object for Item {
 
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let name = key.as_str()?;
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    // What the template engine asks: without it, each look-up of a name would make a value of the name.
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
         if let Some((_, value)) = self.locals.iter().rev().find(|(n, _)| n == name) {
             return Some(value.clone());
         }
