@@ -250,7 +250,7 @@ fn work_queue(env: &Environment, files: WorkQueue, warnings: &mut Vec<String>) -
     WorkQueue {
         ack_timeout_ms: number("WORKQUEUE_ACK_TIMEOUT", MIN_MS..=MAX_LEASE_MS)
             .unwrap_or(files.ack_timeout_ms),
-        max_delivery_attempts: number("WORKQUEUE_MAX_ATTEMPTS", 1..=MAX_ATTEMPTS)
+        max_delivery_attempts: number("WORKQUEUE_MAX_ATTEMPTS", 1..=u64::from(MAX_ATTEMPTS))
             .unwrap_or(files.max_delivery_attempts),
         dead_letter_ttl_ms: number("WORKQUEUE_DLQ_TTL", MIN_MS..=MAX_MS)
             .unwrap_or(files.dead_letter_ttl_ms),
