@@ -10,7 +10,6 @@ use crate::bus::error::{Error, ErrorKind};
 use crate::bus::leader;
 use crate::bus::message::{Bytes, Outgoing};
 use crate::bus::publish::Ack;
-use crate::bus::read::Stored;
 use crate::bus::time::{millis, nanos_of};
 use std::time::SystemTime;
 
@@ -29,6 +28,8 @@ pub(super) async fn revive(
     let subject = lane.subject_at(level)?;
     lane.stream.ensure().await?;
     for _ in 0..TRIES {
+        // Before the letter: if somebody else puts it back in between, either the letter is gone or the record has changed.
+        let may_begin = may_begin(queue, &key, seq, id).await;
         let found = queue.get(&queue.spec().dead.spec().name, seq).await?;
         let letter = found.filter(|stored| {
             dead::letter(queue, stored).is_some_and(|letter| {
@@ -37,7 +38,7 @@ pub(super) async fn revive(
             })
         });
         let letter = letter.ok_or_else(|| dead::missing(queue, id))?;
-        let Some(revision) = may_begin(queue, &key, &letter, id).await? else {
+        let Some(revision) = may_begin? else {
             continue;
         };
         let mut record = Record::new(&queue.spec().name, &lane.first, id);
@@ -76,7 +77,7 @@ pub(super) async fn revive(
 async fn may_begin(
     queue: &Queue,
     key: &str,
-    letter: &Stored,
+    letter: u64,
     id: &str,
 ) -> Result<Option<Option<u64>>, Error> {
     let Some((record, revision)) = queue.record(key).await? else {
@@ -89,7 +90,7 @@ async fn may_begin(
         State::Reviving => {
             let begun = nanos_of(&record.until).unwrap_or(0);
             if u128::from(now().saturating_sub(begun)) < INTERRUPTED.as_nanos() {
-                return Err(match record.seq == letter.seq {
+                return Err(match record.seq == letter {
                     true => dead::missing(queue, id),
                     false => busy(id),
                 });
