@@ -2,7 +2,7 @@
 //! going on, and a claim that meets it finishes it first, so nobody works on the item while it is both.
 
 use super::leases::{INTERRUPTED, TRIES, lost};
-use super::record::{Record, State, id_token, now};
+use super::record::{Record, State, age, id_token};
 use super::types::Lane;
 use super::{Queue, dead};
 use crate::bus::api::{self, code};
@@ -10,6 +10,7 @@ use crate::bus::error::{Error, ErrorKind};
 use crate::bus::leader;
 use crate::bus::message::{Bytes, Outgoing};
 use crate::bus::publish::Ack;
+use crate::bus::read::Stored;
 use crate::bus::time::{millis, nanos_of};
 use std::time::SystemTime;
 
@@ -41,15 +42,8 @@ pub(super) async fn revive(
         let Some(revision) = may_begin? else {
             continue;
         };
-        let mut record = Record::new(&queue.spec().name, &lane.first, id);
-        record.state = State::Reviving;
-        record.stream.clone_from(&queue.spec().dead.spec().name);
-        record.seq = seq;
-        record.time = nanos_of(&letter.time).unwrap_or(0);
+        let mut record = reviving(queue, lane, id, &letter).await?;
         record.subject.clone_from(&subject);
-        record.target.clone_from(&lane.stream.spec().name);
-        record.after = lane.stream.info().await?.map_or(0, |state| state.last_seq);
-        record.until = millis(SystemTime::now());
         let revision = match queue.write(&key, &record, revision).await {
             Err(error) if lost(&error) => continue,
             written => written?,
@@ -72,6 +66,19 @@ pub(super) async fn revive(
     Err(busy(id))
 }
 
+/// The record that says that a dead letter becomes an item of this lane.
+async fn reviving(queue: &Queue, lane: &Lane, id: &str, letter: &Stored) -> Result<Record, Error> {
+    let mut record = Record::new(&queue.spec().name, &lane.first, id);
+    record.state = State::Reviving;
+    record.stream.clone_from(&queue.spec().dead.spec().name);
+    record.seq = letter.seq;
+    record.time = nanos_of(&letter.time).unwrap_or(0);
+    record.target.clone_from(&lane.stream.spec().name);
+    record.after = lane.stream.info().await?.map_or(0, |state| state.last_seq);
+    record.until = millis(SystemTime::now());
+    Ok(record)
+}
+
 /// Whether the record of a key lets a revival begin: in place of which revision (inner `None`: there is no record). Outer
 /// `None`: something was finished first, look again.
 async fn may_begin(
@@ -88,8 +95,7 @@ async fn may_begin(
     }
     match record.state {
         State::Reviving => {
-            let begun = nanos_of(&record.until).unwrap_or(0);
-            if u128::from(now().saturating_sub(begun)) < INTERRUPTED.as_nanos() {
+            if age(&record.until) < INTERRUPTED {
                 return Err(match record.seq == letter {
                     true => dead::missing(queue, id),
                     false => busy(id),
