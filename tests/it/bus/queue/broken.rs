@@ -60,8 +60,19 @@ async fn interrupted(state: &str) -> Place {
     place
 }
 
+/// Each of them waits until others may go on; so they wait together.
 #[tokio::test]
-async fn a_burial_that_has_only_begun_is_finished_by_a_sweep() {
+async fn what_was_interrupted_is_finished_by_a_sweep() {
+    tokio::join!(
+        a_burial_that_has_only_begun(),
+        a_burial_whose_letter_is_written(),
+        a_completed_item_whose_message_stayed(),
+        a_revival_whose_message_is_written(),
+        a_revival_that_has_only_begun(),
+    );
+}
+
+async fn a_burial_that_has_only_begun() {
     let place = interrupted("burying").await;
     sweeps(&place).await;
     let letters = place.letters().await;
@@ -86,8 +97,7 @@ async fn a_burial_that_has_only_begun_is_finished_by_a_claim() {
     .await;
 }
 
-#[tokio::test]
-async fn a_burial_is_not_repeated_when_the_letter_is_written() {
+async fn a_burial_whose_letter_is_written() {
     let place = interrupted("burying").await;
     let (value, _) = record(&place).await;
     let number = |name: &str| value[name].as_u64().unwrap();
@@ -109,26 +119,19 @@ async fn a_burial_is_not_repeated_when_the_letter_is_written() {
 async fn a_completed_item_whose_message_stayed_is_not_done_again() {
     let place = interrupted("done").await;
     let lane = place.lane("rust", SHORT);
-    tokio::time::sleep(SHORT + Duration::from_millis(200)).await;
-    let lanes = std::slice::from_ref(&lane);
-    assert!(
-        place
-            .queue
-            .claim(lanes, "other", Duration::from_secs(2))
-            .await
-            .unwrap()
-            .is_none()
-    );
-    assert_eq!(place.messages().await, 0);
+    until("the message goes with its next delivery", || async {
+        assert!(place.claim(&lane, "other").await.is_none());
+        place.messages().await == 0
+    })
+    .await;
+}
 
+async fn a_completed_item_whose_message_stayed() {
     let place = interrupted("done").await;
     sweeps(&place).await;
     assert_eq!(place.messages().await, 0);
-    until("the record has gone by itself", || async {
-        let (value, _) = record(&place).await;
-        value["gone"] == true
-    })
-    .await;
+    let (value, _) = record(&place).await;
+    assert_eq!(value["gone"], true);
 }
 
 /// A dead letter, and a record that says that it is being put back.
@@ -185,15 +188,17 @@ async fn an_interrupted_revival_is_finished_by_whoever_claims_the_item() {
     assert_eq!(place.messages().await, 0);
 }
 
-#[tokio::test]
-async fn an_interrupted_revival_is_finished_by_a_sweep_or_undone() {
+async fn a_revival_whose_message_is_written() {
     let (place, _) = reviving(true).await;
     sweeps(&place).await;
     assert_eq!(
         (place.letters().await.len(), place.messages().await),
         (0, 1)
     );
+}
 
+/// It is undone.
+async fn a_revival_that_has_only_begun() {
     let (place, seq) = reviving(false).await;
     let lane = place.lane("rust", LEASE);
     sweeps(&place).await;
