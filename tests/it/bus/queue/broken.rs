@@ -1,11 +1,11 @@
 //! Processes that end between two steps, and things that vanish. The records that they leave are written by hand.
 
 use super::{
-    LEASE, NOW, Place, SHORT, all_dead, claimed_soon, lane, queue_on, release, until, work_stream,
+    LEASE, NOW, Place, SHORT, all_dead, claimed_soon, dead, lane, queue_on, until, work_stream,
 };
 use crate::bus::{other_program, vanish};
 use crate::support::server::NatsServer;
-use jacquard::bus::{ErrorKind, Outgoing, Release};
+use jacquard::bus::{ErrorKind, Outgoing};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
@@ -140,17 +140,7 @@ async fn reviving(published: bool) -> (Place, u64) {
     let lane = place.lane("rust", LEASE);
     place.add(&lane, 1, "one").await;
     let claim = place.claim(&lane, "me").await.unwrap();
-    place
-        .queue
-        .release(
-            &claim.token,
-            Release {
-                dead: true,
-                ..release("x")
-            },
-        )
-        .await
-        .unwrap();
+    place.queue.release(&claim.token, dead("x")).await.unwrap();
     let letter = all_dead(&place.queue).await.remove(0).message;
     let time = time_of(&letter.time);
     let (old, revision) = record(&place).await;

@@ -1,7 +1,7 @@
-use super::{LEASE, Place, SHORT, all_dead, claimed_soon, queue_on, release};
+use super::{LEASE, Place, SHORT, all_dead, claimed_soon, dead, queue_on, release};
 use crate::bus::{bus, other_program};
 use crate::support::logs;
-use jacquard::bus::{DeadQuery, ErrorKind, Outgoing, Release};
+use jacquard::bus::{DeadQuery, ErrorKind, Outgoing};
 use serde_json::json;
 use std::time::Duration;
 
@@ -91,10 +91,7 @@ async fn dead_letters_are_listed_discarded_and_revived() {
     for (lane, id) in [(&rust, "A b"), (&go, "two"), (&rust, "three")] {
         place.add(lane, 2, id).await;
         let claim = place.claim(lane, "me").await.unwrap();
-        let how = Release {
-            dead: true,
-            ..release("broken")
-        };
+        let how = dead("broken");
         assert!(place.queue.release(&claim.token, how).await.unwrap().dead);
     }
     let letters = all_dead(&place.queue).await;
@@ -182,17 +179,7 @@ async fn an_item_in_the_queue_keeps_its_dead_namesake_where_it_is() {
     let lane = place.lane("rust", LEASE);
     place.add(&lane, 1, "one").await;
     let claim = place.claim(&lane, "me").await.unwrap();
-    place
-        .queue
-        .release(
-            &claim.token,
-            Release {
-                dead: true,
-                ..release("x")
-            },
-        )
-        .await
-        .unwrap();
+    place.queue.release(&claim.token, dead("x")).await.unwrap();
     place
         .work
         .publish(
@@ -244,17 +231,7 @@ async fn a_foreign_stream_of_dead_letters_is_used() {
     let lane = place.lane("rust", LEASE);
     place.add(&lane, 2, "ours").await;
     let claim = place.claim(&lane, "me").await.unwrap();
-    place
-        .queue
-        .release(
-            &claim.token,
-            Release {
-                dead: true,
-                ..release("x")
-            },
-        )
-        .await
-        .unwrap();
+    place.queue.release(&claim.token, dead("x")).await.unwrap();
     let error = place.queue.complete(&claim.token).await.unwrap_err();
     assert!(error.to_string().contains("dead letter"), "{error}");
     let letters = all_dead(&place.queue).await;
