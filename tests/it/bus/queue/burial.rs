@@ -173,6 +173,38 @@ async fn dead_letters_are_listed_discarded_and_revived() {
     assert_eq!(place.letters().await.len(), 1);
 }
 
+/// However far the first has come when the second begins.
+#[tokio::test]
+async fn of_two_revivals_one_wins() {
+    let place = Place::new().await;
+    let lane = place.lane("rust", LEASE);
+    let other = queue_on(&bus(&place.server).await);
+    for round in 0..20 {
+        let id = format!("i{round}");
+        place.add(&lane, 1, &id).await;
+        let claim = place.claim(&lane, "me").await.unwrap();
+        place.queue.release(&claim.token, dead("x")).await.unwrap();
+        let seq = all_dead(&place.queue).await[0].message.seq;
+        let body = json!({ "id": id }).to_string();
+        let (a, b) = tokio::join!(
+            place.queue.revive(&lane, &id, seq, 1, body.clone()),
+            async {
+                tokio::time::sleep(Duration::from_micros(250 * round)).await;
+                other.revive(&lane, &id, seq, 1, body.clone()).await
+            }
+        );
+        match (a, b) {
+            (Ok(_), Err(error)) | (Err(error), Ok(_)) => {
+                assert_eq!(error.kind(), ErrorKind::NotFound, "{round}");
+            }
+            both => panic!("{round}: {both:?}"),
+        }
+        let claim = place.claim(&lane, "me").await.unwrap();
+        place.queue.complete(&claim.token).await.unwrap();
+        assert_eq!(place.messages().await, 0);
+    }
+}
+
 #[tokio::test]
 async fn an_item_in_the_queue_keeps_its_dead_namesake_where_it_is() {
     let place = Place::new().await;
