@@ -1,5 +1,7 @@
 //! From files to a pack: check everything, lower into one form.
 
+mod merge;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -184,7 +186,6 @@ impl Lowering<'_> {
         for draft in &drafts {
             check::verb_counts(&draft.doc, self.report);
         }
-        let info = self.single(&drafts, "pack", |d| d.pack.clone());
         let settings = self.single(&drafts, "settings", |d| d.settings.clone());
         let session = self.merged(&drafts, "session", |d| {
             d.session
@@ -197,22 +198,8 @@ impl Lowering<'_> {
         }
         let base = check::base_scope(settings.as_ref())
             .with("tools", check::tools_shape(tool_names(&drafts)));
-        let mut resources = Resources {
-            session: session.keys().map(str::to_owned).collect(),
-            ..Resources::default()
-        };
         let schemas = self.merged(&drafts, "schemas", |d| d.schemas.clone());
-        for (name, json) in schemas.iter() {
-            let shape = Shape::from_schema(&json.to_value());
-            resources.schemas.insert(name.to_owned(), shape);
-        }
-        for draft in &drafts {
-            self.check_resources(draft, &base, &mut resources);
-        }
-        // Queues name streams and buckets, which may stand in another file.
-        for draft in &drafts {
-            self.check_queues(draft, &base, &mut resources);
-        }
+        let resources = self.resources(&drafts, &base, &session, &schemas);
         let around = check::Surroundings {
             base: &base,
             session: &session,
@@ -229,37 +216,75 @@ impl Lowering<'_> {
         }
         self.check_aliases(&drafts);
         self.check_instructions(&drafts, &base);
-        let streams = self.merged(&drafts, "streams", |d| d.streams.clone());
-        let buckets = self.merged(&drafts, "buckets", |d| d.buckets.clone());
-        let queues = self.merged(&drafts, "queues", |d| d.queues.clone());
-        let tools = self.merged(&drafts, "tools", |d| d.whole.clone());
-        let aliases = self.merged(&drafts, "aliases", |d| {
+        let sound = self.pack(&drafts);
+        Pack {
+            settings,
+            session,
+            schemas,
+            ..sound
+        }
+    }
+
+    /// What steps may name, checked.
+    fn resources(
+        &mut self,
+        drafts: &[Draft],
+        base: &super::shape::Scope,
+        session: &Map<Json>,
+        schemas: &Map<Json>,
+    ) -> Resources {
+        let mut resources = Resources {
+            session: session.keys().map(str::to_owned).collect(),
+            ..Resources::default()
+        };
+        for (name, json) in schemas.iter() {
+            let shape = Shape::from_schema(&json.to_value());
+            resources.schemas.insert(name.to_owned(), shape);
+        }
+        for draft in drafts {
+            self.check_resources(draft, base, &mut resources);
+        }
+        // Queues name streams and buckets, which may stand in another file.
+        for draft in drafts {
+            self.check_queues(draft, base, &mut resources);
+        }
+        resources
+    }
+
+    /// The pack that all files together make, but for what the checks have needed before.
+    fn pack(&mut self, drafts: &[Draft]) -> Pack {
+        let info = self.single(drafts, "pack", |d| d.pack.clone());
+        let streams = self.merged(drafts, "streams", |d| d.streams.clone());
+        let buckets = self.merged(drafts, "buckets", |d| d.buckets.clone());
+        let queues = self.merged(drafts, "queues", |d| d.queues.clone());
+        let tools = self.merged(drafts, "tools", |d| d.whole.clone());
+        let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
                 .iter()
                 .map(|(n, t)| (n.clone(), Some(Text::from(t.clone()))))
                 .collect()
         });
-        let timers = self.merged(&drafts, "timers", |d| d.timers.clone());
-        let listeners = self.merged(&drafts, "listeners", |d| d.listeners.clone());
-        let on = self.single(&drafts, "on", |d| d.on.clone());
+        let timers = self.merged(drafts, "timers", |d| d.timers.clone());
+        let listeners = self.merged(drafts, "listeners", |d| d.listeners.clone());
+        let on = self.single(drafts, "on", |d| d.on.clone());
         let mut pack = Pack {
             name: self.files.name.clone().into(),
             title: None,
             instructions: None,
             uses: List::default(),
-            settings,
-            session,
-            schemas,
+            settings: None,
+            session: Map::default(),
+            schemas: Map::default(),
             streams,
             buckets,
             queues,
-            origins: self.origins(&drafts),
+            origins: self.origins(drafts),
             tools,
             aliases,
             timers,
             listeners,
             on: on.unwrap_or_default(),
-            templates: used_templates(&drafts, &self.files.templates),
+            templates: used_templates(drafts, &self.files.templates),
             texts: List::default(),
         };
         if let Some(info) = info {
@@ -367,88 +392,6 @@ impl Lowering<'_> {
             });
             resources.queues.insert(name.clone(), known);
         }
-    }
-
-    /// A section that only one file of a pack may have.
-    fn single<T>(
-        &mut self,
-        drafts: &[Draft],
-        key: &str,
-        get: impl Fn(&Draft) -> Option<T>,
-    ) -> Option<T> {
-        let mut found: Option<(&Draft, T)> = None;
-        for draft in drafts {
-            let Some(value) = get(draft) else { continue };
-            match &found {
-                None => found = Some((draft, value)),
-                Some((first, _)) => {
-                    let pointer = join("", key);
-                    self.report.push(
-                        Diagnostic::error(
-                            Code::Duplicate,
-                            &draft.doc.source,
-                            draft.doc.key_range(&pointer),
-                            format!("`{key}` stands in two files of this pack"),
-                        )
-                        .related(
-                            &first.doc.source,
-                            first.doc.key_range(&pointer),
-                            "first here",
-                        ),
-                    );
-                }
-            }
-        }
-        found.map(|(_, value)| value)
-    }
-
-    /// A section whose entries all files of a pack share.
-    fn merged<T: Clone>(
-        &mut self,
-        drafts: &[Draft],
-        key: &str,
-        get: impl Fn(&Draft) -> Vec<(String, Option<T>)>,
-    ) -> Map<T> {
-        let mut merged: Map<T> = Map::default();
-        let mut first: BTreeMap<String, &Draft> = BTreeMap::new();
-        for draft in drafts {
-            for (name, value) in get(draft) {
-                if let Some(other) = first.get(&name) {
-                    let pointer = join(&join("", key), &name);
-                    self.report.push(
-                        Diagnostic::error(
-                            Code::Duplicate,
-                            &draft.doc.source,
-                            draft.doc.key_range(&pointer),
-                            format!("`{name}` is declared twice under `{key}`"),
-                        )
-                        .related(
-                            &other.doc.source,
-                            other.doc.key_range(&pointer),
-                            "first here",
-                        )
-                        .help("rename one of them, or take it out"),
-                    );
-                    continue;
-                }
-                first.insert(name.clone(), draft);
-                match value {
-                    Some(value) => merged.push(name, value),
-                    // Its form is wrong, and the schema check has said so. If it had not, say at least this much.
-                    None if !draft.tainted && !self.report.report.has_errors() => {
-                        let pointer = join(&join("", key), &name);
-                        self.report.push(Diagnostic::error(
-                            Code::Schema,
-                            &draft.doc.source,
-                            draft.doc.key_range(&pointer),
-                            format!("`{name}` does not have the form that `{key}` needs"),
-                        ));
-                    }
-                    None => {}
-                }
-            }
-        }
-        merged
     }
 
     fn origins(&self, drafts: &[Draft]) -> Map<Text> {

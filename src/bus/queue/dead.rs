@@ -2,13 +2,12 @@
 
 use super::Queue;
 use super::leases::INTERRUPTED;
-use super::record::{Record, State, id_token, now};
+use super::record::{Record, State, age, id_token};
 use super::types::{DeadLetter, DeadPage, DeadQuery};
 use crate::bus::api;
 use crate::bus::error::{Error, ErrorKind};
 use crate::bus::message::is_match;
 use crate::bus::read::{From, MAX_PAGE, ReadRequest, Stored};
-use crate::bus::time::nanos_of;
 use crate::spec::token;
 
 /// Header with the key of the item: `<first>.<id token>`.
@@ -215,10 +214,9 @@ async fn is_reviving(queue: &Queue, letter: &DeadLetter) -> Result<bool, Error> 
     let key = format!("{first}.{}", id_token(id)?);
     let record = queue.record(&key).await?;
     Ok(record.is_some_and(|(record, _)| {
-        let begun = nanos_of(&record.until).unwrap_or(0);
         record.state == State::Reviving
             && record.seq == letter.message.seq
-            && u128::from(now().saturating_sub(begun)) < INTERRUPTED.as_nanos()
+            && age(&record.until) < INTERRUPTED
     }))
 }
 

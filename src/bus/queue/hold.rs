@@ -88,24 +88,36 @@ pub(super) async fn complete(queue: &Queue, token: &str) -> Result<Completed, Er
             Err(error) if lost(&error) => continue,
             written => written?,
         };
-        // From here on it is completed, whatever happens: a sweep or the next delivery takes the message out.
-        let removed = match there {
-            Ok(None) => Ok(()),
-            Ok(Some(_)) => queue.take_out(&done, done.ack.as_deref()).await,
-            Err(error) => Err(error),
-        };
-        match removed {
-            Ok(()) => {
-                let done = Record { gone: true, ..done };
-                queue.retire_unheard(&key, &done, revision).await;
-            }
-            Err(error) => {
-                tracing::debug!(%error, key, "the message of a completed item stays for now")
-            }
-        }
+        let is_there = there.map(|message| message.is_some());
+        leave(queue, &key, done, revision, is_there).await;
         return Ok(completed);
     }
     Err(contended(token))
+}
+
+/// Takes the message of a completed item out of the queue. It is completed whatever happens: if this fails, a sweep or the
+/// next delivery does it.
+async fn leave(
+    queue: &Queue,
+    key: &str,
+    done: Record,
+    revision: u64,
+    is_there: Result<bool, Error>,
+) {
+    let removed = match is_there {
+        Ok(false) => Ok(()),
+        Ok(true) => queue.take_out(&done, done.ack.as_deref()).await,
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(()) => {
+            let done = Record { gone: true, ..done };
+            queue.retire_unheard(key, &done, revision).await;
+        }
+        Err(error) => {
+            tracing::debug!(%error, key, "the message of a completed item stays for now");
+        }
+    }
 }
 
 pub(super) async fn release(queue: &Queue, token: &str, how: Release) -> Result<Released, Error> {

@@ -226,44 +226,35 @@ fn item(
     let time = nanos_of(&message.time);
     let record = record.filter(|record| Some(record.time) == time);
     let look = queue.0.rules.look(&message);
-    let id = look.id.filter(|id| id_token(id).is_ok());
+    let mut item = Item {
+        id: look.id.filter(|id| id_token(id).is_ok()),
+        lane,
+        level,
+        message,
+        state: ItemState::Pending,
+        holder: None,
+        until: None,
+        attempt: look.base,
+        note: None,
+        errors: Vec::new(),
+    };
     let Some(record) = record else {
-        let attempt = look.base;
-        return Some(Item {
-            id,
-            lane,
-            level,
-            message,
-            attempt,
-            state: ItemState::Pending,
-            holder: None,
-            until: None,
-            note: None,
-            errors: Vec::new(),
-        });
+        return Some(item);
     };
     if !matches!(record.state, State::Claimed | State::Free) {
         return None;
     }
     let mut record = record.clone();
     let held = record.is_held();
-    if !held {
+    if held {
+        item.state = ItemState::Claimed;
+    } else {
         record.expire();
     }
-    Some(Item {
-        id,
-        lane,
-        level,
-        message,
-        state: if held {
-            ItemState::Claimed
-        } else {
-            ItemState::Pending
-        },
-        until: (held || !record.remaining().is_zero()).then_some(record.until),
-        holder: held.then_some(record.holder),
-        attempt: record.attempt,
-        note: record.note,
-        errors: record.errors,
-    })
+    item.until = (held || !record.remaining().is_zero()).then_some(record.until);
+    item.holder = held.then_some(record.holder);
+    item.attempt = record.attempt;
+    item.note = record.note;
+    item.errors = record.errors;
+    Some(item)
 }

@@ -60,6 +60,12 @@ pub const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Most levels of a lane.
 pub const MAX_LEVELS: u32 = 100;
 
+/// Bytes of a message that an item leaves to its dead letter, for the errors of its attempts and the frame around them: this
+/// part of the server's `max_payload`, and not less than [`LEAST_ROOM`].
+const ROOM: usize = 16;
+/// See [`ROOM`].
+const LEAST_ROOM: usize = 4 * 1024;
+
 /// A handle on a queue. Cheap to clone; clones share what is known about its consumers. No I/O until it is used.
 ///
 /// Errors of all calls, besides those named: those of the connection, of streams and of buckets, and
@@ -105,7 +111,8 @@ impl Queue {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfig`] for a level that the lane does not have, [`ErrorKind::InvalidKey`] for an id that
-    /// is empty or too long, and those of [`Stream::publish`](super::Stream::publish).
+    /// is empty or too long, [`ErrorKind::TooLarge`] for a payload of more than 15/16 of the server's `max_payload` (its
+    /// dead letter could not be written), and those of [`Stream::publish`](super::Stream::publish).
     pub async fn enqueue(
         &self,
         lane: &Lane,
@@ -116,10 +123,12 @@ impl Queue {
     ) -> Result<Ack, Error> {
         self.check(std::slice::from_ref(lane))?;
         record::id_token(id)?;
+        let payload = payload.into();
+        self.leaves_room(id, payload.len())?;
         let message = Outgoing {
             subject: lane.subject_at(level)?,
             headers,
-            payload: payload.into(),
+            payload,
         };
         lane.stream.publish(message, Some(id)).await
     }
@@ -262,6 +271,27 @@ impl Queue {
     /// See [`Queue`].
     pub async fn expire(&self, lanes: &[Lane]) -> Result<usize, Error> {
         expire::expire(self, lanes).await
+    }
+
+    /// Refuses an item whose dead letter could not be written: nobody could ever take it out of the queue as one.
+    fn leaves_room(&self, id: &str, size: usize) -> Result<(), Error> {
+        // Without a server publishing fails by itself.
+        let Some(server) = self.0.bus.server() else {
+            return Ok(());
+        };
+        let room = (server.max_payload / ROOM).max(LEAST_ROOM);
+        let most = server.max_payload.saturating_sub(room);
+        if size <= most {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::TooLarge,
+            format!(
+                "the item {id:?} has {size} bytes, more than the {most} of an item of the queue {}: its dead letter needs \
+                 room for errors within the {} bytes (max_payload) that the server takes",
+                self.0.spec.name, server.max_payload
+            ),
+        ))
     }
 
     /// Refuses lanes that can never work.

@@ -218,6 +218,11 @@ pub(super) fn now() -> u64 {
     u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// How long ago a time in RFC 3339 was; zero for one that is still to come, and since 1970 for what is no time.
+pub(super) fn age(time: &str) -> Duration {
+    Duration::from_nanos(now().saturating_sub(nanos_of(time).unwrap_or(0)))
+}
+
 /// Short, because a model copies it. It only tells claims of one item apart.
 fn nonce() -> String {
     let mut text = uuid::Uuid::new_v4().simple().to_string();

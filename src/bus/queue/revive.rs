@@ -2,7 +2,7 @@
 //! going on, and a claim that meets it finishes it first, so nobody works on the item while it is both.
 
 use super::leases::{INTERRUPTED, TRIES, lost};
-use super::record::{Record, State, id_token, now};
+use super::record::{Record, State, age, id_token};
 use super::types::Lane;
 use super::{Queue, dead};
 use crate::bus::api::{self, code};
@@ -29,6 +29,8 @@ pub(super) async fn revive(
     let subject = lane.subject_at(level)?;
     lane.stream.ensure().await?;
     for _ in 0..TRIES {
+        // Before the letter: if somebody else puts it back in between, either the letter is gone or the record has changed.
+        let may_begin = may_begin(queue, &key, seq, id).await;
         let found = queue.get(&queue.spec().dead.spec().name, seq).await?;
         let letter = found.filter(|stored| {
             dead::letter(queue, stored).is_some_and(|letter| {
@@ -37,18 +39,11 @@ pub(super) async fn revive(
             })
         });
         let letter = letter.ok_or_else(|| dead::missing(queue, id))?;
-        let Some(revision) = may_begin(queue, &key, &letter, id).await? else {
+        let Some(revision) = may_begin? else {
             continue;
         };
-        let mut record = Record::new(&queue.spec().name, &lane.first, id);
-        record.state = State::Reviving;
-        record.stream.clone_from(&queue.spec().dead.spec().name);
-        record.seq = seq;
-        record.time = nanos_of(&letter.time).unwrap_or(0);
+        let mut record = reviving(queue, lane, id, &letter).await?;
         record.subject.clone_from(&subject);
-        record.target.clone_from(&lane.stream.spec().name);
-        record.after = lane.stream.info().await?.map_or(0, |state| state.last_seq);
-        record.until = millis(SystemTime::now());
         let revision = match queue.write(&key, &record, revision).await {
             Err(error) if lost(&error) => continue,
             written => written?,
@@ -71,12 +66,25 @@ pub(super) async fn revive(
     Err(busy(id))
 }
 
+/// The record that says that a dead letter becomes an item of this lane.
+async fn reviving(queue: &Queue, lane: &Lane, id: &str, letter: &Stored) -> Result<Record, Error> {
+    let mut record = Record::new(&queue.spec().name, &lane.first, id);
+    record.state = State::Reviving;
+    record.stream.clone_from(&queue.spec().dead.spec().name);
+    record.seq = letter.seq;
+    record.time = nanos_of(&letter.time).unwrap_or(0);
+    record.target.clone_from(&lane.stream.spec().name);
+    record.after = lane.stream.info().await?.map_or(0, |state| state.last_seq);
+    record.until = millis(SystemTime::now());
+    Ok(record)
+}
+
 /// Whether the record of a key lets a revival begin: in place of which revision (inner `None`: there is no record). Outer
 /// `None`: something was finished first, look again.
 async fn may_begin(
     queue: &Queue,
     key: &str,
-    letter: &Stored,
+    letter: u64,
     id: &str,
 ) -> Result<Option<Option<u64>>, Error> {
     let Some((record, revision)) = queue.record(key).await? else {
@@ -87,9 +95,8 @@ async fn may_begin(
     }
     match record.state {
         State::Reviving => {
-            let begun = nanos_of(&record.until).unwrap_or(0);
-            if u128::from(now().saturating_sub(begun)) < INTERRUPTED.as_nanos() {
-                return Err(match record.seq == letter.seq {
+            if age(&record.until) < INTERRUPTED {
+                return Err(match record.seq == letter {
                     true => dead::missing(queue, id),
                     false => busy(id),
                 });

@@ -1,12 +1,11 @@
 //! Finishing what others left: a process that was killed leaves records, and this is who reads them.
 
 use super::leases::{INTERRUPTED, lost};
-use super::record::{Record, State, now};
+use super::record::{Record, State, age};
 use super::types::Swept;
 use super::{Queue, bury, revive};
 use crate::bus::bucket_spec::Entry;
 use crate::bus::error::Error;
-use crate::bus::time::nanos_of;
 
 /// What was done about a record.
 enum Done {
@@ -38,8 +37,7 @@ pub(super) async fn sweep(queue: &Queue) -> Result<Swept, Error> {
 
 async fn look_after(queue: &Queue, mut record: Record, entry: &Entry) -> Result<Done, Error> {
     let (key, revision) = (entry.key.as_str(), entry.revision);
-    let age = now().saturating_sub(nanos_of(&entry.time).unwrap_or(0));
-    let old = u128::from(age) >= INTERRUPTED.as_nanos();
+    let old = age(&entry.time) >= INTERRUPTED;
     match record.state {
         State::Claimed if record.used_up() && !record.is_held() => {
             record.expire();

@@ -365,10 +365,7 @@ pub fn lane_text(name: &str, value: &Value) -> Result<String, Failure> {
 /// The durable of a lane of our own: its subject, with what the name of a durable cannot have replaced.
 fn durable(subject: &str) -> String {
     if subject.len() > MAX_DURABLE {
-        return Sha256::digest(subject.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        return format!("{:x}", Sha256::digest(subject));
     }
     subject.replace(['.', '/', '\\'], "~")
 }

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use minijinja::value::Value;
 
 use super::queues;
-use crate::bus::{DeadLetter, DeadQuery};
+use crate::bus::{DeadLetter, DeadPage, DeadQuery};
 use crate::engine::call::Call;
 use crate::engine::cursor::{At, Owner};
 use crate::engine::failure::Failure;
-use crate::engine::resources::lane_text;
+use crate::engine::resources::{Queue, lane_text};
 use crate::engine::sieve::Sieve;
 use crate::engine::{page, payload};
 use crate::spec::filters::token;
+use crate::spec::tree::Tree;
 use crate::spec::verbs::forms::Dead;
 use crate::spec::verbs::queues::MAX_LIMIT;
 
@@ -46,13 +47,31 @@ pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failu
         None => 0,
     };
     let sieve = Sieve::new(call, step.r#where.as_ref(), step.select.as_ref())?;
+    let (page, tally) = look(queue, &query, &sieve, step.count_by.as_ref()).await?;
+    let mut items = Vec::with_capacity(page.letters.len());
+    for letter in &page.letters {
+        items.extend(sieve.kept(payload::dead(letter))?);
+    }
+    let next = page.next.map(|seq| owner.encode(At::After(seq)));
+    Ok(minijinja::context!(
+        count => items.len(), items => items, total => page.total, counts => tally.list(), next => next
+    ))
+}
+
+/// A page of the letters that fit, and how many of all that fit there are of each value.
+async fn look(
+    queue: &Queue,
+    query: &DeadQuery,
+    sieve: &Sieve<'_>,
+    count_by: Option<&Tree>,
+) -> Result<(DeadPage, Tally), Failure> {
     let mut failed = None;
     let mut tally = Tally::default();
     let page = {
         let mut accept = |letter: &DeadLetter| {
             let item = payload::dead(letter);
             let fits = sieve.fits(|| item.clone()).and_then(|fits| {
-                if let (true, Some(by)) = (fits, &step.count_by) {
+                if let (true, Some(by)) = (fits, count_by) {
                     tally.count(sieve.made(by, item)?);
                 }
                 Ok(fits)
@@ -62,19 +81,12 @@ pub(super) async fn run(step: &Dead, call: &mut Call<'_>) -> Result<Value, Failu
                 false
             })
         };
-        queue.handle.dead(&query, &mut accept).await?
+        queue.handle.dead(query, &mut accept).await?
     };
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let mut items = Vec::with_capacity(page.letters.len());
-    for letter in &page.letters {
-        items.extend(sieve.kept(payload::dead(letter))?);
-    }
-    let next = page.next.map(|seq| owner.encode(At::After(seq)));
-    Ok(minijinja::context!(
-        count => items.len(), items => items, total => page.total, counts => tally.list(), next => next
-    ))
+    Ok((page, tally))
 }
 
 /// How many there are of each value, in the order of the first of each.

@@ -2,6 +2,7 @@
 
 use minijinja::value::Value;
 
+use crate::bus::Listing;
 use crate::engine::call::Call;
 use crate::engine::cursor::{At, Owner};
 use crate::engine::failure::Failure;
@@ -48,8 +49,24 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
         Some(_) => return Err(owner.other_way()),
     };
     let listing = bucket.list(&under, LOOKED).await?;
-    let mut picked = Picked::default();
     let sieve = Sieve::new(call, step.r#where.as_ref(), step.select.as_ref())?;
+    let picked = pick(&listing, after.as_ref(), limit, &sieve)?;
+    let next = picked.last.filter(|_| picked.more);
+    let next = next.map(|key| owner.encode(At::Key(key.clone())));
+    Ok(minijinja::context!(
+        count => picked.entries.len(), entries => picked.entries, total => picked.total,
+        more => picked.more || listing.more, next => next
+    ))
+}
+
+/// Goes through a listing to the end: what is on no page of its own counts too.
+fn pick<'a>(
+    listing: &'a Listing,
+    after: Option<&String>,
+    limit: usize,
+    sieve: &Sieve<'_>,
+) -> Result<Picked<'a>, Failure> {
+    let mut picked = Picked::default();
     for entry in &listing.entries {
         // An entry that is kept in memory is decoded once.
         let value = entry.memo.get(|| payload::entry(&entry.key, Some(entry)));
@@ -58,7 +75,7 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
         }
         picked.total += 1;
         // Those of the pages before count, and are not shown again.
-        if after.as_ref().is_some_and(|after| entry.key <= *after) {
+        if after.is_some_and(|after| entry.key <= *after) {
             continue;
         }
         if picked.seen == limit {
@@ -69,12 +86,7 @@ pub(super) async fn run(step: &List, call: &mut Call<'_>) -> Result<Value, Failu
         picked.last = Some(&entry.key);
         picked.entries.extend(sieve.kept(value)?);
     }
-    let next = picked.last.filter(|_| picked.more);
-    let next = next.map(|key| owner.encode(At::Key(key.clone())));
-    Ok(minijinja::context!(
-        count => picked.entries.len(), entries => picked.entries, total => picked.total,
-        more => picked.more || listing.more, next => next
-    ))
+    Ok(picked)
 }
 
 /// What of a listing is on the page.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Findings;
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
-use crate::spec::verbs::Verb;
+use crate::spec::verbs::{Step, Verb};
 
 /// A step has exactly one verb; JSON Schema cannot say so without burying the reason.
 pub(crate) fn verb_counts(doc: &Doc, report: &mut Findings) {
@@ -31,10 +31,9 @@ fn verb_count(doc: &Doc, pointer: &str, steps: Option<&Value>, report: &mut Find
             .map(String::as_str)
             .filter(|key| Verb::ALL.iter().any(|(verb, _)| verb == key))
             .collect();
-        let known = step.keys().all(|k| {
-            verbs.contains(&k.as_str())
-                || matches!(k.as_str(), "as" | "when" | "each" | "select" | "else")
-        });
+        let known = step
+            .keys()
+            .all(|key| verbs.contains(&key.as_str()) || Step::KEYS.contains(&key.as_str()));
         match verbs.as_slice() {
             [_] => {}
             // A misspelt verb is an unknown key already.
@@ -57,4 +56,39 @@ fn problem(doc: &Doc, pointer: &str, message: String, report: &mut Findings) {
         Diagnostic::error(Code::Verb, &doc.source, doc.value_range(pointer), message)
             .help(format!("a step has exactly one of: {}", verbs.join(", "))),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::spec::source::Source;
+
+    #[test]
+    fn a_step_of_other_keys_only_has_no_verb() {
+        for key in Step::KEYS {
+            let text = format!("on: {{close: [{{{key}: x}}]}}\n");
+            let doc = Doc::parse(Source::new("a.yaml", text)).unwrap();
+            let mut found = Findings::default();
+            verb_counts(&doc, &mut found);
+            assert!(found.report.to_string().contains("no verb"), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_step_is_a_verb_or_known() {
+        let schema = schemars::schema_for!(Step);
+        let keys = schema.get("properties").and_then(Value::as_object);
+        let keys: Vec<&str> = keys
+            .into_iter()
+            .flat_map(|k| k.keys().map(String::as_str))
+            .collect();
+        assert_eq!(keys.len(), Verb::ALL.len() + Step::KEYS.len());
+        for key in keys {
+            assert!(
+                Step::KEYS.contains(&key) || Verb::ALL.iter().any(|(verb, _)| *verb == key),
+                "{key}"
+            );
+        }
+    }
 }

@@ -152,6 +152,22 @@ pub(super) fn check_steps(
     }
 }
 
+/// The names that the verb of a step sees: with `each` also `item`, and what `when` proves.
+fn within(doc: &Doc, pointer: &str, step: &Step, scope: &Scope, report: &mut Findings) -> Scope {
+    let mut inner = scope.clone();
+    if let Some(each) = &step.each {
+        let (at, kind) = (join(pointer, "each"), TextKind::Expr);
+        let list = check_text(doc, &at, &each.0, kind, &inner, report);
+        inner.bind("item", list.element());
+    }
+    if let Some(when) = &step.when {
+        let (at, kind) = (join(pointer, "when"), TextKind::Condition);
+        check_text(doc, &at, &when.0, kind, &inner, report);
+        inner.guard(expr::paths(&when.0));
+    }
+    inner
+}
+
 fn check_step(
     doc: &Doc,
     pointer: &str,
@@ -160,29 +176,7 @@ fn check_step(
     around: &Surroundings<'_>,
     report: &mut Findings,
 ) {
-    let mut inner = scope.clone();
-    if let Some(each) = &step.each {
-        let list = check_text(
-            doc,
-            &join(pointer, "each"),
-            &each.0,
-            TextKind::Expr,
-            &inner,
-            report,
-        );
-        inner.bind("item", list.element());
-    }
-    if let Some(when) = &step.when {
-        check_text(
-            doc,
-            &join(pointer, "when"),
-            &when.0,
-            TextKind::Condition,
-            &inner,
-            report,
-        );
-        inner.guard(expr::paths(&when.0));
-    }
+    let inner = within(doc, pointer, step, scope, report);
     let mut cx = StepCheck {
         doc,
         pointer: join(pointer, step.verb.name()),
@@ -196,14 +190,8 @@ fn check_step(
     if let Some(otherwise) = &step.otherwise {
         let error = Shape::object([("kind", Shape::Text), ("message", Shape::Text)]);
         let scope = inner.clone().with("error", error);
-        check_text(
-            doc,
-            &join(pointer, "else"),
-            &otherwise.0,
-            TextKind::Text,
-            &scope,
-            report,
-        );
+        let (at, kind) = (join(pointer, "else"), TextKind::Text);
+        check_text(doc, &at, &otherwise.0, kind, &scope, report);
     }
     let shape = rounds(doc, pointer, step, &inner, shape, report);
     // A step that is left out by `when`, or answered with no, leaves null behind.

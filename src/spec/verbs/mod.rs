@@ -189,6 +189,11 @@ pub struct Step {
     pub otherwise: Option<Template>,
 }
 
+impl Step {
+    /// The keys that every step may have, as they are written.
+    pub const KEYS: &'static [&'static str] = &["as", "when", "each", "select", "optional", "else"];
+}
+
 impl<'de> Deserialize<'de> for Step {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut form = StepForm::deserialize(deserializer)?;

@@ -165,6 +165,14 @@ pub fn release(reason: &str) -> Release {
     }
 }
 
+/// Gives up at once.
+pub fn dead(reason: &str) -> Release {
+    Release {
+        dead: true,
+        ..release(reason)
+    }
+}
+
 /// Claims, again and again until something is there.
 pub async fn claimed_soon(queue: &Queue, lane: &Lane, holder: &str) -> Claim {
     let lanes = std::slice::from_ref(lane);

@@ -1,11 +1,11 @@
 //! Processes that end between two steps, and things that vanish. The records that they leave are written by hand.
 
 use super::{
-    LEASE, NOW, Place, SHORT, all_dead, claimed_soon, lane, queue_on, release, until, work_stream,
+    LEASE, NOW, Place, SHORT, all_dead, claimed_soon, dead, lane, queue_on, until, work_stream,
 };
 use crate::bus::{other_program, vanish};
 use crate::support::server::NatsServer;
-use jacquard::bus::{ErrorKind, Outgoing, Release};
+use jacquard::bus::{ErrorKind, Outgoing};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
@@ -60,8 +60,19 @@ async fn interrupted(state: &str) -> Place {
     place
 }
 
+/// Each of them waits until others may go on; so they wait together.
 #[tokio::test]
-async fn a_burial_that_has_only_begun_is_finished_by_a_sweep() {
+async fn what_was_interrupted_is_finished_by_a_sweep() {
+    tokio::join!(
+        a_burial_that_has_only_begun(),
+        a_burial_whose_letter_is_written(),
+        a_completed_item_whose_message_stayed(),
+        a_revival_whose_message_is_written(),
+        a_revival_that_has_only_begun(),
+    );
+}
+
+async fn a_burial_that_has_only_begun() {
     let place = interrupted("burying").await;
     sweeps(&place).await;
     let letters = place.letters().await;
@@ -86,8 +97,7 @@ async fn a_burial_that_has_only_begun_is_finished_by_a_claim() {
     .await;
 }
 
-#[tokio::test]
-async fn a_burial_is_not_repeated_when_the_letter_is_written() {
+async fn a_burial_whose_letter_is_written() {
     let place = interrupted("burying").await;
     let (value, _) = record(&place).await;
     let number = |name: &str| value[name].as_u64().unwrap();
@@ -109,26 +119,19 @@ async fn a_burial_is_not_repeated_when_the_letter_is_written() {
 async fn a_completed_item_whose_message_stayed_is_not_done_again() {
     let place = interrupted("done").await;
     let lane = place.lane("rust", SHORT);
-    tokio::time::sleep(SHORT + Duration::from_millis(200)).await;
-    let lanes = std::slice::from_ref(&lane);
-    assert!(
-        place
-            .queue
-            .claim(lanes, "other", Duration::from_secs(2))
-            .await
-            .unwrap()
-            .is_none()
-    );
-    assert_eq!(place.messages().await, 0);
+    until("the message goes with its next delivery", || async {
+        assert!(place.claim(&lane, "other").await.is_none());
+        place.messages().await == 0
+    })
+    .await;
+}
 
+async fn a_completed_item_whose_message_stayed() {
     let place = interrupted("done").await;
     sweeps(&place).await;
     assert_eq!(place.messages().await, 0);
-    until("the record has gone by itself", || async {
-        let (value, _) = record(&place).await;
-        value["gone"] == true
-    })
-    .await;
+    let (value, _) = record(&place).await;
+    assert_eq!(value["gone"], true);
 }
 
 /// A dead letter, and a record that says that it is being put back.
@@ -137,17 +140,7 @@ async fn reviving(published: bool) -> (Place, u64) {
     let lane = place.lane("rust", LEASE);
     place.add(&lane, 1, "one").await;
     let claim = place.claim(&lane, "me").await.unwrap();
-    place
-        .queue
-        .release(
-            &claim.token,
-            Release {
-                dead: true,
-                ..release("x")
-            },
-        )
-        .await
-        .unwrap();
+    place.queue.release(&claim.token, dead("x")).await.unwrap();
     let letter = all_dead(&place.queue).await.remove(0).message;
     let time = time_of(&letter.time);
     let (old, revision) = record(&place).await;
@@ -185,15 +178,17 @@ async fn an_interrupted_revival_is_finished_by_whoever_claims_the_item() {
     assert_eq!(place.messages().await, 0);
 }
 
-#[tokio::test]
-async fn an_interrupted_revival_is_finished_by_a_sweep_or_undone() {
+async fn a_revival_whose_message_is_written() {
     let (place, _) = reviving(true).await;
     sweeps(&place).await;
     assert_eq!(
         (place.letters().await.len(), place.messages().await),
         (0, 1)
     );
+}
 
+/// It is undone.
+async fn a_revival_that_has_only_begun() {
     let (place, seq) = reviving(false).await;
     let lane = place.lane("rust", LEASE);
     sweeps(&place).await;

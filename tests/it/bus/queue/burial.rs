@@ -1,6 +1,7 @@
-use super::{LEASE, Place, SHORT, all_dead, claimed_soon, queue_on, release};
+use super::{LEASE, Place, SHORT, all_dead, claimed_soon, dead, queue_on, release};
 use crate::bus::{bus, other_program};
-use jacquard::bus::{DeadQuery, ErrorKind, Outgoing, Release};
+use crate::support::logs;
+use jacquard::bus::{DeadQuery, ErrorKind, Outgoing};
 use serde_json::json;
 use std::time::Duration;
 
@@ -90,10 +91,7 @@ async fn dead_letters_are_listed_discarded_and_revived() {
     for (lane, id) in [(&rust, "A b"), (&go, "two"), (&rust, "three")] {
         place.add(lane, 2, id).await;
         let claim = place.claim(lane, "me").await.unwrap();
-        let how = Release {
-            dead: true,
-            ..release("broken")
-        };
+        let how = dead("broken");
         assert!(place.queue.release(&claim.token, how).await.unwrap().dead);
     }
     let letters = all_dead(&place.queue).await;
@@ -175,23 +173,45 @@ async fn dead_letters_are_listed_discarded_and_revived() {
     assert_eq!(place.letters().await.len(), 1);
 }
 
+/// However far the first has come when the second begins.
+#[tokio::test]
+async fn of_two_revivals_one_wins() {
+    let place = Place::new().await;
+    let lane = place.lane("rust", LEASE);
+    let other = queue_on(&bus(&place.server).await);
+    for round in 0..20 {
+        let id = format!("i{round}");
+        place.add(&lane, 1, &id).await;
+        let claim = place.claim(&lane, "me").await.unwrap();
+        place.queue.release(&claim.token, dead("x")).await.unwrap();
+        let seq = all_dead(&place.queue).await[0].message.seq;
+        let body = json!({ "id": id }).to_string();
+        let (a, b) = tokio::join!(
+            place.queue.revive(&lane, &id, seq, 1, body.clone()),
+            async {
+                tokio::time::sleep(Duration::from_micros(250 * round)).await;
+                other.revive(&lane, &id, seq, 1, body.clone()).await
+            }
+        );
+        match (a, b) {
+            (Ok(_), Err(error)) | (Err(error), Ok(_)) => {
+                assert_eq!(error.kind(), ErrorKind::NotFound, "{round}");
+            }
+            both => panic!("{round}: {both:?}"),
+        }
+        let claim = place.claim(&lane, "me").await.unwrap();
+        place.queue.complete(&claim.token).await.unwrap();
+        assert_eq!(place.messages().await, 0);
+    }
+}
+
 #[tokio::test]
 async fn an_item_in_the_queue_keeps_its_dead_namesake_where_it_is() {
     let place = Place::new().await;
     let lane = place.lane("rust", LEASE);
     place.add(&lane, 1, "one").await;
     let claim = place.claim(&lane, "me").await.unwrap();
-    place
-        .queue
-        .release(
-            &claim.token,
-            Release {
-                dead: true,
-                ..release("x")
-            },
-        )
-        .await
-        .unwrap();
+    place.queue.release(&claim.token, dead("x")).await.unwrap();
     place
         .work
         .publish(
@@ -243,17 +263,7 @@ async fn a_foreign_stream_of_dead_letters_is_used() {
     let lane = place.lane("rust", LEASE);
     place.add(&lane, 2, "ours").await;
     let claim = place.claim(&lane, "me").await.unwrap();
-    place
-        .queue
-        .release(
-            &claim.token,
-            Release {
-                dead: true,
-                ..release("x")
-            },
-        )
-        .await
-        .unwrap();
+    place.queue.release(&claim.token, dead("x")).await.unwrap();
     let error = place.queue.complete(&claim.token).await.unwrap_err();
     assert!(error.to_string().contains("dead letter"), "{error}");
     let letters = all_dead(&place.queue).await;
@@ -282,4 +292,74 @@ async fn a_foreign_stream_of_dead_letters_is_used() {
     assert_eq!(place.claim(&lane, "me").await.unwrap().id, "theirs");
     assert_eq!(place.queue.discard("ours").await.unwrap(), 1);
     assert_eq!(all_dead(&place.queue).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_item_leaves_room_for_its_dead_letter() {
+    let place = Place::new().await;
+    let lane = place.lane("rust", LEASE);
+    let max = place.bus.server().unwrap().max_payload;
+    let most = max - max / 16;
+    let item = |id: &str, size: usize| {
+        let empty = json!({ "id": id, "text": "" }).to_string().len();
+        json!({ "id": id, "text": "x".repeat(size - empty) }).to_string()
+    };
+    let enqueue = async |id: &str, size| {
+        let (body, headers) = (item(id, size), Vec::new());
+        place.queue.enqueue(&lane, 1, id, body, headers).await
+    };
+    let error = enqueue("big", most + 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let text = error.to_string();
+    for number in [most + 1, most, max] {
+        assert!(text.contains(&number.to_string()), "{text}");
+    }
+    assert_eq!(place.work.info().await.unwrap(), None);
+    enqueue("good", most).await.unwrap();
+    for attempt in 1..=3 {
+        let claim = claimed_soon(&place.queue, &lane, "me").await;
+        let how = release(&"y".repeat(2000));
+        let released = place.queue.release(&claim.token, how).await.unwrap();
+        assert_eq!(released.dead, attempt == 3);
+    }
+    let letters = place.letters().await;
+    assert_eq!(letters[0]["errors"].as_array().unwrap().len(), 3);
+    assert_eq!(letters[0]["workItem"], item("good", most));
+}
+
+/// Another program may fill a message to the last byte.
+#[tokio::test]
+async fn an_item_whose_dead_letter_is_too_large_stops_nobody_else() {
+    logs::capture();
+    let place = Place::new().await;
+    let lane = place.lane("rust", LEASE);
+    let max = place.bus.server().unwrap().max_payload;
+    let late = "2020-01-01T00:00:00Z";
+    let mut body = json!({ "id": "huge-item", "deadline": late, "text": "" }).to_string();
+    let fill = "x".repeat(max - body.len());
+    body.insert_str(body.len() - 2, &fill);
+    let huge = Outgoing::new("work.rust.any.p9", body);
+    place.work.publish(huge, None).await.unwrap();
+    place.add(&lane, 9, "two").await;
+    place.add(&lane, 1, "three").await;
+    for id in ["two", "three"] {
+        let claim = place.claim(&lane, "me").await.unwrap();
+        assert_eq!(claim.id, id);
+        place.queue.complete(&claim.token).await.unwrap();
+    }
+    // It stays, and nobody is told that it is work.
+    assert!(place.claim(&lane, "me").await.is_none());
+    assert_eq!(
+        (place.messages().await, place.letters().await.len()),
+        (1, 0)
+    );
+    let log = logs::text();
+    let told = log
+        .lines()
+        .find(|line| line.contains("left alone") && line.contains("rust.huge-item"));
+    let told = told.expect("the log says so");
+    assert!(
+        told.contains("WARN") && told.contains("max_payload"),
+        "{told}"
+    );
 }

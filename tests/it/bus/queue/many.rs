@@ -75,6 +75,7 @@ async fn eight_workers_never_take_a_lower_level_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_done_twice_among_careless_workers() {
     const ITEMS: usize = 120;
+    const END: Duration = Duration::from_secs(60);
     let place = Place::new().await;
     let lane = place.lane("rust", SHORT);
     for index in 0..ITEMS {
@@ -83,6 +84,7 @@ async fn nothing_is_lost_or_done_twice_among_careless_workers() {
             .await;
     }
     let done: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+    let start = Instant::now();
     let mut workers = Vec::new();
     for worker in 0..6_usize {
         let queue = queue_on(&bus(&place.server).await);
@@ -90,18 +92,16 @@ async fn nothing_is_lost_or_done_twice_among_careless_workers() {
         workers.push(tokio::spawn(async move {
             let lanes = [lane];
             let mut turn = worker;
-            let mut idle = 0;
-            while idle < 4 {
+            while lanes[0].stream.info().await.unwrap().unwrap().messages > 0 {
+                assert!(start.elapsed() < END, "some are never done");
                 queue.sweep().await.unwrap();
                 let Some(claim) = queue
-                    .claim(&lanes, &format!("w{worker}"), Duration::from_secs(1))
+                    .claim(&lanes, &format!("w{worker}"), SHORT)
                     .await
                     .unwrap()
                 else {
-                    idle += 1;
                     continue;
                 };
-                idle = 0;
                 turn += 1;
                 match turn % 5 {
                     // Never heard of again.
@@ -121,7 +121,6 @@ async fn nothing_is_lost_or_done_twice_among_careless_workers() {
     for worker in workers {
         worker.await.unwrap();
     }
-    place.queue.sweep().await.unwrap();
     let done = done.lock().unwrap().clone();
     let dead = place.letters().await;
     assert!(done.values().all(|times| *times == 1), "{done:?}");
@@ -130,11 +129,11 @@ async fn nothing_is_lost_or_done_twice_among_careless_workers() {
             .all(|letter| !done.contains_key(letter["id"].as_str().unwrap()))
     );
     assert_eq!(done.len() + dead.len(), ITEMS);
-    assert_eq!(place.messages().await, 0);
     println!("{} completed, {} dead letters", done.len(), dead.len());
 }
 
-/// Not a test of a limit: the number is what one reads.
+/// Its numbers are what one reads, with `--ignored --nocapture`.
+#[ignore = "a measurement"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pairs_a_second() {
     for workers in [1_usize, 4] {
