@@ -57,6 +57,8 @@ pub const MAX_LANES: usize = 64;
 pub const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Most levels of a lane.
 pub const MAX_LEVELS: u32 = 100;
+/// Bytes of the server's `max_payload` that an item leaves free: its dead letter has the item in it, and more.
+const ROOM: usize = 4096;
 
 /// A handle on a queue. Cheap to clone; clones share what is known about its consumers. No I/O until it is used.
 ///
@@ -103,7 +105,8 @@ impl Queue {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfig`] for a level that the lane does not have, [`ErrorKind::InvalidKey`] for an id that
-    /// is empty or too long, and those of [`Stream::publish`](super::Stream::publish).
+    /// is empty or too long, [`ErrorKind::TooLarge`] also for an item that leaves no room for what its dead letter says
+    /// about it (4 KiB), and those of [`Stream::publish`](super::Stream::publish).
     pub async fn enqueue(
         &self,
         lane: &Lane,
@@ -114,12 +117,29 @@ impl Queue {
     ) -> Result<Ack, Error> {
         self.check(std::slice::from_ref(lane))?;
         record::id_token(id)?;
+        let payload = payload.into();
+        self.fits(payload.len()).await?;
         let message = Outgoing {
             subject: lane.subject_at(level)?,
             headers,
-            payload: payload.into(),
+            payload,
         };
         lane.stream.publish(message, Some(id)).await
+    }
+
+    /// Refuses an item that could never become a dead letter.
+    async fn fits(&self, size: usize) -> Result<(), Error> {
+        let what = format!("putting an item into the queue {}", self.spec().name);
+        let most = self.link(&what).await?.max_payload().saturating_sub(ROOM);
+        if size <= most {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::TooLarge,
+            format!(
+                "{what}: the item has {size} bytes; with the {ROOM} that its dead letter may need, the server takes {most} (max_payload)"
+            ),
+        ))
     }
 
     /// Claims the item that is next: the highest level that holds one, there the oldest. Waits for one at most `wait`

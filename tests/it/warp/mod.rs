@@ -4,6 +4,7 @@
 mod identity;
 mod inbox;
 mod names;
+mod odd;
 mod registry;
 mod scope;
 mod work;
