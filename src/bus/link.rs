@@ -108,7 +108,7 @@ impl Link {
     pub(super) fn info(&self) -> Option<ServerInfo> {
         self.client.try_server_info().map(|info| ServerInfo {
             jetstream: info.jetstream,
-            max_payload: self.client.max_payload(),
+            max_payload: self.max_payload(),
             host_port: format!("{}:{}", info.host, info.port),
             name: info.server_name,
             version: info.version,
@@ -251,12 +251,17 @@ impl Link {
         }
     }
 
+    /// The most bytes that the server takes of a message.
+    pub(super) fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
     fn too_large(&self, what: &str, size: usize) -> Error {
         Error::new(
             ErrorKind::TooLarge,
             format!(
                 "{what}: the payload of {size} bytes (and its headers) is more than the {} bytes (max_payload) the server takes",
-                self.client.max_payload()
+                self.max_payload()
             ),
         )
     }

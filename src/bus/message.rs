@@ -127,6 +127,10 @@ pub(super) fn check_filter(filter: &str) -> Result<(), Error> {
     Err(bad_subject(filter))
 }
 
+/// Longest subject, in bytes. A server ends the connection of a client that sends a longer line than its `max_control_line`
+/// (4096 when not set), and on that line stand the stream or the answer's subject, too.
+const MAX_SUBJECT: usize = 3000;
+
 /// Whether a filter takes a subject: `*` stands for one token, `>` at the end for one or more.
 pub(super) fn is_match(filter: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
@@ -141,11 +145,24 @@ pub(super) fn is_match(filter: &str, subject: &str) -> bool {
 }
 
 fn well_formed(subject: &str) -> bool {
+    if subject.len() > MAX_SUBJECT {
+        return false;
+    }
     let good = |c: char| !c.is_whitespace() && !c.is_control();
     subject.split('.').all(|token| !token.is_empty()) && subject.chars().all(good)
 }
 
 pub(super) fn bad_subject(subject: &str) -> Error {
+    if subject.len() > MAX_SUBJECT {
+        let begin: String = subject.chars().take(64).collect();
+        return Error::new(
+            ErrorKind::InvalidSubject,
+            format!(
+                "a NATS subject may have {MAX_SUBJECT} bytes, not {}: {begin:?} …",
+                subject.len()
+            ),
+        );
+    }
     Error::new(
         ErrorKind::InvalidSubject,
         format!(
@@ -159,6 +176,18 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
+
+    #[test]
+    fn a_subject_that_would_end_the_connection_is_refused() {
+        let subject = |length: usize| format!("a.{}", "b".repeat(length - 2));
+        assert!(check_subject(&subject(MAX_SUBJECT)).is_ok());
+        let long = subject(MAX_SUBJECT + 1);
+        for error in [check_subject(&long), check_filter(&long)] {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidSubject);
+            assert!(error.to_string().len() < 300, "{error}");
+        }
+    }
 
     #[test]
     fn subjects_and_filters() {

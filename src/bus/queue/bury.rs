@@ -4,11 +4,14 @@ use super::leases::lost;
 use super::record::{Record, State};
 use super::types::Dead;
 use super::{Queue, dead};
-use crate::bus::error::Error;
+use crate::bus::error::{Error, ErrorKind};
 use crate::bus::message::Outgoing;
 use crate::bus::read::Stored;
 use crate::bus::time::millis;
 use std::time::SystemTime;
+
+/// Characters of a reason that are kept when a dead letter is too large with all of it.
+const SHORT: usize = 200;
 
 /// Says in the record that the item is given up, and buries it. `revision`: of the record that is there. An error that is
 /// [`lost`]: somebody else changed it, and nothing was done. Other errors: a sweep goes on.
@@ -55,23 +58,38 @@ pub(super) async fn go_on(
         return bury_record(queue, key, record, revision).await;
     };
     if !dead::is_written(queue, key, &origin).await? {
-        let body = queue.0.rules.record(&letter(&record, message))?;
-        let message = Outgoing {
-            subject: dead::subject(queue, key).await?,
-            headers: dead::headers(key, &origin),
-            payload: body,
-        };
-        queue
-            .spec()
-            .dead
-            .publish(message, Some(&format!("{key}.{origin}")))
-            .await?;
+        write(queue, key, &origin, letter(&record, message)).await?;
     }
     queue
         .take_out(&record, record.ack.clone().as_deref())
         .await?;
     record.gone = true;
     bury_record(queue, key, record, revision).await
+}
+
+/// Writes the dead letter. One that is too large goes without what happened before: else the item would stay in the queue,
+/// and nobody could claim it.
+async fn write(queue: &Queue, key: &str, origin: &str, mut letter: Dead) -> Result<(), Error> {
+    match publish(queue, key, origin, &letter).await {
+        Err(error) if error.kind() == ErrorKind::TooLarge => {
+            tracing::warn!(%error, key, "a dead letter is written without its errors");
+            letter.errors.clear();
+            letter.reason = letter.reason.chars().take(SHORT).collect();
+            publish(queue, key, origin, &letter).await
+        }
+        done => done,
+    }
+}
+
+async fn publish(queue: &Queue, key: &str, origin: &str, letter: &Dead) -> Result<(), Error> {
+    let message = Outgoing {
+        subject: dead::subject(queue, key).await?,
+        headers: dead::headers(key, origin),
+        payload: queue.0.rules.record(letter)?,
+    };
+    let id = format!("{key}.{origin}");
+    queue.spec().dead.publish(message, Some(&id)).await?;
+    Ok(())
 }
 
 async fn bury_record(queue: &Queue, key: &str, record: Record, revision: u64) -> Result<(), Error> {

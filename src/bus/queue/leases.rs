@@ -31,6 +31,15 @@ impl Queue {
             .transpose()
     }
 
+    /// The revision of what stands where a record belongs and is none, of no version.
+    pub(super) async fn foreign(&self, key: &str) -> Result<Option<u64>, Error> {
+        let entry = self.0.spec.leases.get(key).await?;
+        let entry = entry.filter(|entry| !Record::is_later(&entry.value));
+        Ok(entry
+            .filter(|entry| Record::read(key, &entry.value).is_err())
+            .map(|entry| entry.revision))
+    }
+
     /// Writes a record in place of a revision, `None`: of nothing. Returns the new revision; see [`lost`].
     pub(super) async fn write(
         &self,

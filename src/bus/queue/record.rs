@@ -142,6 +142,13 @@ impl Record {
         Ok(record)
     }
 
+    /// Whether it may be a record of a later version of this program.
+    pub(super) fn is_later(bytes: &[u8]) -> bool {
+        let value: Option<Value> = serde_json::from_slice(bytes).ok();
+        let version = value.and_then(|value| value.get("v")?.as_u64());
+        version.is_some_and(|version| version > u64::from(VERSION))
+    }
+
     pub(super) fn wire(&self) -> Result<Vec<u8>, Error> {
         serde_json::to_vec(self).map_err(|error| {
             Error::new(ErrorKind::Protocol, "writing a lease record").caused_by(error)
@@ -322,6 +329,8 @@ mod tests {
         );
         let bytes = record.wire().unwrap();
         assert_eq!(Record::read("k", &bytes).unwrap(), record);
+        assert!(Record::is_later(b"{\"v\":2}"));
+        assert!(!Record::is_later(&bytes) && !Record::is_later(b"[5]"));
         for odd in [&b"x"[..], b"{}", b"{\"v\":2}"] {
             assert_eq!(
                 Record::read("k", odd).unwrap_err().kind(),

@@ -145,7 +145,7 @@ impl Case<'_> {
         let (found, revision) = match self.queue.record(&self.key).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(Verdict::Take(Box::new(self.fresh.clone()), None)),
-            Err(error) if error.kind() == ErrorKind::Protocol => return Ok(self.give_up(&error)),
+            Err(error) if error.kind() == ErrorKind::Protocol => return self.unread(&error).await,
             Err(error) => return Err(error),
         };
         let fresh = &self.fresh;
@@ -160,6 +160,16 @@ impl Case<'_> {
             _ => return self.other(found, revision).await,
         };
         Ok(done.map_or_else(|error| self.give_up(&error), |()| Verdict::Again))
+    }
+
+    /// The record cannot be read. Something else than a record holds nothing: the delivery says that the item is free.
+    async fn unread(&self, error: &Error) -> Result<Verdict, Error> {
+        let Some(revision) = self.queue.foreign(&self.key).await? else {
+            return Ok(self.give_up(error));
+        };
+        tracing::warn!(%error, key = %self.key, queue = %self.queue.spec().name, "something else is written over");
+        let fresh = Box::new(self.fresh.clone());
+        Ok(Verdict::Take(fresh, Some(revision)))
     }
 
     /// This one item cannot be helped now; the others can.

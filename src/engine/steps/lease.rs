@@ -143,17 +143,36 @@ impl Taker<'_, '_> {
                 ),
             ));
         }
-        let item = payload::entry(&entry.key, Some(entry));
-        let context = self.call.scope.with("item", item).context();
-        let subject = self.call.templates().token(&self.step.alive, &context)?;
+        // What is no entry of this kind, and so names nobody to ask, is held by nobody: it must not keep the key for ever.
+        let Ok(subject) = self.subject(entry) else {
+            let own = Entry {
+                value: self.value.clone(),
+                ..entry.clone()
+            };
+            // Unless it is the template that is wrong.
+            self.subject(&own)?;
+            tracing::warn!(
+                key = entry.key,
+                bucket = self.bucket.spec().name,
+                "the entry names no holder: it is taken over"
+            );
+            return Ok(false);
+        };
         let question = Outgoing::new(subject, Bytes::new());
         match self.call.bus().request(question, ANSWER).await {
             Ok(_) => Ok(true),
             Err(error) => match error.kind() {
-                ErrorKind::NoResponders => Ok(false),
+                ErrorKind::NoResponders | ErrorKind::InvalidSubject => Ok(false),
                 ErrorKind::Timeout => Ok(true),
                 _ => Err(error.into()),
             },
         }
+    }
+
+    /// Where the holder of an entry listens.
+    fn subject(&self, entry: &Entry) -> Result<String, Failure> {
+        let item = payload::entry(&entry.key, Some(entry));
+        let context = self.call.scope.with("item", item).context();
+        Ok(self.call.templates().token(&self.step.alive, &context)?)
     }
 }

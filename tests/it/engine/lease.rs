@@ -29,8 +29,9 @@ tools:
     reply: {structured: {lease: "{{ lease }}"}}
   put:
     description: x
+    input: {type: object, required: [value], properties: {value: {}}}
     steps:
-      - put: {bucket: names, key: odd, value: something else}
+      - put: {bucket: names, key: odd, value: "{{ args.value }}"}
     reply: {text: done}
 "#;
 
@@ -121,12 +122,30 @@ async fn what_is_no_list_of_keys_is_refused() {
         .fails("take", json!({"keys": ["a b"], "holder": "h"}))
         .await;
     assert_eq!(kind, "invalid_key");
-    // Whose this is cannot be known.
-    tools.ok("put", json!({})).await;
-    let kind = tools
-        .fails("take", json!({"keys": ["odd"], "holder": "h"}))
-        .await;
-    assert_eq!(kind, "template");
+}
+
+#[tokio::test]
+async fn what_names_no_holder_is_held_by_nobody() {
+    let server = NatsServer::start();
+    let tools = Tools::new(&server, PACK).await;
+    for odd in [
+        json!("something else"),
+        json!(5),
+        json!([1]),
+        json!({}),
+        json!({"holder": 5}),
+        json!({"holder": ""}),
+        json!({"holder": "a.b > *"}),
+        json!({"holder": {"holder": "one"}}),
+        json!({"holder": "long".repeat(10_000)}),
+    ] {
+        tools.ok("put", json!({"value": odd})).await;
+        assert_eq!(
+            take(&tools, &["odd"], "heir").await,
+            (json!("odd"), json!(0), json!(true)),
+            "{odd}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

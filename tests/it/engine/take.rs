@@ -184,8 +184,12 @@ async fn expired_messages_and_a_new_stream_of_the_same_name() {
         let all: Vec<u64> = numbers.collect();
         assert_eq!(take(&tools, json!({})).await.0, json!(all));
     }
-    tools.ok("position", json!({"value": {"after": "x"}})).await;
-    assert_eq!(tools.fails("take", json!({})).await, "range");
+    // What is no position is the beginning.
+    for odd in [json!({"after": "x"}), json!({"after": -1}), json!(5)] {
+        tools.ok("position", json!({ "value": odd })).await;
+        let all: Vec<u64> = (11..=19).collect();
+        assert_eq!(take(&tools, json!({})).await.0, json!(all), "{odd}");
+    }
 }
 
 #[tokio::test]

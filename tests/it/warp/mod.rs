@@ -5,6 +5,7 @@ mod fleet;
 mod identity;
 mod inbox;
 mod names;
+mod odd;
 mod registry;
 mod scope;
 mod work;

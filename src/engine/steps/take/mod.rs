@@ -144,7 +144,7 @@ impl<'a> Taker<'a> {
     /// `None`: somebody else has taken something meanwhile.
     async fn attempt(&self) -> Result<Option<Taken>, Failure> {
         let entry = self.bucket.get(&self.key).await?;
-        let mut position = Position::read(&self.bucket, entry.as_ref())?;
+        let mut position = Position::read(&self.bucket, entry.as_ref());
         let (mut look, mut page) = self.look(&position).await?;
         if position.is_foreign(&page) {
             position = Position::default();

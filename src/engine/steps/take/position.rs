@@ -26,19 +26,18 @@ pub struct Position {
 
 impl Position {
     /// What the entry of a position says; without one, the beginning.
-    pub fn read(bucket: &Bucket, entry: Option<&Entry>) -> Result<Self, Failure> {
+    ///
+    /// So it is with one that is none: messages that come twice are better than a stream that nobody can read any more.
+    pub fn read(bucket: &Bucket, entry: Option<&Entry>) -> Self {
         let Some(entry) = entry else {
-            return Ok(Self::default());
+            return Self::default();
         };
-        serde_json::from_slice(&entry.value).map_err(|_| {
-            Failure::new(
-                FailureKind::Range,
-                format!(
-                    "the key {} of the bucket {} holds something else than a read position: give the positions a bucket or keys of their own",
-                    entry.key,
-                    bucket.spec().name
-                ),
-            )
+        serde_json::from_slice(&entry.value).unwrap_or_else(|error| {
+            tracing::warn!(
+                %error, key = entry.key, bucket = bucket.spec().name,
+                "no read position: the stream is taken from its beginning; nothing else may write to this key"
+            );
+            Self::default()
         })
     }
 
@@ -104,7 +103,7 @@ impl Position {
                 // The answer is missing, not necessarily the move: what was moved must be handed out.
                 ErrorKind::Timeout => {
                     let now = bucket.get(key).await?;
-                    let now = Self::read(bucket, now.as_ref())?;
+                    let now = Self::read(bucket, now.as_ref());
                     if now.by == self.by {
                         return Ok(true);
                     }
