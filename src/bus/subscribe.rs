@@ -3,7 +3,7 @@
 use super::connection::Bus;
 use super::error::{Error, ErrorKind};
 use super::link::{Link, REFUSAL_GRACE};
-use super::message::{Bytes, Message, check_filter};
+use super::message::{Bytes, Message, Outgoing, check_filter};
 use async_nats::Subscriber;
 use futures_util::StreamExt as _;
 use futures_util::stream::SelectAll;
@@ -96,13 +96,14 @@ impl Bus {
 async fn open_now(link: &Link, what: &str, subjects: &[String]) -> Result<Option<Merged>, Error> {
     let vigil = link.health.exact_vigil();
     let merged = open(link, what, subjects).await?;
-    // The server handles a connection's messages in order: an answer to what follows proves that it has come this
-    // far. Nobody listens on a new inbox, and it says so.
-    let proof = link.client.new_inbox();
-    let answer = link
-        .request(what, &proof, None, Bytes::new(), link.limit)
-        .await;
-    match answer.map_err(|error| error.kind()) {
+    // The server handles a connection's messages in order: what comes back of a message that follows proves that it has
+    // come this far. A request that nobody answers would not do: whoever watches `>` keeps the server from saying so.
+    let proof = Outgoing::new(link.client.new_inbox(), Bytes::new());
+    match link
+        .publish(what, proof)
+        .await
+        .map_err(|error| error.kind())
+    {
         Err(ErrorKind::Timeout) => return Err(super::link::timeout(what, link.limit)),
         Err(ErrorKind::Disconnected) => return Ok(None),
         // This user may not ask: there is no proof, but a refusal of the subjects would follow at once.

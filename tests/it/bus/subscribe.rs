@@ -1,5 +1,6 @@
 use super::{SOON, bus, config, connected};
 use crate::support::server::NatsServer;
+use futures_util::StreamExt as _;
 use jacquard::bus::{Bus, ErrorKind, Message, Outgoing, Subscription};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,27 @@ async fn what_is_sent_after_ok_arrives() {
         theirs.publish(Outgoing::new("other.x", "3")).await.unwrap();
         assert_eq!(next(&mut subscription).await.subject, "other.x");
     }
+}
+
+#[tokio::test]
+async fn somebody_who_watches_everything_is_in_nobodys_way() {
+    let server = NatsServer::start();
+    let (ours, theirs) = (bus(&server).await, bus(&server).await);
+    let watching = async_nats::connect(server.url()).await.unwrap();
+    let mut watched = watching.subscribe(">").await.unwrap();
+    // Its own echo: the server has the subscription.
+    let echo = watching.new_inbox();
+    watching.publish(echo.clone(), "".into()).await.unwrap();
+    assert_eq!(watched.next().await.unwrap().subject.as_str(), echo);
+    let start = Instant::now();
+    let mut subscription = subscribe(&ours, &["a"]).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    theirs.publish(Outgoing::new("a", "1")).await.unwrap();
+    assert_eq!(next(&mut subscription).await.payload, "1");
 }
 
 #[tokio::test]
