@@ -1,7 +1,7 @@
 //! The verbs: one file each says which keys a verb has, what is checked of them at load, and what it returns.
 //!
 //! A verb's counterpart in `src/engine/steps/` runs it. To add one: a file here with its struct and
-//! [`Grammar`], its line in [`verbs!`] below, and a file there; the compiler names what is still missing.
+//! [`Grammar`], its line in `verbs!` below, and a file there; the compiler names what is still missing.
 
 pub mod queues;
 
