@@ -19,7 +19,7 @@
 //! | `wire.rs` | consumers, pulls, single messages of a stream |
 //! | `claim.rs`, `settle.rs` | which level is asked; what a delivery means |
 //! | `hold.rs` | extend, complete, release |
-//! | `bury.rs`, `dead.rs` | the way to the dead letters; listing and discarding them |
+//! | `bury.rs`, `dead.rs`, `discard.rs` | the way to the dead letters; listing and discarding them |
 //! | `revive.rs` | the way back |
 //! | `look.rs` | looking without taking |
 //! | `sweep.rs` | finishing what others left |
@@ -27,6 +27,7 @@
 mod bury;
 mod claim;
 mod dead;
+mod discard;
 mod hold;
 mod leases;
 mod look;
@@ -252,7 +253,7 @@ impl Queue {
     /// # Errors
     /// [`ErrorKind::NotFound`] when there are none.
     pub async fn discard(&self, id: &str) -> Result<usize, Error> {
-        dead::discard(self, id).await
+        discard::discard(self, id).await
     }
 
     /// Finishes what others left undone: buries items whose last lease ran out, and goes on with interrupted burials,
