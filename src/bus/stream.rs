@@ -295,6 +295,29 @@ impl Stream {
             .map_err(|failure| failure.into_error(&what))
     }
 
+    /// Deletes these messages; one that is not there is no error. A round trip for each, all at the same time.
+    ///
+    /// # Errors
+    /// Those of the connection and of the JetStream API; the other messages may be gone nevertheless.
+    pub async fn remove(&self, seqs: &[u64]) -> Result<(), Error> {
+        let what = format!("removing messages of the {}", self.resource.label);
+        let link = self.resource.link(&what).await?;
+        let verb = format!("STREAM.MSG.DELETE.{}", self.resource.name);
+        let removed = seqs.iter().map(|seq| {
+            let body = serde_json::json!({ "seq": seq, "no_erase": true }).to_string();
+            api::call::<api::Done>(&link, &what, &verb, body.into_bytes())
+        });
+        for done in futures_util::future::join_all(removed).await {
+            match done {
+                Err(failure) if failure.code() != api::code::NO_SEQUENCE => {
+                    return Err(failure.into_error(&what));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a page of history. `accept` sees each message once and says whether it belongs to the
     /// page; see [`ReadRequest`].
     ///

@@ -1,8 +1,7 @@
-//! Dead letters: where they go, and finding, listing and discarding them.
+//! Dead letters: where they go, and finding and listing them.
 
 use super::Queue;
-use super::leases::INTERRUPTED;
-use super::record::{Record, State, age, id_token};
+use super::record::{Record, id_token};
 use super::types::{DeadLetter, DeadPage, DeadQuery};
 use crate::bus::api;
 use crate::bus::error::{Error, ErrorKind};
@@ -95,7 +94,7 @@ pub(super) async fn exists(queue: &Queue, key: &str) -> Result<bool, Error> {
 }
 
 /// The letters with an id, at most [`MAX_PAGE`] of each kind of subject.
-async fn with_id(queue: &Queue, id: &str) -> Result<Vec<DeadLetter>, Error> {
+pub(super) async fn with_id(queue: &Queue, id: &str) -> Result<Vec<DeadLetter>, Error> {
     let Ok(token) = id_token(id) else {
         return Ok(Vec::new());
     };
@@ -190,34 +189,6 @@ async fn all(queue: &Queue, see: &mut (dyn FnMut(DeadLetter) + Send)) -> Result<
         from = queue.spec().dead.read(&request, &mut show).await?.next;
     }
     Ok(())
-}
-
-pub(super) async fn discard(queue: &Queue, id: &str) -> Result<usize, Error> {
-    let name = &queue.spec().dead.spec().name;
-    let mut gone = 0;
-    for letter in with_id(queue, id).await? {
-        if !is_reviving(queue, &letter).await? && queue.delete(name, letter.message.seq).await? {
-            gone += 1;
-        }
-    }
-    match gone {
-        0 => Err(missing(queue, id)),
-        gone => Ok(gone),
-    }
-}
-
-/// Somebody is putting it back into the queue at this moment.
-async fn is_reviving(queue: &Queue, letter: &DeadLetter) -> Result<bool, Error> {
-    let (Some(first), Some(id)) = (&letter.first, &letter.id) else {
-        return Ok(false);
-    };
-    let key = format!("{first}.{}", id_token(id)?);
-    let record = queue.record(&key).await?;
-    Ok(record.is_some_and(|(record, _)| {
-        record.state == State::Reviving
-            && record.seq == letter.message.seq
-            && age(&record.until) < INTERRUPTED
-    }))
 }
 
 pub(super) fn missing(queue: &Queue, id: &str) -> Error {

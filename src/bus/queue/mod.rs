@@ -19,7 +19,7 @@
 //! | `wire.rs` | consumers, pulls, single messages of a stream |
 //! | `claim.rs`, `settle.rs` | which level is asked; what a delivery means |
 //! | `hold.rs` | extend, complete, release |
-//! | `bury.rs`, `dead.rs` | the way to the dead letters; listing and discarding them |
+//! | `bury.rs`, `dead.rs`, `discard.rs` | the way to the dead letters; listing and discarding them |
 //! | `revive.rs` | the way back |
 //! | `look.rs` | looking without taking |
 //! | `sweep.rs`, `expire.rs` | finishing what others left; what is too late |
@@ -27,6 +27,7 @@
 mod bury;
 mod claim;
 mod dead;
+mod discard;
 mod expire;
 mod hold;
 mod leases;
@@ -243,7 +244,7 @@ impl Queue {
     /// # Errors
     /// [`ErrorKind::NotFound`] when there are none.
     pub async fn discard(&self, id: &str) -> Result<usize, Error> {
-        dead::discard(self, id).await
+        discard::discard(self, id).await
     }
 
     /// Finishes what others left undone: buries items whose last lease ran out, and goes on with interrupted burials,

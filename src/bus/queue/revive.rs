@@ -29,25 +29,23 @@ pub(super) async fn revive(
     let subject = lane.subject_at(level)?;
     lane.stream.ensure().await?;
     for _ in 0..TRIES {
-        // Before the letter: if somebody else puts it back in between, either the letter is gone or the record has changed.
-        let may_begin = may_begin(queue, &key, seq, id).await;
-        let found = queue.get(&queue.spec().dead.spec().name, seq).await?;
-        let letter = found.filter(|stored| {
-            dead::letter(queue, stored).is_some_and(|letter| {
-                letter.id.as_deref() == Some(id)
-                    && letter.first.is_none_or(|first| first == lane.first)
-            })
-        });
-        let letter = letter.ok_or_else(|| dead::missing(queue, id))?;
-        let Some(revision) = may_begin? else {
+        let letter = letter(queue, lane, id, seq).await?;
+        let Some(revision) = may_begin(queue, &key, seq, id).await? else {
             continue;
         };
-        let mut record = reviving(queue, lane, id, &letter).await?;
+        let mut record = mark(queue, &lane.first, id, &letter);
         record.subject.clone_from(&subject);
+        record.target.clone_from(&lane.stream.spec().name);
+        record.after = lane.stream.info().await?.map_or(0, |state| state.last_seq);
         let revision = match queue.write(&key, &record, revision).await {
             Err(error) if lost(&error) => continue,
             written => written?,
         };
+        // Until the mark was there, others could take the letter away.
+        if let Err(error) = self::letter(queue, lane, id, seq).await {
+            end(queue, &key, record, revision).await?;
+            return Err(error);
+        }
         let name = message_id(&record);
         let message = Outgoing::new(subject, payload);
         let ack = match lane.stream.publish(message, Some(&name)).await {
@@ -66,22 +64,31 @@ pub(super) async fn revive(
     Err(busy(id))
 }
 
-/// The record that says that a dead letter becomes an item of this lane.
-async fn reviving(queue: &Queue, lane: &Lane, id: &str, letter: &Stored) -> Result<Record, Error> {
-    let mut record = Record::new(&queue.spec().name, &lane.first, id);
+/// The dead letter `seq`, if it is one of this item.
+async fn letter(queue: &Queue, lane: &Lane, id: &str, seq: u64) -> Result<Stored, Error> {
+    let found = queue.get(&queue.spec().dead.spec().name, seq).await?;
+    let letter = found.filter(|stored| {
+        dead::letter(queue, stored).is_some_and(|letter| {
+            letter.id.as_deref() == Some(id) && letter.first.is_none_or(|first| first == lane.first)
+        })
+    });
+    letter.ok_or_else(|| dead::missing(queue, id))
+}
+
+/// The record that says that something is done with a dead letter now.
+pub(super) fn mark(queue: &Queue, first: &str, id: &str, letter: &Stored) -> Record {
+    let mut record = Record::new(&queue.spec().name, first, id);
     record.state = State::Reviving;
     record.stream.clone_from(&queue.spec().dead.spec().name);
     record.seq = letter.seq;
     record.time = nanos_of(&letter.time).unwrap_or(0);
-    record.target.clone_from(&lane.stream.spec().name);
-    record.after = lane.stream.info().await?.map_or(0, |state| state.last_seq);
     record.until = millis(SystemTime::now());
-    Ok(record)
+    record
 }
 
 /// Whether the record of a key lets a revival begin: in place of which revision (inner `None`: there is no record). Outer
 /// `None`: something was finished first, look again.
-async fn may_begin(
+pub(super) async fn may_begin(
     queue: &Queue,
     key: &str,
     letter: u64,
@@ -122,7 +129,12 @@ pub(super) async fn finish(
     end(queue, key, record, revision).await
 }
 
-async fn end(queue: &Queue, key: &str, record: Record, revision: u64) -> Result<(), Error> {
+pub(super) async fn end(
+    queue: &Queue,
+    key: &str,
+    record: Record,
+    revision: u64,
+) -> Result<(), Error> {
     let record = Record {
         state: State::Revived,
         gone: true,
@@ -162,7 +174,7 @@ fn message_id(record: &Record) -> String {
     format!("{id}-revived-{seq}-{time}")
 }
 
-fn busy(id: &str) -> Error {
+pub(super) fn busy(id: &str) -> Error {
     Error::new(
         ErrorKind::Conflict,
         format!(

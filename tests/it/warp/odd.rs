@@ -212,3 +212,33 @@ async fn the_largest_item_still_becomes_a_dead_letter() {
         (&json!(1), &json!(0))
     );
 }
+
+#[tokio::test]
+async fn a_message_that_stays_unread_does_not_fill_the_inbox() {
+    let server = NatsServer::start();
+    let (alice, guid) = agent(&Place::on(&server), "alice", &[]).await;
+    let plain = plain(&server).await;
+    let subject = format!("global.agent.{guid}");
+    let message = |kind: &str, content: &str| {
+        json!({"senderGuid": OLD_ID, "messageType": kind, "content": content}).to_string()
+    };
+    publish(&plain, &subject, message("later", "left").as_bytes()).await;
+    for round in 0..15 {
+        for number in 0..100 {
+            let content = format!("{round}-{number}");
+            publish(&plain, &subject, message("text", &content).as_bytes()).await;
+        }
+        let texts = json!({"limit": 100, "messageType": "text"});
+        let read = alice
+            .ok("warp_messages_read_direct", texts)
+            .await
+            .structured;
+        assert_eq!((&read["count"], &read["unread"]), (&json!(100), &json!(1)));
+    }
+    let rest = alice.ok("warp_messages_read_direct", json!({})).await;
+    assert_eq!(rest.structured["messages"][0]["content"], "left");
+    assert_eq!(
+        (&rest.structured["count"], &rest.structured["unread"]),
+        (&json!(1), &json!(0))
+    );
+}

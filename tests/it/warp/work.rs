@@ -262,6 +262,50 @@ async fn failures_are_tried_again_and_then_kept_with_their_reasons() {
 }
 
 #[tokio::test]
+async fn of_retries_and_discards_at_once_one_is_done() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let (planner, _) = agent(&place, "planner", &[]).await;
+    let (worker, _) = worker(&place, &["test"]).await;
+    let mut back = 0;
+    for number in 0..10 {
+        let id = offer(
+            &planner,
+            &format!("T-{number}"),
+            "test",
+            json!({"priority": 10}),
+        )
+        .await;
+        let claimed = claim(&worker, "test").await;
+        let args = json!({"token": token(&claimed), "reason": "no", "recoverable": false});
+        worker.ok("warp_work_fail", args).await;
+        let letter = json!({"itemId": id});
+        let (a, b, c, d) = tokio::join!(
+            planner.call("warp_dlq_retry", letter.clone()),
+            worker.call("warp_dlq_discard", letter.clone()),
+            worker.call("warp_dlq_retry", letter.clone()),
+            planner.call("warp_dlq_discard", letter.clone())
+        );
+        let done = [&a, &b, &c, &d]
+            .iter()
+            .filter(|answer| !answer.error)
+            .count();
+        assert_eq!(done, 1, "{a:?} {b:?} {c:?} {d:?}");
+        if !a.error || !c.error {
+            back += 1;
+            let claimed = claim(&worker, "test").await;
+            let args = json!({"token": token(&claimed)});
+            worker.ok("warp_work_complete", args).await;
+        }
+        assert_eq!(
+            counts(&planner, "test").await,
+            [0, 0, 0],
+            "{back} were put back"
+        );
+    }
+}
+
+#[tokio::test]
 async fn dead_letters_go_back_once_and_are_discarded_once() {
     let server = NatsServer::start();
     let place = Place::on(&server);

@@ -170,9 +170,11 @@ impl<'a> Taker<'a> {
         let chosen: Vec<u64> = look.chosen.iter().map(|stored| stored.seq).collect();
         let moved = position.moved(&chosen, &look.looked, page.created.as_ref());
         let after = moved.after();
+        let spare = self.keep.map(|keep| moved.spare(keep));
         let stored = moved.store(&self.bucket, &self.key, entry.as_ref()).await?;
         if stored {
             self.trim(after, page.first_seq).await;
+            self.remove(&spare.unwrap_or_default()).await;
         }
         Ok(stored.then_some(taken))
     }
@@ -186,6 +188,17 @@ impl<'a> Taker<'a> {
         let from = after.saturating_add(1).saturating_sub(keep);
         // The messages are taken: that they stay a little longer is no reason to fail.
         if let Err(error) = self.stream.purge_before(from).await {
+            tracing::warn!(stream = %self.stream.spec().name, %error, "old messages stay");
+        }
+    }
+
+    /// Removes what was handed out long ago and lies beyond the position: one message that stays unread must not let the
+    /// stream fill up with those that were read.
+    async fn remove(&self, spare: &[u64]) {
+        if spare.is_empty() {
+            return;
+        }
+        if let Err(error) = self.stream.remove(spare).await {
             tracing::warn!(stream = %self.stream.spec().name, %error, "old messages stay");
         }
     }

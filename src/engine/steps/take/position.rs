@@ -49,6 +49,15 @@ impl Position {
         self.done.contains(&seq)
     }
 
+    /// What is handed out beyond the position, the oldest first, when there is twice as much as is to be kept: all but that.
+    pub fn spare(&self, keep: u64) -> Vec<u64> {
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        match self.done.len().checked_sub(keep) {
+            Some(spare) if spare >= keep.max(1) => self.done.iter().copied().take(spare).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the position is one of another stream: of the same name, deleted since. The page must have been read
     /// after the position, or the stream could only seem to be behind it.
     pub fn is_foreign(&self, page: &Page) -> bool {
@@ -148,6 +157,14 @@ mod tests {
         for (before, taken, looked, after) in cases {
             assert_eq!(before.moved(taken, looked, None), *after, "{before:?}");
         }
+    }
+
+    #[test]
+    fn what_is_done_beyond_it_is_spare_from_twice_as_much_on() {
+        let done = |count: u64| position(2, &(4..4 + count).collect::<Vec<_>>());
+        assert_eq!(done(5).spare(3), [0; 0]);
+        assert_eq!(done(6).spare(3), [4, 5, 6]);
+        assert_eq!((done(0).spare(0), done(1).spare(0)), (vec![], vec![4]));
     }
 
     #[test]

@@ -208,14 +208,14 @@ async fn a_revival_that_has_only_begun() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_stops_nobody_else() {
+async fn a_record_of_a_later_version_stops_nobody_else() {
     let place = Place::new().await;
     let lane = place.lane("rust", LEASE);
     place
         .queue
         .spec()
         .leases
-        .put(KEY, "nonsense")
+        .put(KEY, r#"{"v": 2, "state": "asleep"}"#)
         .await
         .unwrap();
     place.add(&lane, 9, "one").await;
@@ -223,6 +223,22 @@ async fn a_record_that_cannot_be_read_stops_nobody_else() {
     assert_eq!(place.claim(&lane, "me").await.unwrap().id, "two");
     assert_eq!(place.queue.sweep().await.unwrap(), Default::default());
     assert_eq!(place.messages().await, 2);
+}
+
+#[tokio::test]
+async fn what_is_no_record_holds_nothing() {
+    let place = Place::new().await;
+    let lane = place.lane("rust", LEASE);
+    let odd = ["nonsense", "", "5", "{}", r#"{"v": 1}"#, r#"{"v": "x"}"#];
+    for (number, odd) in odd.into_iter().enumerate() {
+        let id = format!("odd{number}");
+        let leases = &place.queue.spec().leases;
+        leases.put(&format!("rust.{id}"), odd).await.unwrap();
+        place.add(&lane, 9, &id).await;
+        let claim = place.claim(&lane, "me").await.unwrap();
+        assert_eq!((&claim.id, claim.attempt), (&id, 1), "{odd}");
+        place.queue.complete(&claim.token).await.unwrap();
+    }
 }
 
 #[tokio::test]
