@@ -79,12 +79,12 @@ async fn the_first_key_that_no_living_holder_has() {
         (json!("a"), json!(0), json!(false))
     );
     let alive = living(&server, "one", true).await;
-    let silent = living(&server, "two", false).await;
+    let other = living(&server, "two", true).await;
     assert_eq!(
         take(&tools, &keys, "two").await,
         (json!("b"), json!(1), json!(false))
     );
-    // One lives and answers, the other listens and does not answer.
+    // Both live.
     assert_eq!(
         take(&tools, &keys, "three").await,
         (json!("c"), json!(2), json!(false))
@@ -93,11 +93,19 @@ async fn the_first_key_that_no_living_holder_has() {
     assert_eq!(refused.await, "already_exists");
     // The first dies.
     alive.drain().await.unwrap();
-    settled(&silent).await;
+    settled(&other).await;
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert_eq!(
         take(&tools, &keys, "four").await,
         (json!("a"), json!(0), json!(true))
+    );
+    // Whoever watches all subjects keeps NATS from saying that nobody listens: then silence tells.
+    let _watcher = living(&server, ">", false).await;
+    other.drain().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(
+        take(&tools, &["b"], "five").await,
+        (json!("b"), json!(0), json!(true))
     );
 }
 

@@ -184,13 +184,13 @@ async fn the_largest_item_still_becomes_a_dead_letter() {
     let server = NatsServer::start();
     let (alice, _) = agent(&Place::on(&server), "alice", &["a"]).await;
     let offer = |length: usize| json!({"taskId": "T", "description": "x".repeat(length), "requiredCapability": "a"});
-    let refused = alice.call("warp_work_broadcast", offer(1_046_000)).await;
+    let refused = alice.call("warp_work_broadcast", offer(985_000)).await;
     assert!(
         refused.error && refused.text.contains("dead letter"),
         "{}",
         refused.text
     );
-    let offered = alice.ok("warp_work_broadcast", offer(1_044_000)).await;
+    let offered = alice.ok("warp_work_broadcast", offer(980_000)).await;
     let id = &offered.structured["id"];
     for attempt in 1..=3 {
         let claim = alice

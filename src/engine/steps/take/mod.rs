@@ -82,6 +82,30 @@ impl Taken {
     }
 }
 
+/// What was handed out long ago. What is unread is never touched.
+struct Old {
+    /// Everything below this sequence.
+    before: Option<u64>,
+    /// Beyond the position: one message that stays unread must not let the stream fill up with those that were read.
+    beyond: Vec<u64>,
+}
+
+impl Old {
+    async fn remove(self, stream: Stream) {
+        let mut removed = Ok(());
+        if let Some(before) = self.before {
+            removed = stream.purge_before(before).await;
+        }
+        if removed.is_ok() && !self.beyond.is_empty() {
+            removed = stream.remove(&self.beyond).await;
+        }
+        // The messages are taken: that they stay a little longer is no reason to fail.
+        if let Err(error) = removed {
+            tracing::warn!(stream = %stream.spec().name, %error, "old messages stay");
+        }
+    }
+}
+
 /// What one look at the stream gave.
 #[derive(Default)]
 struct Look {
@@ -170,37 +194,18 @@ impl<'a> Taker<'a> {
         let chosen: Vec<u64> = look.chosen.iter().map(|stored| stored.seq).collect();
         let moved = position.moved(&chosen, &look.looked, page.created.as_ref());
         let after = moved.after();
-        let spare = self.keep.map(|keep| moved.spare(keep));
+        let old = self.keep.map(|keep| Old {
+            before: (after.saturating_sub(page.first_seq).saturating_add(1)
+                >= keep.saturating_mul(2).max(1))
+            .then(|| after.saturating_add(1).saturating_sub(keep)),
+            beyond: moved.spare(keep),
+        });
         let stored = moved.store(&self.bucket, &self.key, entry.as_ref()).await?;
-        if stored {
-            self.trim(after, page.first_seq).await;
-            self.remove(&spare.unwrap_or_default()).await;
+        if let Some(old) = old.filter(|_| stored) {
+            // Beside the answer: from here to it, what was taken must lose no time.
+            tokio::spawn(old.remove(self.stream.clone()));
         }
         Ok(stored.then_some(taken))
-    }
-
-    /// Removes what was handed out long ago. What follows the position is never touched.
-    async fn trim(&self, after: u64, first: u64) {
-        let Some(keep) = self.keep else { return };
-        if after.saturating_sub(first).saturating_add(1) < keep.saturating_mul(2).max(1) {
-            return;
-        }
-        let from = after.saturating_add(1).saturating_sub(keep);
-        // The messages are taken: that they stay a little longer is no reason to fail.
-        if let Err(error) = self.stream.purge_before(from).await {
-            tracing::warn!(stream = %self.stream.spec().name, %error, "old messages stay");
-        }
-    }
-
-    /// Removes what was handed out long ago and lies beyond the position: one message that stays unread must not let the
-    /// stream fill up with those that were read.
-    async fn remove(&self, spare: &[u64]) {
-        if spare.is_empty() {
-            return;
-        }
-        if let Err(error) = self.stream.remove(spare).await {
-            tracing::warn!(stream = %self.stream.spec().name, %error, "old messages stay");
-        }
     }
 
     /// Looks at what lies after the position.
