@@ -16,8 +16,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
-/// How long a call waits for a first attempt that is still going on.
-const GRACE: Duration = Duration::from_millis(100);
+/// How long a call waits for a first attempt that is still going on. One that has failed is not waited for.
+const GRACE: Duration = Duration::from_secs(1);
 /// Limit of one attempt to connect (TCP, TLS, INFO).
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// First and longest delay between two attempts.
