@@ -27,7 +27,7 @@ use crate::spec::diag::Report;
 /// The most calls that run at once; further ones wait their turn.
 const MAX_IN_FLIGHT: usize = 256;
 /// How long a call waits for a local server that is just being started, and for the listeners of its session.
-const START_GRACE: Duration = Duration::from_secs(2);
+const START_GRACE: Duration = Duration::from_secs(1);
 
 /// What a gateway is started from.
 #[derive(Debug, Clone)]

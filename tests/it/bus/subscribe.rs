@@ -132,7 +132,7 @@ async fn a_subscription_may_come_before_the_server() {
     let idle = Bus::idle(config("nats://127.0.0.1:1")).await.unwrap();
     let start = Instant::now();
     let mut subscription = subscribe(&idle, &["a"]).await;
-    assert!(start.elapsed() < Duration::from_millis(500));
+    assert!(start.elapsed() < Duration::from_secs(2));
     idle.replace_servers(vec![server.url()]).await.unwrap();
     arrives(&bus(&server).await, &mut subscription, "a").await;
 
