@@ -1,5 +1,7 @@
 //! Times in expressions: RFC 3339, UTC, with milliseconds.
 
+use std::cell::RefCell;
+
 use minijinja::value::Value;
 use minijinja::{Error, ErrorKind};
 use time::format_description::well_known::Rfc3339;
@@ -24,15 +26,29 @@ fn read(text: &Value) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text.as_str()?, &Rfc3339).ok()
 }
 
+thread_local! {
+    /// The last time that was written, and its millisecond: a filter over many elements asks for the same one each time.
+    static LAST: RefCell<(i128, Value)> = const { RefCell::new((i128::MIN, Value::UNDEFINED)) };
+}
+
 /// `now()`, `now(seconds)`: the time, so many seconds from now.
-pub(super) fn now_and(seconds: Option<f64>) -> Result<String, Error> {
+pub(super) fn now_and(seconds: Option<f64>) -> Result<Value, Error> {
     let then = Duration::checked_seconds_f64(seconds.unwrap_or_default())
         .and_then(|offset| OffsetDateTime::now_utc().checked_add(offset));
-    then.and_then(written).ok_or_else(|| {
+    let absurd = || {
         Error::new(
             ErrorKind::InvalidOperation,
             "`now(seconds)` is a time beyond the years that can be written",
         )
+    };
+    let then = then.ok_or_else(absurd)?;
+    let millisecond = then.unix_timestamp_nanos().div_euclid(1_000_000);
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != millisecond {
+            *text = written(then).map(Value::from).ok_or_else(absurd)?;
+            *last = millisecond;
+        }
+        Ok(text.clone())
     })
 }
 
@@ -78,7 +94,7 @@ mod tests {
     #[test]
     fn ages_and_offsets_agree() {
         let age_of = |offset: f64| {
-            let time = Value::from(now_and(Some(offset)).unwrap());
+            let time = now_and(Some(offset)).unwrap();
             f64::try_from(age(&time)).unwrap()
         };
         assert!((179.0..190.0).contains(&age_of(-180.0)));
