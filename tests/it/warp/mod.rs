@@ -4,6 +4,7 @@
 mod fleet;
 mod identity;
 mod inbox;
+mod letters;
 mod names;
 mod odd;
 mod registry;
