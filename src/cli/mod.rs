@@ -47,6 +47,9 @@ enum Command {
     Serve {
         #[command(flatten)]
         source: Source,
+        /// Serve streamable HTTP at this address instead
+        #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8420")]
+        http: Option<std::net::SocketAddr>,
     },
     /// Check specs, packs, configs and project files
     Validate {
@@ -108,9 +111,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    let command = cli.command.unwrap_or(Command::Serve { source: cli.serve });
+    let command = cli.command.unwrap_or(Command::Serve {
+        source: cli.serve,
+        http: None,
+    });
     match command {
-        Command::Serve { source } => serve::run(&source),
+        Command::Serve { source, http } => serve::run(&source, http),
         Command::Validate { paths } => validate::run(&paths),
         Command::Tools { source, json } => tools::run(&source, json),
         Command::Call {

@@ -7,6 +7,7 @@ pub mod cursor;
 pub mod failure;
 mod page;
 mod payload;
+pub mod push;
 pub mod resources;
 pub mod scope;
 pub mod session;
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 pub use background::Background;
 pub use call::Reply;
 pub use failure::{Failure, FailureKind};
+pub use push::{Push, Pushes, Seen};
 pub use session::Session;
 
 use crate::bus::Bus;

@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use super::push::{self, Push, Pushes, Seen};
 use crate::catalog::Catalog;
 
 /// The state of one client, kept apart for each pack.
@@ -16,6 +17,7 @@ pub struct Session {
     packs: Mutex<BTreeMap<String, BTreeMap<String, Value>>>,
     /// Listeners that have not tried to subscribe yet.
     unopened: watch::Sender<usize>,
+    pushes: Mutex<Option<mpsc::Sender<Push>>>,
 }
 
 impl Session {
@@ -30,6 +32,7 @@ impl Session {
             id: uuid::Uuid::new_v4().to_string(),
             packs: Mutex::default(),
             unopened: watch::Sender::new(listeners),
+            pushes: Mutex::default(),
         }
     }
 
@@ -45,6 +48,14 @@ impl Session {
             let mut unopened = self.unopened.subscribe();
             let _ = unopened.wait_for(|left| *left == 0).await;
         }
+    }
+
+    /// Takes the pushes of this session from whoever read them before. They go on after `seen`, or where the reader before
+    /// stopped.
+    pub fn attach(&self, _seen: Option<Seen>) -> Pushes {
+        let (sender, pushes) = mpsc::channel(push::WAITING);
+        *self.pushes.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        Pushes::new(pushes)
     }
 
     /// Its id: unique, and not a secret.

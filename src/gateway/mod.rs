@@ -1,7 +1,10 @@
 //! The gateway: one catalog on one NATS connection, offered to MCP clients.
 
+mod client;
 mod handler;
+pub mod http;
 pub mod nats;
+mod sessions;
 pub mod stdio;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+pub use client::{Client, Principal};
 pub use handler::{Handler, listing};
 pub use nats::Nats;
 
