@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Engine;
 use super::failure::{Failure, FailureKind};
 use super::resources::{Reader, with_values};
-use super::scope::Scope;
+use super::scope::{Running, Scope};
 use super::session::Session;
 use super::steps;
 use crate::bus::{Bucket, Bus, Stream};
@@ -63,10 +63,12 @@ impl<'a> Call<'a> {
         session: &'a Session,
         arguments: Option<Map<String, Value>>,
     ) -> Result<Reply, Failure> {
+        let running = Running::begins();
         let arguments = tool.arguments(arguments).map_err(|lines| {
             Failure::new(FailureKind::Arguments, wrong_arguments(&tool.name, &lines))
         })?;
         let mut call = Call::new(engine, &tool.name, tool.pack, session, tool.tools.clone());
+        call.scope.bind("call", running);
         call.scope.bind("args", Jinja::from(Serde(&arguments)));
         call.steps(&tool.spec.steps).await?;
         call.reply(tool)

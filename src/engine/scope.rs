@@ -1,6 +1,7 @@
 //! The names that expressions see during a call.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use minijinja::value::{Enumerator, Object, Value};
 
@@ -68,6 +69,30 @@ impl Items {
             outer: Arc::clone(&self.0),
             item,
         })
+    }
+}
+
+/// The running call as expressions see it: `call.ms` is how long it has run when it is looked at.
+#[derive(Debug)]
+pub struct Running(Instant);
+
+impl Running {
+    /// A call that begins now.
+    pub fn begins() -> Value {
+        Value::from_object(Self(Instant::now()))
+    }
+}
+
+impl Object for Running {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "ms" => Some(Value::from(self.0.elapsed().as_millis())),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["ms"])
     }
 }
 

@@ -1,13 +1,14 @@
-//! The expression language: Jinja as minijinja has it, with the filters, tests and functions listed here and no
-//! others. The lists are what names are checked against and what the reference prints.
+//! The expression language: Jinja as minijinja has it, with the filters, tests and functions of
+//! [`vocabulary`](super::vocabulary) and no others.
 
 use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, filters, tests,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{filters as own, pattern, times, token};
+use super::{coding, filters as own, pattern, times, token};
 
 pub use times::now;
 
@@ -15,158 +16,6 @@ pub use times::now;
 const FUEL: u64 = 2_000_000;
 /// Templates with this suffix render NATS names: every placeholder is checked to be one token.
 pub const TOKEN_SUFFIX: &str = "#token";
-
-/// Filters: name and meaning.
-pub const FILTERS: &[(&str, &str)] = &[
-    ("abs", "the absolute value"),
-    (
-        "age",
-        "the seconds since a time (RFC 3339), with a fraction; absent where it is not a time",
-    ),
-    ("bool", "the truth of a value"),
-    ("capitalize", "first letter upper case, the rest lower case"),
-    (
-        "cell",
-        "as the text of one cell of a Markdown table: no line breaks, `|` as `\\|`",
-    ),
-    (
-        "default",
-        "another value when there is none: `default(5)`; `default(omit)` leaves the key out; a second argument `true` also replaces empty values and null",
-    ),
-    ("dictsort", "the pairs of an object, sorted by key"),
-    ("first", "the first element"),
-    ("fixed", "a number with so many decimals: `fixed(2)`"),
-    ("float", "as a number"),
-    (
-        "from_json",
-        "the value of a JSON text; absent where it is none",
-    ),
-    ("groupby", "groups a list of objects by an attribute"),
-    ("indent", "indents all lines but the first"),
-    ("int", "as a whole number"),
-    ("items", "the pairs of an object"),
-    ("join", "the elements as one text, with a separator"),
-    ("last", "the last element"),
-    ("length", "how many elements or characters"),
-    ("lines", "the lines of a text as a list"),
-    ("list", "as a list"),
-    ("lower", "in lower case"),
-    (
-        "map",
-        "an attribute of each element, or a filter on each: `map(attribute='name')`",
-    ),
-    ("max", "the largest element"),
-    ("min", "the smallest element"),
-    ("reject", "the elements that fail a test"),
-    ("rejectattr", "the objects whose attribute fails a test"),
-    ("replace", "replaces one text by another"),
-    ("reverse", "back to front"),
-    ("round", "rounded to a number of places"),
-    ("select", "the elements that pass a test"),
-    ("selectattr", "the objects whose attribute passes a test"),
-    (
-        "sha256",
-        "the SHA-256 hash of a text, in 64 hexadecimal digits",
-    ),
-    (
-        "slug",
-        "as a name of lower-case letters, digits and hyphens: blanks and `_` become `-`, all else is left out",
-    ),
-    ("sort", "sorted, optionally by an attribute"),
-    ("split", "splits a text at a separator"),
-    (
-        "stream_token",
-        "as the last part of a stream name: upper case, every character outside A-Z and 0-9 as `_`",
-    ),
-    ("string", "as a text"),
-    (
-        "subject_tokens",
-        "in a subject or key: lets a value be several tokens, separated by dots",
-    ),
-    ("sum", "the sum of the elements"),
-    (
-        "thousands",
-        "a whole number with thousands separators: `12,345`",
-    ),
-    (
-        "time",
-        "a time (RFC 3339) in UTC with milliseconds; absent where it is not a time",
-    ),
-    ("title", "every word with a capital letter"),
-    ("tojson", "as JSON text"),
-    (
-        "token",
-        "any text as one token of a subject or key: `a-z`, digits, `_` and `-` stay, other bytes are `=XX`",
-    ),
-    ("trim", "without blanks at both ends"),
-    ("unique", "every element once"),
-    ("untoken", "the text that `token` has made a token of"),
-    ("upper", "in upper case"),
-    ("urlencode", "percent-encoded"),
-    (
-        "uuid_from",
-        "a UUID made of the first 32 hexadecimal digits of a text, such as a `sha256`",
-    ),
-    (
-        "with_field",
-        "an object with one field set to another value: `with_field('attempts', 0)`",
-    ),
-];
-
-/// Tests (`x is defined`): name and meaning.
-pub const TESTS: &[(&str, &str)] = &[
-    ("boolean", "is true or false"),
-    ("containing", "contains the argument"),
-    ("defined", "has a value"),
-    ("divisibleby", "is divisible by the argument"),
-    ("endingwith", "ends with the argument"),
-    ("eq", "equals the argument"),
-    ("even", "is an even number"),
-    ("false", "is false"),
-    ("float", "is a number with a fraction"),
-    ("ge", "is greater than or equal to the argument"),
-    ("gt", "is greater than the argument"),
-    ("in", "is an element of the argument"),
-    ("integer", "is a whole number"),
-    ("iterable", "can be looped over"),
-    ("le", "is less than or equal to the argument"),
-    ("lower", "is in lower case"),
-    ("lt", "is less than the argument"),
-    ("mapping", "is an object"),
-    (
-        "match",
-        "is a text in which a regular expression finds a match: `match('^[a-z]+$')`; the expression is written out, not computed",
-    ),
-    ("ne", "differs from the argument"),
-    ("none", "is null"),
-    ("number", "is a number"),
-    ("odd", "is an odd number"),
-    ("sequence", "is a list"),
-    ("startingwith", "starts with the argument"),
-    ("string", "is a text"),
-    ("true", "is true"),
-    ("undefined", "has no value"),
-    ("upper", "is in upper case"),
-];
-
-/// Functions: name and meaning.
-pub const FUNCTIONS: &[(&str, &str)] = &[
-    (
-        "now",
-        "the time, UTC, RFC 3339 with milliseconds: `2026-01-31T08:15:00.000Z`; `now(-180)` is three minutes ago",
-    ),
-    (
-        "range",
-        "whole numbers from, to (exclusive), by: at most 100,000",
-    ),
-    ("uuid", "a new random UUID (version 4)"),
-];
-
-/// Names that stand for a value everywhere.
-pub const CONSTANTS: &[(&str, &str)] = &[(
-    "omit",
-    "leaves the key out of its object, or the element out of its list",
-)];
 
 /// The marker behind the name `omit`.
 #[derive(Debug)]
@@ -217,7 +66,9 @@ pub fn environment() -> Environment<'static> {
     add_filters(&mut env);
     add_tests(&mut env);
     env.add_function("now", times::now_and);
+    env.add_function("now_ms", times::now_ms);
     env.add_function("range", minijinja::functions::range);
+    env.add_function("serial", serial);
     env.add_function("uuid", || uuid::Uuid::new_v4().to_string());
     env.add_global("omit", Value::from_object(Omit));
     env
@@ -226,20 +77,25 @@ pub fn environment() -> Environment<'static> {
 fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("abs", filters::abs);
     env.add_filter("age", times::age);
+    env.add_filter("base64url", coding::base64url);
     env.add_filter("bool", filters::bool);
     env.add_filter("capitalize", filters::capitalize);
     env.add_filter("default", filters::default);
     env.add_filter("cell", own::cell);
+    env.add_filter("clock", times::clock);
     env.add_filter("dictsort", filters::dictsort);
     env.add_filter("first", filters::first);
     env.add_filter("fixed", own::fixed);
     env.add_filter("float", filters::float);
-    env.add_filter("from_json", own::from_json);
+    env.add_filter("from_base64url", coding::from_base64url);
+    env.add_filter("from_json", coding::from_json);
+    env.add_filter("from_ms", times::from_ms);
     env.add_filter("groupby", filters::groupby);
     env.add_filter("indent", own::indent);
     env.add_filter("int", filters::int);
     env.add_filter("items", filters::items);
     env.add_filter("join", own::join);
+    env.add_filter("json", coding::json);
     env.add_filter("last", filters::last);
     env.add_filter("length", filters::length);
     env.add_filter("lines", filters::lines);
@@ -273,6 +129,7 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("untoken", token::decode);
     env.add_filter("upper", filters::upper);
     env.add_filter("urlencode", filters::urlencode);
+    env.add_filter("utf16_length", coding::utf16_length);
     env.add_filter("uuid_from", own::uuid_from);
     env.add_filter("with_field", own::with_field);
 }
@@ -311,6 +168,12 @@ fn add_tests(env: &mut Environment<'static>) {
     env.add_test("true", tests::is_true);
     env.add_test("undefined", tests::is_undefined);
     env.add_test("upper", tests::is_upper);
+}
+
+/// `serial()`: unique in this process.
+fn serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn subject_tokens(text: &str) -> Result<Value, Error> {
@@ -406,6 +269,7 @@ fn format_token(out: &mut Output<'_>, value: &Value) -> Result<(), Error> {
 mod check {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::spec::vocabulary::{FILTERS, FUNCTIONS, TESTS};
     use minijinja::context;
 
     #[test]
@@ -476,6 +340,14 @@ mod check {
                 .unwrap(),
             "CODE_REVIEW"
         );
+    }
+
+    #[test]
+    fn a_serial_is_used_once() {
+        let env = environment();
+        let text = env.render_str("{{ [serial(), serial()] }}", ()).unwrap();
+        let used: Vec<u64> = serde_json::from_str(&text).unwrap();
+        assert!(used[0] < used[1], "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Filters of our own: those that Jinja does not have, and those that could make a huge text out of a small one.
 
-use minijinja::value::{Serde, Value, ValueKind};
+use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +12,7 @@ pub const MAX_TEXT: usize = 8 * 1024 * 1024;
 const MAX_INDENT: usize = 100;
 
 /// Refuses a text that would be longer than [`MAX_TEXT`].
-fn bounded(length: Option<usize>) -> Result<(), Error> {
+pub(super) fn bounded(length: Option<usize>) -> Result<(), Error> {
     match length {
         Some(length) if length <= MAX_TEXT => Ok(()),
         _ => Err(Error::new(
@@ -164,16 +164,6 @@ pub(super) fn uuid_from(digits: &str) -> Result<String, Error> {
         })
 }
 
-/// `from_json`: the value of a JSON text; absent where it is none.
-pub(super) fn from_json(text: &Value) -> Value {
-    let parsed = text
-        .as_str()
-        .and_then(|text| serde_json::from_str(text).ok());
-    parsed
-        .map(|json: serde_json::Value| Value::from(Serde(&json)))
-        .unwrap_or_default()
-}
-
 /// `token`: any text as one token of a subject or key (see [`token::encode`]).
 ///
 /// # Errors
@@ -214,6 +204,7 @@ pub(super) fn thousands(number: i64) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use minijinja::value::Serde;
 
     #[test]
     fn small_inputs_cannot_make_huge_texts() {
@@ -273,23 +264,6 @@ mod tests {
             "+0000000000000000000000000000000",
         ] {
             assert!(uuid_from(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn json_texts_are_read_and_others_are_absent() {
-        let value = from_json(&Value::from(r#"{"b": [1, null], "a": 2}"#));
-        assert_eq!(
-            serde_json::to_string(&value).unwrap(),
-            r#"{"b":[1,null],"a":2}"#
-        );
-        for absent in [
-            Value::from("{"),
-            Value::from(""),
-            Value::from(1),
-            Value::UNDEFINED,
-        ] {
-            assert!(from_json(&absent).is_undefined());
         }
     }
 

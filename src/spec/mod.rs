@@ -4,6 +4,7 @@
 //! compile the built-in packs, so that there is one meaning of a spec.
 
 pub mod check;
+mod coding;
 pub mod config;
 pub mod data;
 pub mod diag;
@@ -30,3 +31,4 @@ pub mod times;
 pub mod token;
 pub mod tree;
 pub mod verbs;
+pub mod vocabulary;

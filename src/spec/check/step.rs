@@ -15,7 +15,8 @@ use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, is_template, p
 
 /// Names that a step cannot give to something of its own.
 const TAKEN: &[&str] = &[
-    "args", "session", "project", "config", "tools", "item", "result", "error", "omit", "loop",
+    "args", "call", "session", "project", "config", "tools", "item", "result", "error", "omit",
+    "loop",
 ];
 
 /// A step's place and surroundings.

@@ -80,6 +80,7 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         .base
         .clone()
         .with("args", Shape::from_schema(&input))
+        .with("call", Shape::object([("ms", Shape::Number)]))
         .with("session", session_shape(around.session));
     let steps = join(&pointer, "steps");
     check_steps(doc, &steps, &tool.steps, &mut scope, around, report);

@@ -9,8 +9,8 @@ use minijinja::value::ValueKind;
 use super::paths::{arguments, mentioned, path};
 use super::{Form, Problem};
 use crate::spec::diag::Code;
-use crate::spec::env::{CONSTANTS, FILTERS, FUNCTIONS, TESTS};
 use crate::spec::shape::{Lookup, Scope, Shape};
+use crate::spec::vocabulary::{CONSTANTS, FILTERS, FUNCTIONS, TESTS};
 use crate::spec::{pattern, suggest};
 
 pub(super) struct Walker<'a> {
@@ -279,11 +279,14 @@ impl<'a> Walker<'a> {
         }
         self.patterns_in(node);
         match node.name {
-            "length" | "int" | "float" | "abs" | "round" | "sum" | "age" => Shape::Number,
+            "length" | "int" | "float" | "abs" | "round" | "sum" | "age" | "utf16_length" => {
+                Shape::Number
+            }
             "bool" => Shape::Bool,
             "upper" | "lower" | "title" | "capitalize" | "trim" | "join" | "replace" | "string"
             | "tojson" | "slug" | "cell" | "indent" | "fixed" | "stream_token" | "thousands"
-            | "urlencode" | "sha256" | "uuid_from" | "token" | "untoken" | "time" => Shape::Text,
+            | "urlencode" | "sha256" | "uuid_from" | "token" | "untoken" | "time" | "base64url"
+            | "from_base64url" | "json" | "from_ms" | "clock" => Shape::Text,
             "first" | "last" | "min" | "max" => input.element(),
             "default" | "list" | "sort" | "reverse" | "unique" | "select" | "reject"
             | "selectattr" | "rejectattr" => input,
@@ -366,6 +369,7 @@ impl<'a> Walker<'a> {
                 self.known("function", name, FUNCTIONS, bytes(node.expr.span()));
                 match name {
                     "now" | "uuid" => Shape::Text,
+                    "now_ms" | "serial" => Shape::Number,
                     "range" => Shape::Number.list(),
                     _ => Shape::Any,
                 }
