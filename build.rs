@@ -173,6 +173,8 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         listeners,
         on,
         queues,
+        tables,
+        journals,
         templates,
         origins,
         texts,
@@ -182,6 +184,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let (settings, session) = (rust(settings)?, rust(session)?);
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
+    let (tables, journals) = (rust(tables)?, rust(journals)?);
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
     let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
@@ -197,6 +200,8 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             streams: #streams,
             buckets: #buckets,
             queues: #queues,
+            tables: #tables,
+            journals: #journals,
             tools: Map(b(&[#(#tools),*])),
             aliases: #aliases,
             timers: #timers,

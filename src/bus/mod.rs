@@ -19,6 +19,7 @@ mod ensure;
 mod error;
 mod events;
 mod feed;
+mod last;
 mod leader;
 mod link;
 pub mod local;

@@ -10,7 +10,7 @@ pub mod templates;
 pub mod tool;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
@@ -87,6 +87,8 @@ pub struct Catalog {
     pub project: Jinja,
     /// What a model is told when it connects.
     pub instructions: Option<String>,
+    /// The folder that paths are relative to: that of the config.
+    pub base: PathBuf,
     tools: Vec<Tool>,
     by_name: HashMap<String, usize>,
 }
@@ -129,6 +131,7 @@ impl Catalog {
             templates: Templates::new(),
             project: Jinja::from(Serde(project)),
             instructions: None,
+            base: base.to_owned(),
             tools: Vec::new(),
             by_name: HashMap::new(),
         };

@@ -242,7 +242,7 @@ impl Templates {
     }
 }
 
-/// A condition, ready to be asked of many elements.
+/// A condition or another expression, ready to be asked of many elements.
 pub struct Filter<'a>(Expression<'a, 'static>);
 
 impl Filter<'_> {
@@ -252,6 +252,17 @@ impl Filter<'_> {
     /// As [`Templates::test`].
     pub fn holds(&self, context: &Value) -> Result<bool, Error> {
         holds(self.0.eval(context))
+    }
+
+    /// The value of the expression; undefined where it needs a value that is absent.
+    ///
+    /// # Errors
+    /// Whatever else the expression runs into.
+    pub fn value(&self, context: &Value) -> Result<Value, Error> {
+        match self.0.eval(context) {
+            Err(error) if error.kind() == ErrorKind::UndefinedError => Ok(Value::UNDEFINED),
+            value => value,
+        }
     }
 }
 

@@ -70,8 +70,10 @@ impl<'a> Call<'a> {
         let mut call = Call::new(engine, &tool.name, tool.pack, session, tool.tools.clone());
         call.scope.bind("call", running);
         call.scope.bind("args", Jinja::from(Serde(&arguments)));
-        call.steps(&tool.spec.steps).await?;
-        call.reply(tool)
+        match call.steps(&tool.spec.steps).await {
+            Ok(()) => call.reply(tool),
+            Err(failure) => Err(call.worded(tool, failure)),
+        }
     }
 
     /// A run of steps of a pack for a session. `tools` are the names under which the pack's tools are served.
@@ -197,16 +199,35 @@ impl<'a> Call<'a> {
         if !failure.kind.is_an_answer() && !self.templates().mentions_error(otherwise) {
             return failure;
         }
+        self.reworded(failure, otherwise, "the `else` of a step")
+    }
+
+    /// The failure of the steps of a tool in the words of its `failure`.
+    fn worded(&mut self, tool: &Tool, failure: Failure) -> Failure {
+        let Some(words) = &tool.spec.failure else {
+            return failure;
+        };
+        // Steps that were not reached leave null behind, as those do that `when` leaves out.
+        for step in tool.spec.steps.iter() {
+            let names = step.verb.names().chain(step.bind.as_deref());
+            for name in names {
+                if !self.scope.has(name) {
+                    self.scope.bind(name.to_owned(), Jinja::from(()));
+                }
+            }
+        }
+        self.reworded(failure, words, "the `failure` of a tool")
+    }
+
+    fn reworded(&self, failure: Failure, words: &Template, what: &str) -> Failure {
         let error = minijinja::context!(
             kind => failure.kind.as_str(), message => failure.message.as_str()
         );
-        match self
-            .templates()
-            .text(otherwise, &self.scope.with("error", error).context())
-        {
+        let context = self.scope.with("error", error).context();
+        match self.templates().text(words, &context) {
             Ok(message) => failure.reworded(message),
             Err(inner) => {
-                tracing::error!(steps = %self.name, error = %inner, "the `else` of a step cannot be rendered");
+                tracing::error!(steps = %self.name, error = %inner, "{what} cannot be rendered");
                 failure
             }
         }

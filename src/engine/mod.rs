@@ -5,6 +5,7 @@ mod call;
 mod contest;
 pub mod cursor;
 pub mod failure;
+mod journal;
 mod page;
 mod payload;
 pub mod push;
@@ -14,12 +15,14 @@ pub mod session;
 mod sieve;
 mod steps;
 mod sweep;
+mod tables;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
+use tokio::task::JoinSet;
 
 pub use background::Background;
 pub use call::Reply;
@@ -39,6 +42,8 @@ pub struct Engine {
     catalog: Arc<Catalog>,
     bus: Bus,
     resources: Resources,
+    tables: tables::Tables,
+    journals: journal::Journals,
     beats: Vec<Beat>,
     sweeps: sweep::Sweeps,
 }
@@ -63,14 +68,19 @@ impl Engine {
     /// Puts a catalog on a connection. Nothing is asked of NATS yet.
     ///
     /// # Errors
-    /// A stream or bucket whose name or limits, or a timer whose period, cannot be made from this project and config.
+    /// A stream, bucket, queue or table whose name or limits, a journal whose path, or a timer whose period cannot be made
+    /// from this project and config.
     pub fn new(catalog: Arc<Catalog>, bus: Bus) -> Result<Self, Failure> {
         let resources = Resources::new(&catalog, bus.clone())?;
+        let tables = tables::Tables::new(&catalog, &resources)?;
+        let journals = journal::Journals::new(&catalog)?;
         let beats = background::beats(&catalog)?;
         Ok(Self {
             catalog,
             bus,
             resources,
+            tables,
+            journals,
             beats,
             sweeps: sweep::Sweeps::default(),
         })
@@ -107,6 +117,11 @@ impl Engine {
                 tracing::warn!(stream = %stream.spec().name, %error, "stream not ready");
             }
         }
+    }
+
+    /// Feeds the tables of the catalog until the tasks are dropped.
+    pub fn keep_tables(&self) -> JoinSet<()> {
+        self.tables.keep(&self.bus)
     }
 
     /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.

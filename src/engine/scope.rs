@@ -34,6 +34,11 @@ impl Scope {
         self.locals.push((name.into(), value));
     }
 
+    /// Whether a name was given to a value.
+    pub fn has(&self, name: &str) -> bool {
+        self.locals.iter().any(|(n, _)| n == name)
+    }
+
     /// The same names and one more.
     #[must_use]
     pub fn with(&self, name: &'static str, value: Value) -> Self {

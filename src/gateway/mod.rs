@@ -14,6 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +64,8 @@ pub enum StartError {
 /// What is served now; replaced as a whole.
 struct Serving {
     engine: Arc<Engine>,
+    /// What feeds its tables, as long as it is served.
+    _tables: JoinSet<()>,
     tools: Vec<rmcp::model::Tool>,
 }
 
@@ -93,6 +96,7 @@ impl Gateway {
         let gateway = Arc::new(Self {
             name: setup.config.name.unwrap_or_else(|| "jacquard".to_owned()),
             serving: ArcSwap::from_pointee(Serving {
+                _tables: engine.keep_tables(),
                 engine: Arc::new(engine),
                 tools,
             }),

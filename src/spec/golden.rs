@@ -44,6 +44,7 @@ broken! {
     braces_without_quotes: "unquoted.yaml",
     malformed_yaml: "syntax.yaml",
     steps_without_a_tool: "routines.yaml",
+    tables_and_journals: "tables.yaml",
     a_name_declared_twice: "duplicate.yaml",
 }
 

@@ -16,8 +16,8 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, Listener, On, Pack, PackInfo, QueueDecl, Reply, SpecFile, StreamDecl,
-    TextKind, Timer, Tool,
+    BucketDecl, Example, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply, SpecFile,
+    StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
@@ -95,6 +95,8 @@ struct Draft {
     streams: Vec<(String, Option<StreamDecl>)>,
     buckets: Vec<(String, Option<BucketDecl>)>,
     queues: Vec<(String, Option<QueueDecl>)>,
+    tables: Vec<(String, Option<TableDecl>)>,
+    journals: Vec<(String, Option<JournalDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
     aliases: Vec<AliasDraft>,
@@ -126,6 +128,8 @@ impl Draft {
             streams: entries(section("streams")),
             buckets: entries(section("buckets")),
             queues: entries(section("queues")),
+            tables: entries(section("tables")),
+            journals: entries(section("journals")),
             whole: entries(tools.clone()),
             aliases: entries(section("aliases"))
                 .into_iter()
@@ -169,6 +173,7 @@ fn tool_draft(name: &str, value: &Value) -> ToolDraft {
         output: part::<Tree>(value, "output"),
         steps: check::step_drafts(value, "steps"),
         reply: part::<Reply>(value, "reply"),
+        failure: part::<Template>(value, "failure"),
         examples: check::list(value, "examples")
             .iter()
             .filter_map(|raw| Example::deserialize(raw).ok())
@@ -244,9 +249,10 @@ impl Lowering<'_> {
         for draft in drafts {
             self.check_resources(draft, base, &mut resources);
         }
-        // Queues name streams and buckets, which may stand in another file.
+        // Queues and tables name streams and buckets, which may stand in another file.
         for draft in drafts {
             self.check_queues(draft, base, &mut resources);
+            self.check_tables(draft, base, &mut resources);
         }
         resources
     }
@@ -257,6 +263,8 @@ impl Lowering<'_> {
         let streams = self.merged(drafts, "streams", |d| d.streams.clone());
         let buckets = self.merged(drafts, "buckets", |d| d.buckets.clone());
         let queues = self.merged(drafts, "queues", |d| d.queues.clone());
+        let tables = self.merged(drafts, "tables", |d| d.tables.clone());
+        let journals = self.merged(drafts, "journals", |d| d.journals.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
         let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
@@ -278,6 +286,8 @@ impl Lowering<'_> {
             streams,
             buckets,
             queues,
+            tables,
+            journals,
             origins: self.origins(drafts),
             tools,
             aliases,
@@ -391,6 +401,26 @@ impl Lowering<'_> {
                 check::check_queue(&draft.doc, name, decl, base, resources, self.report)
             });
             resources.queues.insert(name.clone(), known);
+        }
+    }
+
+    fn check_tables(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &mut Resources,
+    ) {
+        for (name, decl) in &draft.tables {
+            let entry = decl.as_ref().map_or(Shape::Any, |decl| {
+                check::check_table(&draft.doc, name, decl, base, resources, self.report)
+            });
+            resources.tables.insert(name.clone(), entry);
+        }
+        for (name, decl) in &draft.journals {
+            if let Some(decl) = decl {
+                check::check_journal(&draft.doc, name, decl, base, self.report);
+            }
+            resources.journals.insert(name.clone());
         }
     }
 

@@ -3,6 +3,8 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod tables;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use super::data::{Json, List, Map, Text};
 use super::tree::{Expr, Size, Span, Template, Token, Tree, Whole};
 use super::verbs::Step;
 
+pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
+
 /// The sections by which a file of a pack is told from other YAML. (`settings` stands in configs too, and `on` in files of
 /// other programs.)
 pub const SECTIONS: &[&str] = &[
@@ -21,6 +25,8 @@ pub const SECTIONS: &[&str] = &[
     "streams",
     "buckets",
     "queues",
+    "tables",
+    "journals",
     "schemas",
     "tools",
     "aliases",
@@ -53,6 +59,12 @@ pub struct SpecFile {
     /// Queues of work that tools of this pack use.
     #[serde(default)]
     pub queues: Map<QueueDecl>,
+    /// Tables in memory that tools of this pack find things in.
+    #[serde(default)]
+    pub tables: Map<TableDecl>,
+    /// Text files that tools of this pack write lines to.
+    #[serde(default)]
+    pub journals: Map<JournalDecl>,
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
@@ -113,6 +125,10 @@ pub struct Pack {
     pub buckets: Map<BucketDecl>,
     /// Its queues.
     pub queues: Map<QueueDecl>,
+    /// Its tables.
+    pub tables: Map<TableDecl>,
+    /// Its journals.
+    pub journals: Map<JournalDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
     /// Tools of the packs it uses, by the names that it gives them.
@@ -421,6 +437,10 @@ pub struct Tool {
     pub steps: List<Step>,
     /// What it answers.
     pub reply: Reply,
+    /// How a failure of its steps is worded, instead of the failure's own text (`error.message`), which is that of the
+    /// step's `else` where it has one. Names of steps that were not reached are null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Template>,
     /// Calls with their expected results: tests and documentation at once.
     #[serde(default)]
     pub examples: List<Example>,

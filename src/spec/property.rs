@@ -31,7 +31,8 @@ fn lowered(text: String) -> Pack {
 /// The pack as a spec file says it.
 fn printed(pack: &Pack) -> Value {
     json!({
-        "session": pack.session, "schemas": pack.schemas, "streams": pack.streams, "buckets": pack.buckets, "queues": pack.queues, "tools": pack.tools,
+        "session": pack.session, "schemas": pack.schemas, "streams": pack.streams, "buckets": pack.buckets, "queues": pack.queues, "tables": pack.tables,
+        "journals": pack.journals, "tools": pack.tools,
     })
 }
 

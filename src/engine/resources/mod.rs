@@ -19,6 +19,7 @@ use crate::catalog::Catalog;
 use crate::spec::model::{BucketDecl, StreamDecl};
 use crate::spec::suggest;
 use declared::Family;
+pub(super) use declared::cannot_be_made;
 
 /// All streams, buckets and queues of a catalog.
 pub struct Resources {

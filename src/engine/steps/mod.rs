@@ -1,5 +1,6 @@
 //! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
 
+mod append;
 mod check;
 mod claim;
 mod complete;
@@ -12,6 +13,7 @@ mod drop;
 mod enqueue;
 mod extend;
 mod fail;
+mod find;
 mod get;
 mod info;
 mod lease;
@@ -66,6 +68,8 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Lease(step) => lease::run(step, call).await,
         Verb::Delete(step) => delete::run(step, call).await,
         Verb::List(step) => list::run(step, call).await,
+        Verb::Find(step) => find::run(step, call).await,
+        Verb::Append(step) => append::run(step, call).await,
         Verb::Enqueue(step) => enqueue::run(step, call).await,
         Verb::Claim(step) => claim::run(step, call).await,
         Verb::Extend(step) => extend::run(step, call).await,

@@ -6,6 +6,7 @@ mod resources;
 mod routine;
 mod schemas;
 mod step;
+mod table;
 mod tool;
 mod uses;
 
@@ -20,6 +21,7 @@ pub use routine::{RoutineDraft, RoutineKind};
 pub(crate) use routine::{check_routine, list, routine_drafts, step_drafts};
 pub(crate) use schemas::{check_named, check_valid, close};
 pub use step::StepCheck;
+pub(crate) use table::{check_journal, check_table};
 pub use tool::{StepDraft, Surroundings, ToolDraft, check_tool};
 pub(crate) use uses::check_aliases;
 pub use uses::{AliasDraft, check_uses};

@@ -45,6 +45,10 @@ pub struct Resources {
     pub work_streams: BTreeSet<String>,
     /// Queues by name; nothing is known of one whose declaration is broken.
     pub queues: BTreeMap<String, Option<QueueInfo>>,
+    /// Shapes of the entries of tables, by name.
+    pub tables: BTreeMap<String, Shape>,
+    /// Journals.
+    pub journals: BTreeSet<String>,
     /// Names of the session state.
     pub session: Vec<String>,
 }

@@ -198,6 +198,11 @@ impl StepCheck<'_> {
 
     /// A publish with a subject of its own: the stream must store it. Placeholders may be anything.
     pub fn stored_subject(&mut self, stream: &str, subject: &str) {
+        self.stored_at(&self.at("subject"), stream, subject);
+    }
+
+    /// The same for a subject, perhaps with wildcards, at this place of the document.
+    pub(super) fn stored_at(&mut self, at: &str, stream: &str, subject: &str) {
         let subjects = match self.resources.streams.get(stream) {
             None | Some((Instances::Unknown, _)) => return,
             Some((_, subjects)) => subjects,
@@ -214,7 +219,7 @@ impl StepCheck<'_> {
         if !subjects.iter().any(fits) {
             let message = format!("the stream `{stream}` does not store this subject");
             let help = format!("it stores: {}", subjects.join(", "));
-            self.error(Code::Subject, &self.at("subject"), message, Some(help));
+            self.error(Code::Subject, at, message, Some(help));
         }
     }
 
@@ -382,6 +387,7 @@ fn may_match(pattern: &str, subject: &str) -> bool {
     loop {
         match (pattern.next(), subject.next()) {
             (Some(">"), Some(_)) | (None, None) => return true,
+            (Some(_), Some(">")) => return false,
             (Some(p), Some(s))
                 if p == "*" || p == s || p.contains(PLACEHOLDER) || s.contains(PLACEHOLDER) => {}
             _ => return false,

@@ -38,6 +38,8 @@ pub struct ToolDraft {
     pub steps: Vec<StepDraft>,
     /// The reply, unless broken.
     pub reply: Option<Reply>,
+    /// How failures are worded.
+    pub failure: Option<Template>,
     /// The examples, unless broken.
     pub examples: Vec<Example>,
 }
@@ -82,8 +84,14 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         .with("args", Shape::from_schema(&input))
         .with("call", Shape::object([("ms", Shape::Number)]))
         .with("session", session_shape(around.session));
+    let before = scope.clone();
     let steps = join(&pointer, "steps");
     check_steps(doc, &steps, &tool.steps, &mut scope, around, report);
+    if let Some(failure) = &tool.failure {
+        let at = join(&pointer, "failure");
+        let scope = failed_scope(before, &scope);
+        check_text(doc, &at, &failure.0, TextKind::Text, &scope, report);
+    }
     if let Some(reply) = &tool.reply {
         check_reply(
             doc,
@@ -102,6 +110,23 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         &input,
         report,
     );
+}
+
+/// What `else` and `failure` call `error`.
+fn error_shape() -> Shape {
+    Shape::object([("kind", Shape::Text), ("message", Shape::Text)])
+}
+
+/// The names after a failure: those that steps bind may be null, and nothing is proved.
+fn failed_scope(before: Scope, after: &Scope) -> Scope {
+    let bound: Vec<&str> = after.names().skip(before.mark()).collect();
+    let mut scope = before;
+    for name in bound {
+        if let Some(shape) = after.get(name) {
+            scope.bind(name, shape.clone().perhaps());
+        }
+    }
+    scope.with("error", error_shape())
 }
 
 pub(super) fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findings) {
@@ -189,8 +214,7 @@ fn check_step(
     let shape = grammar.check(&mut cx);
     let binds = grammar.binds(&mut cx);
     if let Some(otherwise) = &step.otherwise {
-        let error = Shape::object([("kind", Shape::Text), ("message", Shape::Text)]);
-        let scope = inner.clone().with("error", error);
+        let scope = inner.clone().with("error", error_shape());
         let (at, kind) = (join(pointer, "else"), TextKind::Text);
         check_text(doc, &at, &otherwise.0, kind, &scope, report);
     }

@@ -60,6 +60,15 @@ macro_rules! verbs {
                 match self { $(Verb::$variant(verb) => verb,)+ }
             }
 
+            /// The names that it binds besides `as:`.
+            pub fn names(&self) -> impl Iterator<Item = &str> {
+                let bound = match self {
+                    Verb::Let(step) => Some(step.0.keys()),
+                    _ => None,
+                };
+                bound.into_iter().flatten()
+            }
+
             fn serialize_entry<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
                 match self { $(Verb::$variant(verb) => map.serialize_entry(self.name(), verb),)+ }
             }
@@ -140,6 +149,10 @@ verbs! {
     delete: delete::Delete,
     /// Reads all keys of a bucket that match, with their values.
     list: list::List,
+    /// Finds entries of a table.
+    find: find::Find,
+    /// Writes a line to a journal.
+    append: append::Append,
     /// Puts an item into a queue.
     enqueue: enqueue::Enqueue,
     /// Takes the most urgent item of a queue for a time.
