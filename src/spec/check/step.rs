@@ -72,6 +72,11 @@ impl StepCheck<'_> {
         ));
     }
 
+    /// A rule about one key of the verb.
+    pub fn problem(&mut self, code: Code, key: &str, message: String) {
+        self.error(code, &self.at(key), message, None);
+    }
+
     /// A bare expression.
     pub fn condition(&mut self, key: &str, expr: &Expr) -> Shape {
         let pointer = self.at(key);
@@ -195,8 +200,8 @@ impl StepCheck<'_> {
         }
     }
 
-    /// A publish with a subject of its own: the stream must store it. Placeholders may be anything.
-    pub fn stored_subject(&mut self, stream: &str, subject: &str) {
+    /// A subject that a stream must store. Placeholders may be anything.
+    pub fn stored_subject(&mut self, key: &str, stream: &str, subject: &str) {
         let subjects = match self.resources.streams.get(stream) {
             None | Some((Instances::Unknown, _)) => return,
             Some((_, subjects)) => subjects,
@@ -213,7 +218,7 @@ impl StepCheck<'_> {
         if !subjects.iter().any(fits) {
             let message = format!("the stream `{stream}` does not store this subject");
             let help = format!("it stores: {}", subjects.join(", "));
-            self.error(Code::Subject, &self.at("subject"), message, Some(help));
+            self.error(Code::Subject, &self.at(key), message, Some(help));
         }
     }
 
@@ -375,14 +380,19 @@ impl StepCheck<'_> {
     }
 }
 
-/// Whether a subject can be one that a stream's pattern takes; a token with a placeholder can be any.
+/// Whether a subject, or one that its wildcards stand for, can be one that a stream's pattern takes; a token with a
+/// placeholder can be any.
 fn may_match(pattern: &str, subject: &str) -> bool {
     let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
     loop {
         match (pattern.next(), subject.next()) {
-            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some(">"), Some(_)) | (Some(_), Some(">")) | (None, None) => return true,
             (Some(p), Some(s))
-                if p == "*" || p == s || p.contains(PLACEHOLDER) || s.contains(PLACEHOLDER) => {}
+                if p == "*"
+                    || s == "*"
+                    || p == s
+                    || p.contains(PLACEHOLDER)
+                    || s.contains(PLACEHOLDER) => {}
             _ => return false,
         }
     }
