@@ -163,6 +163,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         title,
         instructions,
         uses,
+        capabilities,
         settings,
         session,
         schemas,
@@ -182,6 +183,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     } = pack;
     let (name, title, instructions) = (rust(name)?, rust(title)?, rust(instructions)?);
     let (settings, session) = (rust(settings)?, rust(session)?);
+    let capabilities = rust(capabilities)?;
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
     let (tables, journals) = (rust(tables)?, rust(journals)?);
@@ -194,6 +196,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             title: #title,
             instructions: #instructions,
             uses: #uses,
+            capabilities: #capabilities,
             settings: #settings,
             session: #session,
             schemas: #schemas,

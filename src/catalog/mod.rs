@@ -9,12 +9,14 @@ pub mod packs;
 pub mod templates;
 pub mod tool;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 pub use packs::PackRef;
 use packs::{Found, Packs, Place};
@@ -89,8 +91,11 @@ pub struct Catalog {
     pub instructions: Option<String>,
     /// The folder that paths are relative to: that of the config.
     pub base: PathBuf,
+    /// What the packs say the server can do besides, by name: the experimental capabilities.
+    pub experimental: BTreeMap<String, Map<String, Value>>,
     tools: Vec<Tool>,
     by_name: HashMap<String, usize>,
+    fingerprint: Arc<str>,
 }
 
 impl Catalog {
@@ -132,10 +137,14 @@ impl Catalog {
             project: Jinja::from(Serde(project)),
             instructions: None,
             base: base.to_owned(),
+            experimental: BTreeMap::new(),
             tools: Vec::new(),
             by_name: HashMap::new(),
+            fingerprint: Arc::default(),
         };
         catalog.compile(&names, &mut report);
+        catalog.experimental = experimental(&catalog.packs);
+        catalog.fingerprint = fingerprint(&catalog.tools).into();
         catalog.instructions = match &config.instructions {
             Some(text) => Some(text.clone()),
             None => catalog.pack_instructions(&names, &mut report),
@@ -154,6 +163,11 @@ impl Catalog {
     /// A tool by its name.
     pub fn tool(&self, name: &str) -> Option<&Tool> {
         self.by_name.get(name).and_then(|i| self.tools.get(*i))
+    }
+
+    /// Eight hex digits that are others when the tools are listed otherwise, and the same in every gateway that lists them so.
+    pub fn fingerprint(&self) -> &Arc<str> {
+        &self.fingerprint
     }
 
     /// The names that a pack's expressions may use everywhere.
@@ -266,6 +280,44 @@ impl Catalog {
             Err(problems) => report.extend(problems),
         }
     }
+}
+
+/// What all packs say under `capabilities`; where two say the same name, the fields of both.
+fn experimental(packs: &[LoadedPack]) -> BTreeMap<String, Map<String, Value>> {
+    let mut merged: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for (name, fields) in packs
+        .iter()
+        .flat_map(|p| p.pack.capabilities.experimental.iter())
+    {
+        let known = merged.entry(name.to_owned()).or_default();
+        known.extend(
+            fields
+                .iter()
+                .map(|(key, json)| (key.to_owned(), json.to_value())),
+        );
+    }
+    merged
+}
+
+/// See [`Catalog::fingerprint`].
+fn fingerprint(tools: &[Tool]) -> String {
+    let mut hash = Sha256::new();
+    for tool in tools {
+        let shown = json!([
+            tool.name,
+            tool.title,
+            tool.description,
+            *tool.input,
+            tool.output.as_deref()
+        ]);
+        hash.update(shown.to_string());
+    }
+    let digest = hash.finalize();
+    digest
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The packs of a config with those that they use, and which of them the config names.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::{Source, fail, logging, refuse, runtime, say, setup, signals};
-use crate::engine::Session;
+use crate::engine::{Begin, Session};
 use crate::gateway::{Gateway, Setup};
 use crate::project::Environment;
 
@@ -52,8 +52,7 @@ async fn call(request: &Request, setup: Setup, env: &Environment) -> ExitCode {
     let code = match prepared(request, &gateway) {
         Ok((session, arguments)) => {
             let session = Arc::new(session);
-            // A session of one call: no timer would come to its first run.
-            let background = gateway.begin(&session, false);
+            let background = gateway.begin(&session, Begin::ONCE);
             let code = reply(request, &gateway, &session, arguments).await;
             background.end(CLOSE).await;
             code

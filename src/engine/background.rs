@@ -1,4 +1,4 @@
-//! What goes on beside the calls of a session: timers, listeners, and the steps at its end.
+//! What goes on beside the calls of a session: timers, listeners, and the steps at its end or when it goes on.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,22 +7,55 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::call::Call;
 use super::failure::{Failure, FailureKind};
+use super::listen::listen;
+use super::outlet::PUSH_TIMEOUT;
 use super::resources::Reader;
-use super::{Engine, Session, payload};
-use crate::bus::{Message, Outgoing, State};
+use super::{Engine, Session};
+use crate::bus::Pace;
 use crate::catalog::Catalog;
-use crate::spec::model::{Listener, TIMER_PERIOD, Timer};
+use crate::spec::data::List;
+use crate::spec::model::{On, TIMER_PERIOD, Timer};
+use crate::spec::verbs::Step;
 
-/// The longest time for the steps at the end of a session, of all packs together.
-const CLOSE: Duration = Duration::from_secs(1);
-/// Messages of one listener that wait for their turn; more are dropped, and that is logged.
-const QUEUE: usize = 256;
-/// How long after a refused subscription it is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+/// The longest time for the steps at one moment of a session, of all packs together.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// How a session goes on beside its calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin {
+    /// Whether its timers run; its listeners always do.
+    pub timers: bool,
+    /// [`Pace::Live`]: its client is there as long as the session, and hears of a stream's messages at once.
+    /// [`Pace::Stored`]: its client comes and goes, and gets what was stored meanwhile; listeners on streams run only while
+    /// somebody reads ([`Session::attach`]).
+    pub pace: Pace,
+    /// How long a reader may take no push although more wait than there is room for. Then it is dropped
+    /// ([`Pace::Stored`]), or the oldest push that no stream can give again ([`Pace::Live`]).
+    pub push_timeout: Duration,
+}
+
+impl Begin {
+    /// For a client that is there as long as the session.
+    pub const LIVE: Self = Self {
+        timers: true,
+        pace: Pace::Live,
+        push_timeout: PUSH_TIMEOUT,
+    };
+    /// For a session of a single call: no timer would come to its first run.
+    pub const ONCE: Self = Self {
+        timers: false,
+        ..Self::LIVE
+    };
+    /// For a client that comes and goes.
+    pub const STORED: Self = Self {
+        pace: Pace::Stored,
+        ..Self::LIVE
+    };
+}
 
 /// A timer of a pack, by their index and name, and its period.
 pub(super) struct Beat {
@@ -70,7 +103,7 @@ pub(super) fn beats(catalog: &Catalog) -> Result<Vec<Beat>, Failure> {
 }
 
 /// The timers and listeners of one session. They stop when this is dropped; [`Background::end`] also runs the steps that
-/// close a session.
+/// close a session. After either the session has no reader any more, until it begins again.
 pub struct Background {
     engine: Arc<Engine>,
     session: Arc<Session>,
@@ -78,16 +111,18 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts what goes on beside a session's calls. Without `timers` only the listeners: for a session of a single call.
-    pub(super) fn begin(engine: &Arc<Engine>, session: &Arc<Session>, timers: bool) -> Self {
+    pub(super) fn begin(engine: &Arc<Engine>, session: &Arc<Session>, begin: Begin) -> Self {
+        let outlet = session.outlet();
+        outlet.open(begin.push_timeout, begin.pace == Pace::Stored);
         let mut tasks = JoinSet::new();
         for (pack, loaded) in engine.catalog.packs.iter().enumerate() {
             for (name, listener) in loaded.pack.listeners.iter() {
                 let routine = Routine::new(engine, session, pack, format!("listener {name}"));
-                tasks.spawn(listen(routine, listener.clone()));
+                let (name, listener) = (name.to_owned(), listener.clone());
+                tasks.spawn(listen(routine, name, listener, begin.pace));
             }
         }
-        for beat in engine.beats.iter().filter(|_| timers) {
+        for beat in engine.beats.iter().filter(|_| begin.timers) {
             let loaded = engine.catalog.packs.get(beat.pack);
             if let Some(timer) = loaded.and_then(|p| p.pack.timers.get(&beat.name)) {
                 let name = format!("timer {}", beat.name);
@@ -102,40 +137,65 @@ impl Background {
         }
     }
 
+    /// Stops timers and listeners without closing the session, which is to go on another time. Once this returns, the session
+    /// does not change by itself any more.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+
     /// Stops timers and listeners, then runs the closing steps of all packs beside each other, for one second at the most
     /// and for `limit` if that is less.
     pub async fn end(mut self, limit: Duration) {
         // First of all: a timer must not bring back what the closing steps take away.
         self.tasks.shutdown().await;
-        let packs = self.engine.catalog.packs.iter().enumerate();
-        let closing = packs.filter(|(_, loaded)| !loaded.pack.on.close.is_empty());
-        let runs = closing.map(|(pack, loaded)| {
-            let name = "on close".to_owned();
-            let mut routine = Routine::new(&self.engine, &self.session, pack, name);
-            async move {
-                let outcome = guarded(async {
-                    let mut call = routine.call();
-                    call.steps(&loaded.pack.on.close).await
-                });
-                let outcome = outcome.await;
-                routine.note(outcome);
-            }
-        });
-        let limit = limit.min(CLOSE);
-        if timeout(limit, join_all(runs)).await.is_err() {
-            tracing::warn!(
-                ?limit,
-                "the steps at the end of the session took too long and were stopped"
-            );
+        let limit = limit.min(MOMENT);
+        moment(&self.engine, &self.session, "close", |on| &on.close, limit).await;
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.session.outlet().close();
+    }
+}
+
+/// Runs the packs' steps for a session that goes on.
+pub(super) async fn resume(engine: &Arc<Engine>, session: &Arc<Session>) {
+    moment(engine, session, "resume", |on| &on.resume, MOMENT).await;
+}
+
+/// Runs the steps of all packs at one moment of a session, beside each other, for `limit` at the most.
+async fn moment(
+    engine: &Arc<Engine>,
+    session: &Arc<Session>,
+    name: &str,
+    steps: fn(&On) -> &List<Step>,
+    limit: Duration,
+) {
+    let packs = engine.catalog.packs.iter().enumerate();
+    let packs = packs.map(|(index, loaded)| (index, steps(&loaded.pack.on)));
+    let runs = packs.filter(|(_, steps)| !steps.is_empty());
+    let runs = runs.map(|(pack, steps)| {
+        let mut routine = Routine::new(engine, session, pack, format!("on {name}"));
+        async move {
+            let outcome = guarded(async { routine.call().steps(steps).await }).await;
+            routine.note(outcome);
         }
+    });
+    if timeout(limit, join_all(runs)).await.is_err() {
+        tracing::warn!(
+            ?limit,
+            moment = name,
+            "the steps at a moment of the session took too long and were stopped"
+        );
     }
 }
 
 /// Steps that run again and again for a session.
-struct Routine {
-    engine: Arc<Engine>,
-    session: Arc<Session>,
-    pack: usize,
+pub(super) struct Routine {
+    pub(super) engine: Arc<Engine>,
+    pub(super) session: Arc<Session>,
+    pub(super) pack: usize,
     name: String,
     /// The kind of the last failures in a row, which is logged once.
     failing: Option<FailureKind>,
@@ -152,14 +212,14 @@ impl Routine {
         }
     }
 
-    fn call(&self) -> Call<'_> {
+    pub(super) fn call(&self) -> Call<'_> {
         let loaded = self.engine.catalog.packs.get(self.pack);
         let tools = loaded.map(|p| p.tools.clone()).unwrap_or_default();
         Call::new(&self.engine, &self.name, self.pack, &self.session, tools)
     }
 
     /// Logs the first of several failures of one kind in a row, and that it works again.
-    fn note(&mut self, outcome: Result<(), Failure>) {
+    pub(super) fn note(&mut self, outcome: Result<(), Failure>) {
         let packs = &self.engine.catalog.packs;
         let pack = packs.get(self.pack).map_or("", |p| p.pack.name.as_ref());
         let (steps, failed) = (&self.name, self.failing.take());
@@ -180,7 +240,9 @@ impl Routine {
 }
 
 /// A panic as a failure; the panic hook has logged where it happened.
-async fn guarded(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(super) async fn guarded(
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
     let fault = || Failure::new(FailureKind::Internal, "a fault in the gateway");
     AssertUnwindSafe(work)
         .catch_unwind()
@@ -206,60 +268,4 @@ async fn tick(mut routine: Routine, timer: Timer, every: Duration) {
         let outcome = outcome.await;
         routine.note(outcome);
     }
-}
-
-async fn listen(mut routine: Routine, listener: Listener) {
-    let context = routine.call().context();
-    let subject = routine
-        .engine
-        .catalog
-        .templates
-        .token(&listener.subject, &context);
-    let subjects = match subject {
-        Ok(subject) => [subject],
-        Err(error) => {
-            routine.note(Err(error.into()));
-            return routine.session.opened();
-        }
-    };
-    let bus = routine.engine.bus.clone();
-    let mut states = bus.watch();
-    let mut first = true;
-    loop {
-        // Without a connection a subscription only begins some time after there is one, and the calls of this session
-        // could come before it.
-        if states.wait_for(State::is_connected).await.is_err() {
-            return;
-        }
-        let opened = bus.subscribe(&subjects, QUEUE).await;
-        if std::mem::take(&mut first) {
-            routine.session.opened();
-        }
-        match opened {
-            Ok(mut messages) => {
-                routine.note(Ok(()));
-                while let Some(message) = messages.next().await {
-                    let outcome = guarded(handle(&routine, &listener, message)).await;
-                    routine.note(outcome);
-                }
-                // The connection was closed for good.
-                return;
-            }
-            Err(error) => routine.note(Err(error.into())),
-        }
-        sleep(RETRY).await;
-    }
-}
-
-/// Runs a listener's steps for a message, and answers it if it asks for that.
-async fn handle(routine: &Routine, listener: &Listener, message: Message) -> Result<(), Failure> {
-    let mut call = routine.call();
-    call.scope.bind("item", payload::message(&message));
-    call.steps(&listener.steps).await?;
-    let (Some(reply), Some(to)) = (&listener.reply, message.reply) else {
-        return Ok(());
-    };
-    let answer = payload::encode(&call.templates().tree(reply, &call.context())?)?;
-    call.bus().publish(Outgoing::new(to, answer)).await?;
-    Ok(())
 }

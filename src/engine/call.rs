@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Engine;
 use super::failure::{Failure, FailureKind};
+use super::outlet::{Note, Pressure, WAITING};
 use super::resources::{Reader, with_values};
 use super::scope::{Running, Scope};
 use super::session::Session;
@@ -53,6 +54,26 @@ pub(super) struct Call<'a> {
     pub(super) scope: Scope,
     /// Whether the running step has an `else`.
     pub(super) has_else: bool,
+    /// What becomes of its notifications.
+    pub(super) notes: Notes,
+}
+
+/// What becomes of the notifications of a run of steps.
+pub(super) enum Notes {
+    /// They go to the client at once.
+    Sent(Pressure),
+    /// They are gathered: of a stream's message, the client gets all or none.
+    Gathered(Vec<Note>),
+}
+
+impl Notes {
+    /// Those that were gathered.
+    pub(super) fn gathered(self) -> Vec<Note> {
+        match self {
+            Self::Sent(_) => Vec::new(),
+            Self::Gathered(notes) => notes,
+        }
+    }
 }
 
 impl<'a> Call<'a> {
@@ -98,6 +119,7 @@ impl<'a> Call<'a> {
                 tools,
             ),
             has_else: false,
+            notes: Notes::Sent(Pressure::GivesWay),
         }
     }
 
@@ -294,6 +316,24 @@ impl<'a> Call<'a> {
         Reader {
             templates: self.templates(),
             context,
+        }
+    }
+
+    /// Tells the client something. Whether somebody reads it, or will.
+    ///
+    /// # Errors
+    /// [`FailureKind::Range`] for too many of one message.
+    pub(super) async fn notify(&mut self, note: Note) -> Result<bool, Failure> {
+        match &mut self.notes {
+            Notes::Sent(pressure) => Ok(self.session.outlet().kept(note, *pressure).await),
+            Notes::Gathered(notes) if notes.len() < WAITING => {
+                notes.push(note);
+                Ok(true)
+            }
+            Notes::Gathered(_) => {
+                let text = format!("more than {WAITING} notifications of one message");
+                Err(Failure::new(FailureKind::Range, text))
+            }
         }
     }
 

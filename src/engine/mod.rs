@@ -4,8 +4,11 @@ mod background;
 mod call;
 mod contest;
 pub mod cursor;
+mod decoded;
 pub mod failure;
 mod journal;
+mod listen;
+mod outlet;
 mod page;
 mod payload;
 pub mod push;
@@ -24,10 +27,11 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
-pub use background::Background;
+pub use background::{Background, Begin};
 pub use call::Reply;
 pub use failure::{Failure, FailureKind};
-pub use push::{Push, Pushes, Seen};
+pub use outlet::PUSH_TIMEOUT;
+pub use push::{NotSeen, Push, Pushes, Seen};
 pub use session::Session;
 
 use crate::bus::Bus;
@@ -36,6 +40,7 @@ use crate::spec::suggest;
 use background::Beat;
 use call::Call;
 use resources::Resources;
+use session::Ears;
 
 /// Runs the tools of one catalog on one NATS connection.
 pub struct Engine {
@@ -46,6 +51,8 @@ pub struct Engine {
     journals: journal::Journals,
     beats: Vec<Beat>,
     sweeps: sweep::Sweeps,
+    ears: Ears,
+    decoded: decoded::Decoded,
 }
 
 /// Why a call has no reply.
@@ -76,6 +83,7 @@ impl Engine {
         let journals = journal::Journals::new(&catalog)?;
         let beats = background::beats(&catalog)?;
         Ok(Self {
+            ears: listen::ears(&catalog),
             catalog,
             bus,
             resources,
@@ -83,18 +91,36 @@ impl Engine {
             journals,
             beats,
             sweeps: sweep::Sweeps::default(),
+            decoded: decoded::Decoded::default(),
         })
     }
 
-    /// A new session. It begins with [`Engine::begin`].
+    /// A new session with a random id. It begins with [`Engine::begin`].
     pub fn session(&self) -> Session {
-        let packs = self.catalog.packs.iter();
-        Session::awaiting(packs.map(|p| p.pack.listeners.keys().count()).sum())
+        self.session_with(uuid::Uuid::new_v4().to_string())
     }
 
-    /// Starts what goes on beside the calls of a session: its listeners, and if `timers` its timers.
-    pub fn begin(self: &Arc<Self>, session: &Arc<Session>, timers: bool) -> Background {
-        Background::begin(self, session, timers)
+    /// A new session with this id, which must be unique and is no secret.
+    pub fn session_with(&self, id: String) -> Session {
+        Session::listening_on(id, &self.ears)
+    }
+
+    /// A session that goes on where another gateway, or an earlier time, has left it ([`Session::snapshot`]). What does not fit
+    /// the packs any more is forgotten. It begins with [`Engine::begin`]; [`Engine::resume`] tells its packs.
+    pub fn restore(&self, id: String, snapshot: &Value) -> Session {
+        let session = self.session_with(id);
+        session.restore(&self.catalog, snapshot);
+        session
+    }
+
+    /// Starts what goes on beside the calls of a session: its listeners, and its timers.
+    pub fn begin(self: &Arc<Self>, session: &Arc<Session>, begin: Begin) -> Background {
+        Background::begin(self, session, begin)
+    }
+
+    /// Runs the packs' steps for a session that goes on ([`Engine::restore`]), for one second at the most. Failures are logged.
+    pub async fn resume(self: &Arc<Self>, session: &Arc<Session>) {
+        background::resume(self, session).await;
     }
 
     /// The tools and what they need.

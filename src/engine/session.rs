@@ -1,13 +1,15 @@
-//! One MCP client: what it has told us to remember.
+//! One MCP client: what it has told us to remember, who it is, and what it is told unasked.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::value::{Serde, Value as Jinja};
-use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
-use super::push::{self, Push, Pushes, Seen};
+use super::outlet::Outlet;
+use super::push::{Pushes, Seen};
 use crate::catalog::Catalog;
 
 /// The state of one client, kept apart for each pack.
@@ -15,24 +17,51 @@ use crate::catalog::Catalog;
 pub struct Session {
     id: String,
     packs: Mutex<BTreeMap<String, BTreeMap<String, Value>>>,
+    client: Mutex<Client>,
+    /// Grows with each change of `packs`.
+    revision: AtomicU64,
+    /// Grows with each change of what expressions see.
+    looks: AtomicU64,
     /// Listeners that have not tried to subscribe yet.
     unopened: watch::Sender<usize>,
-    pushes: Mutex<Option<mpsc::Sender<Push>>>,
+    outlet: Arc<Outlet>,
+}
+
+/// Who speaks.
+#[derive(Debug, Default, PartialEq)]
+struct Client {
+    principal: String,
+    claims: Map<String, Value>,
+}
+
+/// What a session listens on.
+#[derive(Debug, Default)]
+pub(super) struct Ears {
+    /// How many listeners there are.
+    pub(super) listeners: usize,
+    /// The keys of those that listen on a stream.
+    pub(super) streams: BTreeSet<String>,
+    /// The catalog's.
+    pub(super) fingerprint: Arc<str>,
 }
 
 impl Session {
     /// A new session with a random id, and without listeners.
     pub fn new() -> Self {
-        Self::awaiting(0)
+        Self::listening_on(uuid::Uuid::new_v4().to_string(), &Ears::default())
     }
 
-    /// A new session that waits for so many listeners.
-    pub(super) fn awaiting(listeners: usize) -> Self {
+    /// A new session with this id.
+    pub(super) fn listening_on(id: String, ears: &Ears) -> Self {
+        let fingerprint = Arc::clone(&ears.fingerprint);
         Self {
-            id: uuid::Uuid::new_v4().to_string(),
+            outlet: Arc::new(Outlet::new(&id, fingerprint, ears.streams.clone())),
+            id,
             packs: Mutex::default(),
-            unopened: watch::Sender::new(listeners),
-            pushes: Mutex::default(),
+            client: Mutex::default(),
+            revision: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+            unopened: watch::Sender::new(ears.listeners),
         }
     }
 
@@ -50,12 +79,20 @@ impl Session {
         }
     }
 
-    /// Takes the pushes of this session from whoever read them before. They go on after `seen`, or where the reader before
-    /// stopped.
-    pub fn attach(&self, _seen: Option<Seen>) -> Pushes {
-        let (sender, pushes) = mpsc::channel(push::WAITING);
-        *self.pushes.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-        Pushes::new(pushes)
+    /// Takes the pushes of this session from whoever read them before, whose [`Pushes::next`] gives `None` from now on. They
+    /// go on after `seen`, or after what the reader before has confirmed.
+    pub fn attach(&self, seen: Option<Seen>) -> Pushes {
+        let reader = self.outlet.attach(seen);
+        Pushes::new(Arc::clone(&self.outlet), reader)
+    }
+
+    /// What its client has seen for certain: where pushes go on for a reader that does not say where.
+    pub fn seen(&self) -> Seen {
+        self.outlet.seen()
+    }
+
+    pub(super) fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
     }
 
     /// Its id: unique, and not a secret.
@@ -63,12 +100,22 @@ impl Session {
         &self.id
     }
 
+    /// Says whom the client speaks for: `session.principal` (empty: nobody in particular) and `session.claims`.
+    pub fn set_client(&self, principal: &str, claims: &Map<String, Value>) {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.principal != principal || client.claims != *claims {
+            principal.clone_into(&mut client.principal);
+            client.claims.clone_from(claims);
+            self.looks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     // A panic while the lock is held leaves the map whole: every change is one insert or remove.
     fn state(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<String, Value>>> {
         self.packs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What expressions of a pack call `session`: its defaults, what was set, and the id.
+    /// What expressions of a pack call `session`: its defaults, what was set, the id, and who the client is.
     pub fn view(&self, catalog: &Catalog, pack: usize) -> Jinja {
         let mut values: BTreeMap<String, Value> = BTreeMap::new();
         if let Some(loaded) = catalog.packs.get(pack) {
@@ -81,7 +128,10 @@ impl Session {
                 values.extend(set.clone());
             }
         }
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         values.insert("id".into(), Value::from(self.id.as_str()));
+        values.insert("principal".into(), Value::from(client.principal.as_str()));
+        values.insert("claims".into(), Value::from(client.claims.clone()));
         Jinja::from(Serde(&values))
     }
 
@@ -93,11 +143,64 @@ impl Session {
             Some(value) => values.insert(name.to_owned(), value),
             None => values.remove(name),
         };
+        drop(state);
+        self.revision.fetch_add(1, Ordering::Relaxed);
+        self.looks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Grows with each [`Session::set`]: who has stored a snapshot sees whether it is still the state.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Relaxed)
+    }
+
+    /// Grows whenever [`Session::view`] may give something else.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Whether anything has been set, so that the session is worth keeping.
+    pub fn is_bound(&self) -> bool {
+        self.state().values().any(|values| !values.is_empty())
+    }
+
+    /// What another gateway needs to go on with this session ([`Engine::restore`](super::Engine::restore)): an object of
+    /// `packs` (what was set, by pack and name) and `seen` (the positions of [`Session::seen`]).
+    pub fn snapshot(&self) -> Value {
+        let seen = self.seen().positions;
+        json!({ "packs": &*self.state(), "seen": seen })
+    }
+
+    /// Takes a snapshot over, as far as it still fits what the packs declare.
+    pub(super) fn restore(&self, catalog: &Catalog, snapshot: &Value) {
+        for loaded in &catalog.packs {
+            let pack = loaded.pack.name.as_ref();
+            let values = snapshot.get("packs").and_then(|packs| packs.get(pack));
+            for (name, value) in values.and_then(Value::as_object).into_iter().flatten() {
+                let declared = loaded.session.get(name);
+                if declared.is_some_and(|declared| declared.check(value).is_ok()) {
+                    self.set(pack, name, Some(value.clone()));
+                }
+            }
+        }
+        let seen = snapshot.get("seen").and_then(Value::as_object);
+        for (listener, seq) in seen.into_iter().flatten() {
+            if let Some(seq) = seq.as_u64() {
+                self.outlet.begin(listener, seq);
+            }
+        }
+        // What was just read is what is stored.
+        self.revision.store(0, Ordering::Relaxed);
     }
 }
 
 impl Default for Session {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.outlet.close();
     }
 }

@@ -24,7 +24,7 @@ pub use nats::Nats;
 
 use crate::bus;
 use crate::catalog::Catalog;
-use crate::engine::{Background, CallError, Engine, Failure, Reply, Session};
+use crate::engine::{Background, Begin, CallError, Engine, Failure, Reply, Session};
 use crate::project::{Environment, Facts};
 use crate::spec::config::Config;
 use crate::spec::diag::Report;
@@ -167,10 +167,9 @@ impl Gateway {
         self.serving.load().engine.session()
     }
 
-    /// Starts what goes on beside the calls of a session, until it is dropped or ended: its listeners, and if `timers` its
-    /// timers.
-    pub fn begin(&self, session: &Arc<Session>, timers: bool) -> Background {
-        self.serving.load().engine.begin(session, timers)
+    /// Starts what goes on beside the calls of a session, until it is dropped or ended: its listeners and timers.
+    pub fn begin(&self, session: &Arc<Session>, begin: Begin) -> Background {
+        self.serving.load().engine.begin(session, begin)
     }
 
     /// Calls a tool for a session.

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::{Gateway, Handler};
+use crate::engine::Begin;
 
 /// How long calls in flight may go on after the client has gone.
 const DRAIN: Duration = Duration::from_millis(900);
@@ -51,7 +52,7 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
             return Err("the client did not begin with a valid `initialize` request".to_owned());
         }
     };
-    let background = gateway.begin(&session, true);
+    let background = gateway.begin(&session, Begin::LIVE);
     let ending = until_end(service, &stop, &ended).await;
     background.end(END.saturating_sub(ending.elapsed())).await;
     Ok(())

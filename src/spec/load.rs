@@ -280,6 +280,7 @@ impl Lowering<'_> {
             title: None,
             instructions: None,
             uses: List::default(),
+            capabilities: Default::default(),
             settings: None,
             session: Map::default(),
             schemas: Map::default(),
@@ -302,6 +303,7 @@ impl Lowering<'_> {
             pack.title = info.title;
             pack.instructions = info.instructions;
             pack.uses = info.uses;
+            pack.capabilities = info.capabilities;
         }
         pack
     }
@@ -335,15 +337,19 @@ impl Lowering<'_> {
             .iter()
             .map(|(name, schema)| (join("/session", name), schema))
             .collect();
-        if draft.session.iter().any(|(name, _)| name == "id") {
+        for (name, _) in &draft.session {
+            let article = match name.as_str() {
+                "id" => "an `id`",
+                "principal" => "a `principal`",
+                "claims" => "`claims`",
+                _ => continue,
+            };
+            let (source, at) = (&draft.doc.source, join("/session", name));
+            let range = draft.doc.key_range(&at);
+            let message = format!("every session has {article} already");
             self.report.push(
-                Diagnostic::error(
-                    Code::Duplicate,
-                    &draft.doc.source,
-                    draft.doc.key_range("/session/id"),
-                    "every session has an `id` already",
-                )
-                .help("choose another name"),
+                Diagnostic::error(Code::Duplicate, source, range, message)
+                    .help("choose another name"),
             );
         }
         if let Some(settings) = &draft.settings {

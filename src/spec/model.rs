@@ -74,7 +74,7 @@ pub struct SpecFile {
     /// Steps that run again and again, for each session.
     #[serde(default)]
     pub timers: Map<Timer>,
-    /// Subjects that each session listens on.
+    /// Subjects and streams that each session listens on.
     #[serde(default)]
     pub listeners: Map<Listener>,
     /// Steps that run at certain moments of a session. In one file of the pack only.
@@ -100,6 +100,19 @@ pub struct PackInfo {
     /// relative to this pack's folder). Their tools keep their own state and settings, and are not listed by themselves.
     #[serde(default)]
     pub uses: List<Text>,
+    /// What clients are told that the server can do, beyond what the protocol names.
+    #[serde(default)]
+    pub capabilities: Capabilities,
+}
+
+/// What clients are told that the server can do.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Capabilities {
+    /// Capabilities that clients and servers agree on by themselves: a name, and an object with what it says. Where several
+    /// packs have the same name, clients see the fields of all.
+    #[serde(default)]
+    pub experimental: Map<Map<Json>>,
 }
 
 /// A pack: its files lowered into one, every name in it resolved.
@@ -113,6 +126,8 @@ pub struct Pack {
     pub instructions: Option<Template>,
     /// The packs whose tools it gives other names.
     pub uses: List<Text>,
+    /// What clients are told that the server can do.
+    pub capabilities: Capabilities,
     /// JSON Schema of its settings.
     pub settings: Option<Json>,
     /// JSON Schemas of its session state.
@@ -135,7 +150,7 @@ pub struct Pack {
     pub aliases: Map<Text>,
     /// Steps that run again and again.
     pub timers: Map<Timer>,
-    /// Subjects that each session listens on.
+    /// Subjects and streams that each session listens on.
     pub listeners: Map<Listener>,
     /// Steps that run at certain moments of a session.
     pub on: On,
@@ -386,16 +401,31 @@ pub struct Timer {
     pub steps: List<Step>,
 }
 
-/// A subject that each session listens on while it lasts. Messages are handled one after the other; the message is `item`.
+/// What each session listens on while it lasts: a `subject`, whose messages come while one listens, or a `stream`, whose
+/// messages come each once and in the order they were stored, over lost connections too. Messages are handled one after the
+/// other; the message is `item`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
     /// The subject. It may use `project`, `config` and `session.id`; `*` and `>` may stand for whole tokens.
-    pub subject: Token,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Token>,
+    /// A stream of this pack, instead of a subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Text>,
+    /// Which of the stream's instances; may use what `subject` may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Map<Tree>>,
+    /// Which of the stream's subjects; all when not given. As `subject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<List<Token>>,
+    /// A message is passed over unless this holds of it (`item`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expr>,
     /// What is done with a message. A run that fails is logged, and sends no `reply`.
     #[serde(default)]
     pub steps: List<Step>,
-    /// What is sent back after the steps, to a message that asks for an answer.
+    /// What is sent back after the steps, to a message on the `subject` that asks for an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Tree>,
 }
@@ -408,6 +438,10 @@ pub struct On {
     /// together. A failure is logged.
     #[serde(default)]
     pub close: List<Step>,
+    /// When a session goes on in another gateway, or after it was laid aside for want of use. One second for all packs
+    /// together. A failure is logged.
+    #[serde(default)]
+    pub resume: List<Step>,
 }
 
 /// A tool.

@@ -20,6 +20,7 @@ mod lease;
 mod let_;
 mod list;
 mod modify;
+mod notify;
 mod peek;
 mod publish;
 mod put;
@@ -56,6 +57,7 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Check(step) => check::run(step, call),
         Verb::Publish(step) => publish::run(step, call).await,
         Verb::Request(step) => request::run(step, call).await,
+        Verb::Notify(step) => notify::run(step, call).await,
         Verb::Read(step) => read::run(step, call).await,
         Verb::Take(step) => take::run(step, call).await,
         Verb::Info(step) => info::run(step, call).await,

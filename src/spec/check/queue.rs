@@ -200,10 +200,10 @@ impl StepCheck<'_> {
             self.error(Code::Schema, &self.at("stream"), message, Some(help.into()));
         }
         if decl.consumer.is_some() {
-            return self.stored_subject(stream, &decl.subject.0);
+            return self.stored_subject("subject", stream, &decl.subject.0);
         }
         let lanes = ".{{ param }}".repeat(params);
-        self.stored_subject(stream, &format!("{}{lanes}.p1", decl.subject.0));
+        self.stored_subject("subject", stream, &format!("{}{lanes}.p1", decl.subject.0));
     }
 
     fn dead_letters(&mut self, dead: &DeadLetters) {
@@ -217,7 +217,7 @@ impl StepCheck<'_> {
         }
         self.token("subject", Some(&dead.subject));
         let subject = format!("{}.{{{{ first }}}}.{{{{ id }}}}", dead.subject.0);
-        self.stored_subject(&dead.stream, &subject);
+        self.stored_subject("subject", &dead.stream, &subject);
         let scope = self.scope.clone().with("item", queues::lost_shape());
         let at = self.at("record");
         check_tree(self.doc, &at, &dead.record, &scope, self.report);

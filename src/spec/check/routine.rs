@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::resources::check_token;
 use super::tool::{StepDraft, Surroundings, check_steps, session_shape};
-use super::{Findings, check_text, check_tree};
+use super::{Findings, StepCheck, check_text, check_tree};
 use crate::spec::data::{Json, Map};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
@@ -15,7 +15,7 @@ use crate::spec::expr;
 use crate::spec::model::{Listener, TIMER_PERIOD, TextKind, Timer};
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::tree::{Span, Tree, parse_span};
-use crate::spec::verbs::Step;
+use crate::spec::verbs::{Step, message_shape};
 
 /// Steps without a tool, whose parts may be broken one by one.
 pub struct RoutineDraft {
@@ -33,10 +33,10 @@ pub struct RoutineDraft {
 pub enum RoutineKind {
     /// A period and a condition.
     Timer(Option<Timer>),
-    /// A subject and a reply.
+    /// What is listened on, a condition and a reply.
     Listener(Option<Listener>),
     /// Nothing.
-    Close,
+    Moment,
 }
 
 /// The elements of a list; none where there is no list.
@@ -74,12 +74,12 @@ pub(crate) fn routine_drafts(file: &Value) -> Vec<RoutineDraft> {
         }
     }
     if let Some(on) = file.get("on") {
-        drafts.push(RoutineDraft {
+        drafts.extend(["close", "resume"].map(|key| RoutineDraft {
             pointer: "/on".to_owned(),
-            key: "close",
-            kind: RoutineKind::Close,
-            steps: step_drafts(on, "close"),
-        });
+            key,
+            kind: RoutineKind::Moment,
+            steps: step_drafts(on, key),
+        }));
     }
     drafts
 }
@@ -104,15 +104,21 @@ pub(crate) fn check_routine(
             }
         }
         RoutineKind::Listener(listener) => {
+            let item = match listener {
+                Some(listener) if listener.stream.is_some() => message_shape(),
+                _ => received_shape(),
+            };
+            scope.bind("item", item);
             if let Some(listener) = listener {
-                // Subscribed once, when the session begins: what may change later has no place in it.
-                let fixed = session_shape(&Map::<Json>::default());
-                let fixed = around.base.clone().with("session", fixed);
-                check_token(doc, &at("subject"), &listener.subject, true, &fixed, report);
+                check_source(doc, &routine.pointer, listener, around, report);
+                if let Some(when) = &listener.when {
+                    let kind = TextKind::Filter;
+                    check_text(doc, &at("when"), &when.0, kind, &scope, report);
+                    scope.guard(expr::paths(&when.0));
+                }
             }
-            scope.bind("item", received_shape());
         }
-        RoutineKind::Timer(None) | RoutineKind::Close => {}
+        RoutineKind::Timer(None) | RoutineKind::Moment => {}
     }
     let steps = at(routine.key);
     check_steps(doc, &steps, &routine.steps, &mut scope, around, report);
@@ -123,7 +129,79 @@ pub(crate) fn check_routine(
     }
 }
 
-/// A message as a listener sees it.
+/// What a listener listens on: a subject or a stream. It is looked up once, when the session begins: what may change later
+/// has no place in it.
+fn check_source(
+    doc: &Doc,
+    pointer: &str,
+    listener: &Listener,
+    around: &Surroundings<'_>,
+    report: &mut Findings,
+) {
+    let session = session_shape(&Map::<Json>::default());
+    let fixed = around.base.clone().with("session", session);
+    if let Some(subject) = &listener.subject {
+        check_token(
+            doc,
+            &join(pointer, "subject"),
+            subject,
+            true,
+            &fixed,
+            report,
+        );
+    }
+    for (index, subject) in listener
+        .subjects
+        .iter()
+        .flat_map(|list| list.iter())
+        .enumerate()
+    {
+        let at = join(&join(pointer, "subjects"), &index.to_string());
+        check_token(doc, &at, subject, true, &fixed, report);
+    }
+    let mut cx = StepCheck {
+        doc,
+        pointer: pointer.to_owned(),
+        scope: &fixed,
+        resources: around.resources,
+        report,
+    };
+    match (&listener.subject, &listener.stream) {
+        (Some(_), Some(_)) => cx.needs("a listener has a `subject` or a `stream`, not both"),
+        (None, None) => cx.needs("a listener needs a `subject` or a `stream`"),
+        (Some(_), None) => {
+            if listener.with.is_some() || listener.subjects.is_some() {
+                cx.needs("`with` and `subjects` belong to a `stream`, and there is none");
+            }
+        }
+        (None, Some(stream)) => {
+            cx.stream("stream", stream, listener.with.as_ref());
+            if listener.reply.is_some() {
+                cx.needs("`reply` belongs to a `subject`: nobody waits for an answer to a stored message");
+            }
+            if listener
+                .subjects
+                .as_ref()
+                .is_some_and(|list| list.is_empty())
+            {
+                cx.needs(
+                    "`subjects` names at least one; without it the listener has all of the stream",
+                );
+            }
+            let mut subjects = cx.inside("subjects");
+            for (index, subject) in listener
+                .subjects
+                .iter()
+                .flat_map(|list| list.iter())
+                .enumerate()
+            {
+                subjects.stored_subject(&index.to_string(), stream, &subject.0);
+            }
+        }
+    }
+}
+
+/// A message as a listener on a subject sees it.
 fn received_shape() -> Shape {
     Shape::object([
         ("subject", Shape::Text),

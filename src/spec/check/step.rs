@@ -73,6 +73,11 @@ impl StepCheck<'_> {
         ));
     }
 
+    /// A rule about one key of the verb.
+    pub fn problem(&mut self, code: Code, key: &str, message: String) {
+        self.error(code, &self.at(key), message, None);
+    }
+
     /// A bare expression.
     pub fn condition(&mut self, key: &str, expr: &Expr) -> Shape {
         let pointer = self.at(key);
@@ -196,12 +201,12 @@ impl StepCheck<'_> {
         }
     }
 
-    /// A publish with a subject of its own: the stream must store it. Placeholders may be anything.
-    pub fn stored_subject(&mut self, stream: &str, subject: &str) {
-        self.stored_at(&self.at("subject"), stream, subject);
+    /// A subject under this key, perhaps with wildcards, that a stream must store. Placeholders may be anything.
+    pub fn stored_subject(&mut self, key: &str, stream: &str, subject: &str) {
+        self.stored_at(&self.at(key), stream, subject);
     }
 
-    /// The same for a subject, perhaps with wildcards, at this place of the document.
+    /// The same at this place of the document.
     pub(super) fn stored_at(&mut self, at: &str, stream: &str, subject: &str) {
         let subjects = match self.resources.streams.get(stream) {
             None | Some((Instances::Unknown, _)) => return,
@@ -381,15 +386,19 @@ impl StepCheck<'_> {
     }
 }
 
-/// Whether a subject can be one that a stream's pattern takes; a token with a placeholder can be any.
+/// Whether a subject, or one that its wildcards stand for, can be one that a stream's pattern takes; a token with a
+/// placeholder can be any.
 fn may_match(pattern: &str, subject: &str) -> bool {
     let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
     loop {
         match (pattern.next(), subject.next()) {
-            (Some(">"), Some(_)) | (None, None) => return true,
-            (Some(_), Some(">")) => return false,
+            (Some(">"), Some(_)) | (Some(_), Some(">")) | (None, None) => return true,
             (Some(p), Some(s))
-                if p == "*" || p == s || p.contains(PLACEHOLDER) || s.contains(PLACEHOLDER) => {}
+                if p == "*"
+                    || s == "*"
+                    || p == s
+                    || p.contains(PLACEHOLDER)
+                    || s.contains(PLACEHOLDER) => {}
             _ => return false,
         }
     }

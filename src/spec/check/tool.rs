@@ -154,8 +154,11 @@ pub(super) fn session_shape(session: &Map<Json>) -> Shape {
         .iter()
         .map(|(name, schema)| (name.to_owned(), schema.to_value()))
         .collect();
-    // `session.id` is always there; a pack cannot declare it.
-    properties.insert("id".into(), json!({"type": "string", "default": ""}));
+    // These are always there; a pack cannot declare them.
+    for name in ["id", "principal"] {
+        properties.insert(name.into(), json!({"type": "string", "default": ""}));
+    }
+    properties.insert("claims".into(), json!({"default": {}}));
     Shape::from_schema(&json!({"type": "object", "properties": properties}))
 }
 

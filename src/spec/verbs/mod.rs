@@ -125,6 +125,8 @@ verbs! {
     publish: publish::Publish,
     /// Sends a message and waits for one answer.
     request: request::Request,
+    /// Tells the client of the session something unasked.
+    notify: notify::Notify,
     /// Reads stored messages without consuming them, page by page.
     read: read::Read,
     /// Takes messages that nobody has taken at a read position, and moves the position.

@@ -40,7 +40,7 @@ impl Grammar for Publish {
                 cx.stream("stream", stream, self.with.as_ref());
                 match &self.subject {
                     None => cx.own_subject(stream),
-                    Some(subject) => cx.stored_subject(stream, &subject.0),
+                    Some(subject) => cx.stored_subject("subject", stream, &subject.0),
                 }
             }
             None => {
