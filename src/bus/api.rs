@@ -146,6 +146,13 @@ pub(super) struct Info {
     pub(super) state: WireState,
     #[serde(default)]
     pub(super) created: Option<String>,
+    /// The stream belongs to a cluster.
+    #[serde(default, rename = "cluster", deserialize_with = "is_there")]
+    pub(super) clustered: bool,
+}
+
+fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::<serde::de::IgnoredAny>::deserialize(deserializer).map(|found| found.is_some())
 }
 
 impl Info {

@@ -255,7 +255,7 @@ impl Bucket {
     /// See [`Bucket`].
     pub async fn history(&self, key: &str) -> Result<Vec<Entry>, Error> {
         let request = ReadRequest {
-            subject: Some(self.subject(key, false)?),
+            subjects: vec![self.subject(key, false)?],
             limit: MAX_PAGE,
             from: From::After(0),
             scan: MAX_PAGE,
@@ -396,7 +396,7 @@ impl Bucket {
         let mut from = Some(0);
         while let Some(after) = from.filter(|_| looked < MAX_LISTED) {
             let request = ReadRequest {
-                subject: Some(subject.to_owned()),
+                subjects: vec![subject.to_owned()],
                 limit: MAX_PAGE,
                 from: From::After(after),
                 scan: MAX_PAGE,

@@ -31,6 +31,14 @@ pub(super) struct Batch {
     pub(super) complete: bool,
 }
 
+impl Batch {
+    /// All matching messages from the first of `messages` on, when the server says how many follow.
+    pub(super) fn total(&self) -> Option<u64> {
+        let pending = self.pending?;
+        Some(pending.saturating_add(self.messages.len() as u64))
+    }
+}
+
 /// How a batch ended badly.
 #[derive(Debug)]
 pub(super) enum Trouble {

@@ -5,6 +5,7 @@ use super::connection::Bus;
 use super::error::{Error, ErrorKind};
 use super::events::lock;
 use super::link::{Link, timeout};
+use super::recall::Recall;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub(super) struct Resource {
     /// Only one caller at a time asks the server; the others then find it done.
     gate: tokio::sync::Mutex<()>,
     drift: Mutex<Vec<Drift>>,
+    /// Where reads found the newest messages.
+    pub(super) recall: Recall,
 }
 
 impl Resource {
@@ -64,6 +67,7 @@ impl Resource {
             ensured: AtomicBool::new(false),
             gate: tokio::sync::Mutex::new(()),
             drift: Mutex::default(),
+            recall: Recall::default(),
         }
     }
 

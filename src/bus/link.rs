@@ -115,6 +115,12 @@ impl Link {
         })
     }
 
+    /// Whether the connected server is one of a cluster, as far as is known.
+    pub(super) fn clustered(&self) -> bool {
+        let info = self.client.try_server_info();
+        info.is_none_or(|info| info.cluster.is_some())
+    }
+
     /// Sends a request and waits for one answer. `what` begins the text of an error.
     pub(super) async fn request(
         &self,

@@ -28,6 +28,8 @@ mod mirror;
 mod publish;
 mod queue;
 mod read;
+mod recall;
+mod strand;
 mod stream;
 mod subscribe;
 mod time;

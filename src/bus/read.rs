@@ -4,15 +4,18 @@
 //! In a cluster any replica may answer a direct get; one that lags behind the leader does not have
 //! the very newest messages yet.
 
-use super::api::{self, code};
+use super::api::{self, Failure, Info, code};
 use super::direct::{self, BATCH, BATCH_BYTES, Batch, Trouble};
 use super::ensure::Resource;
 use super::error::{Error, ErrorKind};
 use super::leader;
 use super::link::Link;
 use super::message::{Bytes, check_filter};
+use super::recall::Trace;
+use super::strand::{Head, Strand};
 use super::time::rfc3339;
 use super::walk::Walk;
+use futures_util::future::{try_join, try_join_all};
 use serde_json::json;
 use std::time::SystemTime;
 
@@ -22,8 +25,8 @@ pub const MAX_PAGE: usize = 1000;
 /// Which page of history is wanted.
 #[derive(Clone, Debug)]
 pub struct ReadRequest {
-    /// Only messages on this subject; wildcards allowed. `None`: all.
-    pub subject: Option<String>,
+    /// Only messages on these subjects; wildcards allowed. Empty: all.
+    pub subjects: Vec<String>,
     /// Most accepted messages, 1 to [`MAX_PAGE`]; other values are moved into that range.
     pub limit: usize,
     /// Where the page starts, and its direction.
@@ -35,7 +38,7 @@ pub struct ReadRequest {
 impl Default for ReadRequest {
     fn default() -> Self {
         Self {
-            subject: None,
+            subjects: Vec::new(),
             limit: 50,
             from: From::Newest,
             scan: 10_000,
@@ -112,32 +115,100 @@ pub(super) async fn page(
     request: &ReadRequest,
     accept: Accept<'_>,
 ) -> Result<Page, Error> {
-    let filter = request.subject.as_deref().unwrap_or(">");
-    check_filter(filter)?;
+    let all = [">".to_owned()];
+    let filters = match &request.subjects[..] {
+        [] => &all[..],
+        subjects => subjects,
+    };
+    for filter in filters {
+        check_filter(filter)?;
+    }
     let what = format!("reading the {}", resource.label);
+    let recall = &resource.recall;
+    let traces = filters.iter().map(|filter| match request.from {
+        From::Newest => recall.get(filter),
+        _ => Trace::default(),
+    });
+    let traces: Vec<Trace> = traces.collect();
     let mut link = resource.ready(&what).await?;
-    let info = match api::info(&link, &what, &resource.name).await {
+    let (info, heads) = match begin(resource, &link, &what, (filters, &traces), request).await {
         Err(failure) if failure.code() == code::STREAM_NOT_FOUND => {
             link = resource.again(&what).await?;
-            api::info(&link, &what, &resource.name).await
+            let info = api::info(&link, &what, &resource.name).await;
+            info.map(|info| (info, Vec::new()))
         }
-        info => info,
+        begun => begun,
     }
     .map_err(|failure| failure.into_error(&what))?;
-    let source = Source {
-        link: &link,
-        what: &what,
-        stream: &resource.name,
-        filter,
-        direct: info.allows_direct(),
-    };
-    let page = Walk::new(&source, &info.state, request, accept)
-        .run(request.from)
+    let direct = info.allows_direct();
+    recall.set_ahead(direct && !info.clustered && !link.clustered());
+    let strands = filters.iter().zip(traces).map(|(filter, trace)| {
+        let (link, what, stream) = (&*link, what.as_str(), resource.name.as_str());
+        let source = Source {
+            link,
+            what,
+            stream,
+            filter,
+            direct,
+        };
+        Strand::new(source, trace, &info.state)
+    });
+    let page = Walk::new(strands.collect(), &info.state, request, accept)
+        .run(request.from, heads, recall)
         .await?;
     Ok(Page {
         created: info.created,
         ..page
     })
+}
+
+/// Asks what there is, and, where that is sound, for the messages at the same time.
+///
+/// The page ends with the last sequence of the info, so the info must not be newer than the messages. A server that is alone
+/// answers the two in the order in which they come on the connection. In a cluster different servers may answer them.
+async fn begin(
+    resource: &Resource,
+    link: &Link,
+    what: &str,
+    (filters, traces): (&[String], &[Trace]),
+    request: &ReadRequest,
+) -> Result<(Info, Vec<Option<Head>>), Failure> {
+    let info = api::info(link, what, &resource.name);
+    if !resource.recall.ahead() {
+        return Ok((info.await?, Vec::new()));
+    }
+    let limit = request.limit.clamp(1, MAX_PAGE).min(request.scan.max(1));
+    let heads = filters
+        .iter()
+        .zip(traces)
+        .map(|(filter, trace)| async move {
+            let source = Source {
+                link,
+                what,
+                stream: &resource.name,
+                filter,
+                direct: true,
+            };
+            match request.from {
+                // The oldest message of all is known by the info.
+                From::Newest if filter == ">" && trace.begin(limit).is_none() => Ok(None),
+                From::Newest => Head::newest(&source, trace, limit).await.map(Some),
+                From::After(seq) => {
+                    let head = Head::oldest(&source, seq.saturating_add(1), limit).await;
+                    head.map(Some)
+                }
+                From::Before(_) | From::Since(_) => Ok(None),
+            }
+        });
+    let heads = async {
+        match try_join_all(heads).await {
+            // The info tells whether it is gone.
+            Err(error) if error.kind() == ErrorKind::NoStream => Ok(Vec::new()),
+            heads => heads.map_err(Failure::Failed),
+        }
+    };
+    // The info is polled, and so sent, first; when it fails the others are given up.
+    try_join(info, heads).await
 }
 
 /// Where batches come from.

@@ -63,7 +63,7 @@ async fn on(
     accept: &mut (dyn FnMut(&Stored) -> bool + Send),
 ) -> Result<Vec<Stored>, Error> {
     let request = ReadRequest {
-        subject: Some(subject),
+        subjects: vec![subject],
         limit,
         from: From::Newest,
         scan: SCAN,
@@ -173,7 +173,7 @@ async fn all(queue: &Queue, see: &mut (dyn FnMut(DeadLetter) + Send)) -> Result<
     let (mut from, mut looked) = (Some(0), 0);
     while let Some(after) = from.filter(|_| looked < SCAN) {
         let request = ReadRequest {
-            subject: None,
+            subjects: Vec::new(),
             limit: MAX_PAGE,
             from: From::After(after),
             scan: SCAN - looked,

@@ -199,7 +199,7 @@ async fn oldest(
     let mut after = Some(0);
     while let Some(seq) = after.filter(|_| found.len() < most) {
         let request = ReadRequest {
-            subject: Some(lane.subject_at(level)?),
+            subjects: vec![lane.subject_at(level)?],
             limit: (most - found.len()).min(MAX_PAGE),
             from: From::After(seq),
             scan: MAX_PAGE,

@@ -37,7 +37,7 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
     };
     let (limit, scan) = bounds(step, call, &context)?;
     let request = ReadRequest {
-        subject,
+        subjects: subject.into_iter().collect(),
         limit,
         from: start(step, call, owner, &context)?,
         scan,

@@ -4,6 +4,7 @@ mod auth;
 mod bucket;
 mod busy;
 mod connection;
+mod merged;
 mod mirror;
 mod queue;
 mod read;

@@ -4,27 +4,31 @@ use async_nats::jetstream;
 use jacquard::bus::{ErrorKind, From, Outgoing, Page, ReadRequest, Stored, Stream};
 use std::time::{Duration, Instant, SystemTime};
 
-fn request(subject: Option<&str>, limit: usize, from: From) -> ReadRequest {
+pub fn request<'a>(
+    subjects: impl IntoIterator<Item = &'a str>,
+    limit: usize,
+    from: From,
+) -> ReadRequest {
     ReadRequest {
-        subject: subject.map(Into::into),
+        subjects: subjects.into_iter().map(Into::into).collect(),
         limit,
         from,
         ..ReadRequest::default()
     }
 }
 
-async fn read(stream: &Stream, request: &ReadRequest) -> Page {
+pub async fn read(stream: &Stream, request: &ReadRequest) -> Page {
     stream.read(request, &mut |_| true).await.unwrap()
 }
 
-fn seqs(page: &Page) -> Vec<u64> {
+pub fn seqs(page: &Page) -> Vec<u64> {
     page.messages.iter().map(|stored| stored.seq).collect()
 }
 
 /// Walks all pages in one direction and returns the sequences ascending.
-async fn all(
+pub async fn all<'a>(
     stream: &Stream,
-    subject: Option<&str>,
+    subjects: impl IntoIterator<Item = &'a str> + Clone,
     limit: usize,
     forward: bool,
     accept: fn(&Stored) -> bool,
@@ -39,7 +43,7 @@ async fn all(
     loop {
         let wanted = ReadRequest {
             scan: limit * 7 + 3,
-            ..request(subject, limit, from)
+            ..request(subjects.clone(), limit, from)
         };
         let page = stream
             .read(&wanted, &mut |stored| accept(stored))
@@ -80,7 +84,7 @@ async fn noise(other: &jetstream::Context, count: usize) {
 }
 
 /// A stream with gaps of many kinds, and what is alive in it: `(seq, subject)`.
-async fn gapped(server: &NatsServer, direct: bool) -> (Stream, Vec<(u64, String)>) {
+pub async fn gapped(server: &NatsServer, direct: bool) -> (Stream, Vec<(u64, String)>) {
     let other = other_program(server).await;
     let config = jetstream::stream::Config {
         name: "G".into(),

@@ -211,7 +211,7 @@ impl<'a> Taker<'a> {
     /// Looks at what lies after the position.
     async fn look(&self, position: &Position) -> Result<(Look, crate::bus::Page), Failure> {
         let request = ReadRequest {
-            subject: None,
+            subjects: Vec::new(),
             limit: MAX_PAGE,
             from: Start::After(position.after()),
             scan: self.scan,
