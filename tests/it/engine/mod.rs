@@ -1,8 +1,10 @@
 //! The verbs against a real server, without a gateway around the engine.
 
+mod failure;
 mod lease;
 mod modify;
 mod small;
+mod tables;
 mod take;
 
 use std::path::Path;
@@ -14,6 +16,7 @@ use jacquard::engine::{Engine, Reply, Session};
 use jacquard::spec::config;
 use jacquard::spec::source::Source;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::server::NatsServer;
 
@@ -22,6 +25,8 @@ use crate::support::server::NatsServer;
 pub struct Tools {
     engine: Arc<Engine>,
     session: Arc<Session>,
+    /// What feeds the tables.
+    _tables: Arc<JoinSet<()>>,
 }
 
 impl Tools {
@@ -36,8 +41,10 @@ impl Tools {
         std::fs::create_dir(dir.path().join("p")).unwrap();
         std::fs::write(dir.path().join("p/p.yaml"), pack).unwrap();
         let catalog = catalog(dir.path());
+        let engine = Engine::new(Arc::new(catalog), bus).unwrap();
         Self {
-            engine: Arc::new(Engine::new(Arc::new(catalog), bus).unwrap()),
+            _tables: Arc::new(engine.keep_tables()),
+            engine: Arc::new(engine),
             session: Arc::default(),
         }
     }

@@ -3,6 +3,7 @@
 mod aliases;
 mod background;
 mod bare;
+mod beside;
 mod bounds;
 mod channels;
 mod credentials;
