@@ -2,6 +2,7 @@
 
 mod call;
 mod demo;
+mod install;
 mod logging;
 mod nats;
 mod schema;
@@ -89,6 +90,8 @@ enum Command {
         /// Of which kind of file
         kind: schema::Kind,
     },
+    /// Put the gateway into an MCP client, or take it out
+    Install(install::Request),
     /// Two agents talk and work together through JetStream, in this terminal
     Demo,
     /// The local nats-server
@@ -135,6 +138,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             structured,
         }),
         Command::Schema { kind } => schema::run(kind),
+        Command::Install(request) => install::run(&request),
         Command::Demo => demo::run(),
         Command::Nats { action } => nats::run(&action),
     }
