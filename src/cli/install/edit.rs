@@ -132,10 +132,10 @@ impl Document {
     fn insertion(&self, into: &Object, name: &str, value: &Value) -> Vec<Edit> {
         let newline = self.newline();
         let outer = self.indent_at(into.open);
-        let own_line = into.members.last().filter(|m| {
-            self.text[..m.key.start]
-                .trim_end_matches([' ', '\t'])
-                .ends_with('\n')
+        let last = into.members.last();
+        let own_line = last.filter(|member| {
+            let before = self.text[..member.key.start].trim_end_matches([' ', '\t']);
+            before.ends_with('\n')
         });
         let indent = match own_line {
             Some(member) => self.indent_at(member.key.start),
@@ -145,14 +145,16 @@ impl Document {
         let end = self.text[..into.close].trim_end().len();
         let key = Value::from(name);
         let mut new = format!("{newline}{indent}{key}: {}", self.rendered(value, &indent));
+        // Where the file ends its lists so.
+        if last.is_some_and(|last| self.comma_after(last.value.end)) {
+            new.push(',');
+        }
         if !self.text[end..into.close].contains('\n') {
             new.push_str(newline);
             new.push_str(&outer);
         }
         let mut edits = Vec::new();
-        if let Some(last) = into.members.last()
-            && !self.comma_after(last.value.end)
-        {
+        if let Some(last) = last.filter(|last| !self.comma_after(last.value.end)) {
             edits.push((last.value.end..last.value.end, ",".to_owned()));
         }
         edits.push((end..end, new));

@@ -47,7 +47,7 @@ fn an_entry_is_added_in_the_layout_of_the_file() {
         (
             "{\n  // ü \"mcpServers\": {}\n  \"mcpServers\": {\n    \"o\": 1, /* , */\n  },\n}\n",
             format!(
-                "{{\n  // ü \"mcpServers\": {{}}\n  \"mcpServers\": {{\n    \"o\": 1, /* , */\n    \"j\": {entry}\n  }},\n}}\n"
+                "{{\n  // ü \"mcpServers\": {{}}\n  \"mcpServers\": {{\n    \"o\": 1, /* , */\n    \"j\": {entry},\n  }},\n}}\n"
             ),
         ),
         (
