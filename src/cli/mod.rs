@@ -2,12 +2,14 @@
 
 mod call;
 mod demo;
+mod install;
 mod logging;
 mod nats;
 mod schema;
 mod serve;
 mod setup;
 mod signals;
+mod snd;
 mod tools;
 mod validate;
 
@@ -89,6 +91,16 @@ enum Command {
         /// Of which kind of file
         kind: schema::Kind,
     },
+    /// Put the gateway into an MCP client, or take it out
+    Install(install::Request),
+    /// Send a message to agents: `jacquard send --help`, or the same under the program name `snd`
+    #[command(disable_help_flag = true)]
+    Send {
+        /// Options, an agent or group, and the message
+        words: Vec<OsString>,
+    },
+    /// Show the messages that are sent to agents, until Ctrl-C
+    Tail,
     /// Two agents talk and work together through JetStream, in this terminal
     Demo,
     /// The local nats-server
@@ -100,7 +112,7 @@ enum Command {
 
 /// Runs the program with these arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(own_words(arguments.into_iter().collect())) {
         Ok(cli) => cli,
         Err(error) => {
             let shown = error.print();
@@ -135,9 +147,25 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             structured,
         }),
         Command::Schema { kind } => schema::run(kind),
+        Command::Install(request) => install::run(&request),
+        Command::Send { words } => snd::run(words),
+        Command::Tail => snd::tail(),
         Command::Demo => demo::run(),
         Command::Nats { action } => nats::run(&action),
     }
+}
+
+/// `send` has words of its own, in which dashes and `--` mean something else than here. Under the name `snd` the program
+/// is that command alone.
+fn own_words(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let program = arguments.first().map(std::path::Path::new);
+    if program.and_then(|path| path.file_stem()) == Some(snd::NAME.as_ref()) {
+        arguments.insert(1, "send".into());
+    }
+    if arguments.get(1).is_some_and(|word| word == "send") {
+        arguments.insert(2, "--".into());
+    }
+    arguments
 }
 
 /// Says on standard error why the command cannot go on.

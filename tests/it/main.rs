@@ -7,5 +7,6 @@ mod cli;
 mod engine;
 mod gateway;
 mod local;
+mod sdk;
 mod support;
 mod warp;

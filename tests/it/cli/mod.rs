@@ -2,3 +2,5 @@
 
 mod bad_input;
 mod commands;
+mod install;
+mod snd;

@@ -4,6 +4,7 @@ pub mod logs;
 pub mod mcp;
 pub mod place;
 pub mod raw;
+pub mod sdk;
 pub mod server;
 
 use std::time::{Duration, Instant};

@@ -184,7 +184,8 @@ fn message(line: &str) -> Value {
     value
 }
 
-fn keep(mut pipe: impl Read, into: &Mutex<String>) {
+/// Reads a pipe to its end, into a text.
+pub fn keep(mut pipe: impl Read, into: &Mutex<String>) {
     let mut bytes = [0; 4096];
     while let Ok(count @ 1..) = pipe.read(&mut bytes) {
         let text = String::from_utf8_lossy(&bytes[..count]);

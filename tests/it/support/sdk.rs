@@ -1,0 +1,318 @@
+//! Clients made with the official MCP SDKs, each a process that is driven by lines of JSON (`tests/sdk`).
+//!
+//! The SDKs are fetched once, at the versions that `tests/sdk` pins, with pip and npm as this machine has them configured,
+//! and kept in the target folder.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::LIMIT;
+use super::place::Place;
+use super::raw::keep;
+
+/// How long fetching an SDK may take.
+const FETCH: Duration = Duration::from_secs(300);
+
+/// An official SDK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sdk {
+    /// `mcp` for Python.
+    Python,
+    /// `@modelcontextprotocol/sdk` for Node.
+    Node,
+}
+
+/// All of them.
+pub const SDKS: [Sdk; 2] = [Sdk::Python, Sdk::Node];
+
+impl Sdk {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Node => "node",
+        }
+    }
+
+    /// The file that pins the versions, and the others that are needed beside it.
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["requirements.txt", "client.py"],
+            Self::Node => &["package-lock.json", "package.json", "client.mjs"],
+        }
+    }
+
+    /// The client, as a command that waits for its arguments.
+    fn command(self) -> Command {
+        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+        static NODE: OnceLock<PathBuf> = OnceLock::new();
+        match self {
+            Self::Python => {
+                let folder = PYTHON.get_or_init(|| self.prepared());
+                let mut command = Command::new(interpreter(folder));
+                command.arg(folder.join("client.py"));
+                command
+            }
+            Self::Node => {
+                let folder = NODE.get_or_init(|| self.prepared());
+                let mut command = Command::new("node");
+                command.arg(folder.join("client.mjs"));
+                command
+            }
+        }
+    }
+
+    /// The folder with the SDK and the client. Made by the first of all test processes.
+    fn prepared(self) -> PathBuf {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let folder = target.join(format!("sdk-{}", self.name()));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/sdk")
+            .join(self.name());
+        let lock = File::create(target.join(format!("sdk-{}.lock", self.name()))).unwrap();
+        lock.lock().unwrap();
+        let pins = fs::read_to_string(source.join(self.files()[0])).unwrap();
+        let done = folder.join("fetched");
+        let fetched = fs::read_to_string(&done).is_ok_and(|before| before == pins);
+        if !fetched && folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        fs::create_dir_all(&folder).unwrap();
+        for name in self.files() {
+            fs::copy(source.join(name), folder.join(name)).unwrap();
+        }
+        if !fetched {
+            self.fetch(&folder);
+            fs::write(done, pins).unwrap();
+        }
+        folder
+    }
+
+    fn fetch(self, folder: &Path) {
+        let pip = interpreter(folder).display().to_string();
+        let requirements = folder.join("requirements.txt").display().to_string();
+        let steps: &[&[&str]] = match self {
+            Self::Python => &[
+                &["python3", "-m", "venv", "."],
+                &[
+                    &pip,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--no-deps",
+                    "-r",
+                    &requirements,
+                ],
+            ],
+            Self::Node => &[&["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]],
+        };
+        for step in steps {
+            self.fetch_step(folder, step);
+        }
+    }
+
+    /// With the environment of the tests: it may say where packages come from, and which certificates to trust.
+    fn fetch_step(self, folder: &Path, step: &[&str]) {
+        let log = folder.join("fetch.log");
+        let output = File::create(&log).unwrap();
+        let needs = match self {
+            Self::Python => "python3 (3.11 or newer) with venv and pip",
+            Self::Node => "node (20 or newer) and npm",
+        };
+        let mut child = Command::new(step[0])
+            .args(&step[1..])
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| panic!("these tests need {needs}: {}: {error}", step[0]));
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if started.elapsed() > FETCH {
+                child.kill().unwrap();
+                break child.wait().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        assert!(
+            status.success(),
+            "these tests need {needs}, and its packages: {step:?} ended with {status}:\n{said}"
+        );
+    }
+}
+
+/// Python inside the folder.
+fn interpreter(folder: &Path) -> PathBuf {
+    folder.join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    })
+}
+
+/// A client with an open session. Dropping it kills its process.
+pub struct Client {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    /// Lines that were read while another was waited for.
+    kept: Vec<Value>,
+    asked: u64,
+    /// What it and its gateway wrote to standard error so far.
+    stderr: Arc<Mutex<String>>,
+    /// The answer to `initialize`, as far as the SDK tells it.
+    pub ready: Value,
+}
+
+impl Client {
+    /// One that starts a gateway with these arguments.
+    pub fn stdio(sdk: Sdk, place: &Place, args: &[&str]) -> Self {
+        let program = env!("CARGO_BIN_EXE_jacquard");
+        Self::start(sdk, place, &[&["stdio", program], args].concat())
+    }
+
+    /// One of the gateway at this address.
+    pub fn http(sdk: Sdk, place: &Place, url: &str) -> Self {
+        Self::start(sdk, place, &["http", url])
+    }
+
+    fn start(sdk: Sdk, place: &Place, args: &[&str]) -> Self {
+        let gateway = place.command(&[]);
+        let variables = gateway
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let mut child = sdk
+            .command()
+            .args(args)
+            .current_dir(place.dir())
+            .env_clear()
+            .envs(variables)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let pipe = child.stderr.take().unwrap();
+        std::thread::spawn({
+            let stderr = Arc::clone(&stderr);
+            move || keep(pipe, &stderr)
+        });
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                if send.send(line.unwrap()).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut client = Self {
+            stdin: child.stdin.take(),
+            child,
+            lines,
+            kept: Vec::new(),
+            asked: 0,
+            stderr,
+            ready: Value::Null,
+        };
+        client.ready = client.line("ready", |line| line.get("ready").is_some())["ready"].take();
+        client
+    }
+
+    /// Asks without waiting; gives the id under which the answer will come.
+    pub fn ask(&mut self, what: &str, more: Value) -> u64 {
+        self.asked += 1;
+        let mut request = json!({"id": self.asked, "do": what});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            request[name] = value.clone();
+        }
+        let stdin = self.stdin.as_mut().unwrap();
+        writeln!(stdin, "{request}").unwrap();
+        self.asked
+    }
+
+    /// The answer: a result, or the error that the SDK reports.
+    pub fn answer(&mut self, id: u64) -> Result<Value, Value> {
+        let mut line = self.line("an answer", |line| line["id"] == id);
+        match line.get_mut("ok") {
+            Some(ok) => Ok(ok.take()),
+            None => Err(line["error"].take()),
+        }
+    }
+
+    /// Asks and waits.
+    pub fn get(&mut self, what: &str) -> Value {
+        let id = self.ask(what, Value::Null);
+        self.answer(id)
+            .unwrap_or_else(|error| panic!("{what}: {error}"))
+    }
+
+    /// Calls a tool and waits.
+    pub fn call(&mut self, tool: &str, arguments: Value) -> Result<Value, Value> {
+        let id = self.ask("call", json!({"tool": tool, "arguments": arguments}));
+        self.answer(id)
+    }
+
+    /// Calls a tool that must succeed.
+    pub fn ok(&mut self, tool: &str, arguments: Value) -> Value {
+        let result = self
+            .call(tool, arguments)
+            .unwrap_or_else(|error| panic!("{tool}: {error}"));
+        assert_ne!(result["isError"], true, "{tool}: {result}");
+        result
+    }
+
+    /// Ends the session in order.
+    pub fn close(mut self) {
+        self.stdin = None;
+        let started = Instant::now();
+        while started.elapsed() < LIMIT {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "the client ended with {status}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the client does not end");
+    }
+
+    fn line(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.kept.iter().position(&wanted) {
+            return self.kept.remove(at);
+        }
+        let until = Instant::now() + LIMIT;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|error| panic!("waiting for {what}: {error}"));
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if wanted(&line) {
+                return line;
+            }
+            self.kept.push(line);
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("--- stderr of the client\n{}", self.stderr.lock().unwrap());
+        }
+    }
+}
