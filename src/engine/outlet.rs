@@ -402,7 +402,12 @@ mod tests {
     /// Two messages with one note each, one without, one with two.
     async fn four(outlet: &Arc<Outlet>) {
         let reader = *outlet.readers().borrow();
-        for (seq, notes) in [(1, vec!["1"]), (2, vec!["2"]), (3, vec![]), (4, vec!["4a", "4b"])] {
+        for (seq, notes) in [
+            (1, vec!["1"]),
+            (2, vec!["2"]),
+            (3, vec![]),
+            (4, vec!["4a", "4b"]),
+        ] {
             let notes = notes.into_iter().map(note).collect();
             let sent = outlet.replayed(reader, "p.a", Some(seq), notes).await;
             assert_eq!(sent, Ok(()));

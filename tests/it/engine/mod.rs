@@ -2,6 +2,7 @@
 
 mod lease;
 mod modify;
+mod push;
 mod small;
 mod take;
 
@@ -32,12 +33,8 @@ impl Tools {
 
     /// The same on this connection.
     pub fn on(bus: Bus, pack: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("p")).unwrap();
-        std::fs::write(dir.path().join("p/p.yaml"), pack).unwrap();
-        let catalog = catalog(dir.path());
         Self {
-            engine: Arc::new(Engine::new(Arc::new(catalog), bus).unwrap()),
+            engine: engine(bus, pack),
             session: Arc::default(),
         }
     }
@@ -60,6 +57,15 @@ impl Tools {
         assert!(reply.is_error, "{tool}: {}", reply.text);
         reply.text
     }
+}
+
+/// The engine of a pack of one file.
+fn engine(bus: Bus, pack: &str) -> Arc<Engine> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("p")).unwrap();
+    std::fs::write(dir.path().join("p/p.yaml"), pack).unwrap();
+    let catalog = catalog(dir.path());
+    Arc::new(Engine::new(Arc::new(catalog), bus).unwrap())
 }
 
 fn catalog(base: &Path) -> Catalog {
