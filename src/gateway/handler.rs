@@ -68,7 +68,9 @@ pub fn listing(catalog: &Catalog) -> Vec<Tool> {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        let experimental = self.gateway.catalog().experimental.clone();
+        capabilities.experimental = Some(experimental).filter(|named| !named.is_empty());
         let config = ServerConfig::new(capabilities).with_server_info(Implementation::new(
             self.gateway.name(),
             env!("CARGO_PKG_VERSION"),

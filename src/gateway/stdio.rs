@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rmcp::service::{RoleServer, RunningService, ServiceExt};
+use rmcp::model::{CustomNotification, ServerNotification};
+use rmcp::service::{Peer, RoleServer, RunningService, ServiceExt};
 use rmcp::transport::stdio_pipes;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::{Gateway, Handler};
-use crate::engine::Begin;
+use crate::engine::{Begin, Pushes};
 
 /// How long calls in flight may go on after the client has gone.
 const DRAIN: Duration = Duration::from_millis(900);
@@ -52,10 +53,26 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
             return Err("the client did not begin with a valid `initialize` request".to_owned());
         }
     };
+    // A reader first: whatever the session has to say has somebody to go to.
+    let telling = tokio::spawn(tell(session.attach(None), service.peer().clone()));
     let background = gateway.begin(&session, Begin::LIVE);
     let ending = until_end(service, &stop, &ended).await;
     background.end(END.saturating_sub(ending.elapsed())).await;
+    telling.abort();
     Ok(())
+}
+
+/// Passes on what the session tells its client unasked. A client that does not read makes whoever tells it wait.
+async fn tell(mut pushes: Pushes, peer: Peer<RoleServer>) {
+    while let Some(push) = pushes.next().await {
+        let params = push.params.map(serde_json::Value::Object);
+        let notification = CustomNotification::new(push.method, params);
+        let sent = peer.send_notification(ServerNotification::CustomNotification(notification));
+        if let Err(error) = sent.await {
+            tracing::debug!(%error, "the client is gone");
+            return;
+        }
+    }
 }
 
 /// Waits until the session is over and no call is in flight any more; answers with when it began to end.

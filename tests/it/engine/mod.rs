@@ -3,6 +3,7 @@
 mod failure;
 mod lease;
 mod modify;
+mod push;
 mod small;
 mod tables;
 mod take;
@@ -37,14 +38,10 @@ impl Tools {
 
     /// The same on this connection.
     pub fn on(bus: Bus, pack: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("p")).unwrap();
-        std::fs::write(dir.path().join("p/p.yaml"), pack).unwrap();
-        let catalog = catalog(dir.path());
-        let engine = Engine::new(Arc::new(catalog), bus).unwrap();
+        let engine = engine(bus, pack);
         Self {
             _tables: Arc::new(engine.keep_tables()),
-            engine: Arc::new(engine),
+            engine,
             session: Arc::default(),
         }
     }
@@ -67,6 +64,15 @@ impl Tools {
         assert!(reply.is_error, "{tool}: {}", reply.text);
         reply.text
     }
+}
+
+/// The engine of a pack of one file.
+fn engine(bus: Bus, pack: &str) -> Arc<Engine> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("p")).unwrap();
+    std::fs::write(dir.path().join("p/p.yaml"), pack).unwrap();
+    let catalog = catalog(dir.path());
+    Arc::new(Engine::new(Arc::new(catalog), bus).unwrap())
 }
 
 fn catalog(base: &Path) -> Catalog {

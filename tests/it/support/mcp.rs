@@ -2,9 +2,11 @@
 
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use rmcp::model::{CallToolRequestParams, Tool};
-use rmcp::service::{RoleClient, RunningService, ServiceError, ServiceExt};
+use rmcp::handler::client::ClientHandler;
+use rmcp::model::{CallToolRequestParams, CustomNotification, Tool};
+use rmcp::service::{NotificationContext, RoleClient, RunningService, ServiceError, ServiceExt};
 use rmcp::transport::TokioChildProcess;
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
@@ -13,10 +15,32 @@ use tokio::time::timeout;
 use super::LIMIT;
 use super::place::Place;
 
+/// What a client is told unasked: method and parameters, in order.
+#[derive(Clone, Default)]
+pub struct Told(Arc<Mutex<Vec<(String, Value)>>>);
+
+impl Told {
+    /// All of it so far.
+    pub fn all(&self) -> Vec<(String, Value)> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl ClientHandler for Told {
+    async fn on_custom_notification(
+        &self,
+        notification: CustomNotification,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        let params = notification.params.unwrap_or_default();
+        self.0.lock().unwrap().push((notification.method, params));
+    }
+}
+
 /// A client and its gateway. Dropping it kills the gateway.
 pub struct Agent {
     /// The client, for what is not a tool call.
-    pub client: RunningService<RoleClient, ()>,
+    pub client: RunningService<RoleClient, Told>,
     /// The tools as they were listed at the start.
     pub tools: Vec<Tool>,
     /// The gateway's process.
@@ -60,7 +84,7 @@ impl Agent {
         let pid = process.id().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));
         tokio::spawn(keep(pipe.unwrap(), Arc::clone(&stderr)));
-        let client = timeout(LIMIT, ().serve(process)).await;
+        let client = timeout(LIMIT, Told::default().serve(process)).await;
         let client = client.expect("initialize takes too long").unwrap();
         let tools = timeout(LIMIT, client.list_all_tools()).await;
         Self {
@@ -108,6 +132,21 @@ impl Agent {
         assert!(answer.error, "{tool} {args}: {}", answer.text);
         assert_eq!(answer.structured, Value::Null);
         answer.text
+    }
+
+    /// What the client was told unasked, once it is so much.
+    pub async fn told(&self, count: usize) -> Vec<(String, Value)> {
+        let waiting = async {
+            loop {
+                let told = self.client.service().all();
+                if told.len() >= count {
+                    return told;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let told = timeout(LIMIT, waiting).await;
+        told.unwrap_or_else(|_| panic!("only {:?}", self.client.service().all()))
     }
 
     /// What the gateway wrote to standard error so far.
