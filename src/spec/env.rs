@@ -64,6 +64,7 @@ pub fn environment() -> Environment<'static> {
     });
     env.set_formatter(format_value);
     add_filters(&mut env);
+    add_own_filters(&mut env);
     add_tests(&mut env);
     env.add_function("now", times::now_and);
     env.add_function("now_ms", times::now_ms);
@@ -76,26 +77,15 @@ pub fn environment() -> Environment<'static> {
 
 fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("abs", filters::abs);
-    env.add_filter("age", times::age);
-    env.add_filter("base64url", coding::base64url);
     env.add_filter("bool", filters::bool);
     env.add_filter("capitalize", filters::capitalize);
     env.add_filter("default", filters::default);
-    env.add_filter("cell", own::cell);
-    env.add_filter("clock", times::clock);
     env.add_filter("dictsort", filters::dictsort);
     env.add_filter("first", filters::first);
-    env.add_filter("fixed", own::fixed);
     env.add_filter("float", filters::float);
-    env.add_filter("from_base64url", coding::from_base64url);
-    env.add_filter("from_json", coding::from_json);
-    env.add_filter("from_ms", times::from_ms);
     env.add_filter("groupby", filters::groupby);
-    env.add_filter("indent", own::indent);
     env.add_filter("int", filters::int);
     env.add_filter("items", filters::items);
-    env.add_filter("join", own::join);
-    env.add_filter("json", coding::json);
     env.add_filter("last", filters::last);
     env.add_filter("length", filters::length);
     env.add_filter("lines", filters::lines);
@@ -106,29 +96,43 @@ fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("min", filters::min);
     env.add_filter("reject", filters::reject);
     env.add_filter("rejectattr", filters::rejectattr);
-    env.add_filter("replace", own::replace);
     env.add_filter("reverse", filters::reverse);
     env.add_filter("round", filters::round);
     env.add_filter("select", filters::select);
     env.add_filter("selectattr", filters::selectattr);
-    env.add_filter("sha256", own::sha256);
-    env.add_filter("slug", own::slug);
     env.add_filter("sort", filters::sort);
     env.add_filter("split", filters::split);
-    env.add_filter("stream_token", own::stream_token);
     env.add_filter("string", filters::string);
-    env.add_filter("subject_tokens", subject_tokens);
     env.add_filter("sum", filters::sum);
-    env.add_filter("thousands", own::thousands);
-    env.add_filter("time", times::time);
     env.add_filter("title", filters::title);
     env.add_filter("tojson", filters::tojson);
-    env.add_filter("token", own::token);
     env.add_filter("trim", filters::trim);
     env.add_filter("unique", filters::unique);
-    env.add_filter("untoken", token::decode);
     env.add_filter("upper", filters::upper);
     env.add_filter("urlencode", filters::urlencode);
+}
+
+fn add_own_filters(env: &mut Environment<'static>) {
+    env.add_filter("age", times::age);
+    env.add_filter("base64url", coding::base64url);
+    env.add_filter("cell", own::cell);
+    env.add_filter("clock", times::clock);
+    env.add_filter("fixed", own::fixed);
+    env.add_filter("from_base64url", coding::from_base64url);
+    env.add_filter("from_json", coding::from_json);
+    env.add_filter("from_ms", times::from_ms);
+    env.add_filter("indent", own::indent);
+    env.add_filter("join", own::join);
+    env.add_filter("json", coding::json);
+    env.add_filter("replace", own::replace);
+    env.add_filter("sha256", own::sha256);
+    env.add_filter("slug", own::slug);
+    env.add_filter("stream_token", own::stream_token);
+    env.add_filter("subject_tokens", subject_tokens);
+    env.add_filter("thousands", own::thousands);
+    env.add_filter("time", times::time);
+    env.add_filter("token", own::token);
+    env.add_filter("untoken", token::decode);
     env.add_filter("utf16_length", coding::utf16_length);
     env.add_filter("uuid_from", own::uuid_from);
     env.add_filter("with_field", own::with_field);
