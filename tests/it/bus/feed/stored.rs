@@ -104,7 +104,7 @@ async fn a_feed_has_its_subjects_and_no_others() {
         (&["a.*.d"], &["a.b.d", "a.c.d"]),
         (&["a.b", "a.b", "a.*"], &["a.b", "a.c", "a.x"]),
         (&["a.b.*", "a.*.d"], &["a.b.d", "a.c.d"]),
-        (&["*.b", "a.b.>", "a.none"], &["a.b", "a.b.d"]),
+        (&["*.b", "a.b.*", "a.none"], &["a.b", "a.b.d"]),
     ] {
         let feed = stream.feed(&subjects(list));
         let mut past = feed
@@ -117,18 +117,16 @@ async fn a_feed_has_its_subjects_and_no_others() {
         }
         assert_eq!(texts(&mut past, wanted.len()).await, wanted, "{list:?}");
         let mut now = feed.reader(FeedStart::Now, Pace::Stored).await.unwrap();
-        let last = expected.last().unwrap();
-        send(&stream, "a.y", "for nobody").await;
-        for reader in [&mut past, &mut now] {
-            send(&stream, last, "new").await;
-            let heard = next(reader).await;
-            assert_eq!(
-                (heard.message.subject.as_str(), &heard.message.payload[..]),
-                (*last, &b"new"[..])
-            );
-            assert_eq!(heard.seq, Some(heard.message.seq));
-            assert_eq!(reader.position(), heard.message.seq);
-        }
+        send(&stream, "a.y.y.y", "for nobody").await;
+        let new = format!("new of {list:?}");
+        let seq = send(&stream, expected.last().unwrap(), &new).await;
+        let heard = next(&mut now).await;
+        assert_eq!(heard.message.payload, new);
+        assert_eq!((heard.seq, heard.message.seq), (Some(seq), seq));
+        assert_eq!(now.position(), seq);
+        // That of the lists before comes first.
+        while next(&mut past).await.message.payload != new {}
+        assert_eq!(past.position(), seq);
     }
 }
 
@@ -226,8 +224,6 @@ async fn what_cannot_work_is_an_error() {
     stream(&bus).ensure().await.unwrap();
     let overlap = kind(bus.stream(spec("T", "a.b")), &[]).await;
     assert_eq!(overlap, Err(ErrorKind::Overlap));
-    let foreign = kind(stream(&bus), &["b"]).await;
-    assert_eq!(foreign, Err(ErrorKind::InvalidConfig));
 }
 
 #[tokio::test]
