@@ -101,3 +101,21 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     send(&stream, "a.b", "2").await;
     assert_eq!(texts(&mut found, 1).await, ["2"]);
 }
+
+#[tokio::test]
+async fn a_new_reader_finds_out_that_the_stream_is_another_one() {
+    let server = NatsServer::start();
+    let ours = bus(&server).await;
+    let stream = stream(&ours);
+    let mut found = reader(&stream, FeedStart::Now, Pace::Stored).await;
+    send(&stream, "a.b", "old").await;
+    assert_eq!(texts(&mut found, 1).await, ["old"]);
+    vanish(&other_program(&server).await, "S").await;
+    send(&stream, "a.b", "1").await;
+    let mut new = reader(&stream, FeedStart::Now, Pace::Stored).await;
+    let mut all = reader(&stream, FeedStart::After(0), Pace::Stored).await;
+    send(&stream, "a.b", "2").await;
+    assert_eq!(texts(&mut new, 1).await, ["2"]);
+    assert_eq!(texts(&mut all, 2).await, ["1", "2"]);
+    assert_eq!(texts(&mut found, 2).await, ["1", "2"]);
+}

@@ -24,9 +24,12 @@ async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
     const COUNT: usize = 3000;
     let all: Vec<u64> = (1..=COUNT as u64).collect();
     let reading = readers.into_iter().map(async |mut reader| {
-        let found = sequences(&mut reader, COUNT).await;
-        assert_eq!(reader.position(), COUNT as u64);
-        found
+        let reading = tokio::spawn(async move {
+            let found = sequences(&mut reader, COUNT).await;
+            assert_eq!(reader.position(), COUNT as u64);
+            found
+        });
+        reading.await.unwrap()
     });
     let (found, ()) = tokio::join!(
         futures_util::future::join_all(reading),
@@ -167,7 +170,9 @@ async fn a_stream_without_direct_get_is_read_from_its_leader() {
     other.create_stream(config).await.unwrap();
     let bus = bus(&server).await;
     let stream = stream(&bus);
-    flood(&stream, 0..600).await;
+    flood(&stream, 0..500).await;
+    send(&stream, "a.rare", "rare").await;
+    flood(&stream, 0..99).await;
     for seq in [3, 300, 599] {
         stream.remove(&[seq]).await.unwrap();
     }
@@ -177,6 +182,12 @@ async fn a_stream_without_direct_get_is_read_from_its_leader() {
         .collect();
     assert_eq!(sequences(&mut reader, all.len()).await, all);
     ends(&stream, &mut reader).await;
+    let rare = stream.feed(&subjects(&["a.rare", "a.end"]));
+    let mut rare = rare
+        .reader(FeedStart::After(0), Pace::Stored)
+        .await
+        .unwrap();
+    assert_eq!(texts(&mut rare, 2).await, ["rare", "end"]);
 }
 
 #[tokio::test]
