@@ -163,6 +163,13 @@ impl Shared {
         });
     }
 
+    /// Nothing that is stored is still to come.
+    pub(super) fn rest(&self) {
+        if self.pace == Pace::Live {
+            self.change(|state| state.idle = Some(Instant::now()));
+        }
+    }
+
     /// A message as it is kept.
     pub(super) fn kept(&self, message: Stored) -> Kept {
         Kept {
