@@ -104,9 +104,14 @@ impl Follower {
                 Ok(flow) => {
                     pause = PAUSE.0;
                     self.shared.opened();
+                    let begin = Instant::now();
                     let why = self.drain(flow).await;
                     tracing::debug!(stream = %self.shared.resource.name, why, "a feed is opened again");
                     self.shared.lost();
+                    // Whatever it is that ends it at once must not keep the server busy.
+                    if begin.elapsed() < HEARTBEAT {
+                        tokio::time::sleep(pause).await;
+                    }
                 }
                 Err(error) => self.pause(error, &mut pause).await,
             }
@@ -204,9 +209,7 @@ impl Follower {
             silence = 0;
             match said {
                 Some(Said::Message { stored, pending }) => self.shared.store(stored, pending),
-                Some(Said::Idle) => self
-                    .shared
-                    .change(|state| state.idle = Some(Instant::now())),
+                Some(Said::Idle) => self.shared.rest(),
                 Some(Said::Asks(subject)) => flow.answer(subject).await,
                 Some(Said::Gap) => return "a message is missing",
                 None => return "the client ended",

@@ -1,6 +1,6 @@
 //! What the readers of a feed share: its last messages, how far it has come, and the task that follows the stream.
 
-use super::consumer::copy;
+use super::consumer::{copy, passes};
 use super::filters::Filters;
 use super::follow::Follower;
 use super::ring::{Kept, Ring};
@@ -153,12 +153,21 @@ impl Shared {
                 state.idle = Some(Instant::now());
             }
             if let Some(kept) = kept {
-                state.ids.insert(&kept.message);
+                if self.pace == Pace::Live {
+                    state.ids.insert(&kept.message);
+                }
                 if let Some(gone) = state.stored.push(kept).last() {
                     state.floor = gone.message.seq;
                 }
             }
         });
+    }
+
+    /// Nothing that is stored is still to come.
+    pub(super) fn rest(&self) {
+        if self.pace == Pace::Live {
+            self.change(|state| state.idle = Some(Instant::now()));
+        }
     }
 
     /// A message as it is kept.
@@ -193,6 +202,11 @@ impl Shared {
             plain: !info.config.contains_key("subject_transform"),
         };
         self.change(|state| state.found(origin, info.state.last_seq))
+    }
+
+    /// Whether it is about to be followed after all: the connection, which was the trouble, is back.
+    pub(super) fn is_tried(&self, trouble: &Error) -> bool {
+        passes(trouble.kind()) && self.resource.bus.state().is_connected()
     }
 
     pub(super) fn opened(&self) {

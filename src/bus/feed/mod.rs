@@ -16,7 +16,6 @@ mod past;
 mod ring;
 mod twins;
 
-use super::api;
 use super::error::{Error, ErrorKind};
 use super::read::Stored;
 use super::stream::Stream;
@@ -167,20 +166,11 @@ impl Feed {
     /// The sequence of the last message of the stream, of whatever subject, at this moment: one request.
     ///
     /// # Errors
-    /// As [`Stream::ensure`].
+    /// As [`Stream::ensure`] and [`Stream::info`].
     pub async fn last(&self) -> Result<u64, Error> {
-        let resource = &self.stream.resource;
-        let what = format!("asking for the end of the {}", resource.label);
-        let link = resource.ready(&what).await?;
-        let info = match api::info(&link, &what, &resource.name).await {
-            Err(failure) if failure.code() == api::code::STREAM_NOT_FOUND => {
-                let link = resource.again(&what).await?;
-                api::info(&link, &what, &resource.name).await
-            }
-            info => info,
-        };
-        info.map(|info| info.state.last_seq)
-            .map_err(|failure| failure.into_error(&what))
+        self.stream.ensure().await?;
+        let state = self.stream.info().await?;
+        Ok(state.map_or(0, |state| state.last_seq))
     }
 }
 
@@ -244,8 +234,8 @@ impl FeedReader {
                     );
                     return Err(Error::new(ErrorKind::Closed, context));
                 }
-                (_, false, Some(trouble)) => return Err(trouble),
-                (_, false, None) => {}
+                (_, false, Some(trouble)) if !shared.is_tried(&trouble) => return Err(trouble),
+                (_, false, _) => {}
                 (_, true, _) => match past::begin(shared, self.begin).await {
                     Ok(Some(cursor)) => {
                         self.cursor = Some(cursor);

@@ -68,34 +68,46 @@ pub(super) async fn read(shared: &Shared, cursor: Cursor, to: u64) -> Result<Opt
 
 /// The same for one subject.
 async fn part(source: Source<'_>, from: u64, to: u64) -> Result<Past, Error> {
-    let end = to.saturating_add(1);
-    let start = from.saturating_add(1);
+    if !source.direct {
+        return part_from_leader(source, from, to).await;
+    }
+    let (start, end) = (from.saturating_add(1), to.saturating_add(1));
+    let batch = source.fetch(Start::Seq(start), end, MOST).await?;
     let Batch {
         mut messages,
         complete,
         ..
-    } = source.fetch(Start::Seq(start), end, MOST).await?;
+    } = batch;
     let last = messages.last().map_or(from, |stored| stored.seq);
-    if last >= to || (complete && !source.direct) {
-        return Ok(Past { messages, end: to });
-    }
-    if !complete && last > from {
-        return Ok(Past {
-            messages,
-            end: last,
-        });
+    if last >= to || (!complete && last > from) {
+        let end = last.min(to);
+        return Ok(Past { messages, end });
     }
     // A replica may not have the newest yet: the leader knows.
     let next = source.first(Start::Seq(last.saturating_add(1))).await?;
-    let end = match next.filter(|stored| stored.seq <= to) {
-        None => to,
-        Some(stored) => {
-            let seq = stored.seq;
-            messages.push(stored);
-            seq
-        }
-    };
+    let next = next.filter(|stored| stored.seq <= to);
+    let end = next.as_ref().map_or(to, |stored| stored.seq);
+    messages.extend(next);
     Ok(Past { messages, end })
+}
+
+/// The leader is asked for many parts of a range at once, so the range begins small and grows while little is found.
+async fn part_from_leader(source: Source<'_>, from: u64, to: u64) -> Result<Past, Error> {
+    let mut past = Past {
+        messages: Vec::new(),
+        end: from,
+    };
+    let mut width = MOST as u64;
+    while past.end < to && past.messages.len() < MOST / 2 {
+        let high = past.end.saturating_add(width).min(to);
+        let (start, end) = (past.end.saturating_add(1), high.saturating_add(1));
+        let batch = source.fetch(Start::Seq(start), end, MOST).await?;
+        let last = batch.messages.last().map(|stored| stored.seq);
+        past.end = last.filter(|_| !batch.complete).unwrap_or(high);
+        past.messages.extend(batch.messages);
+        width = width.saturating_mul(8);
+    }
+    Ok(past)
 }
 
 /// Where a reader that begins so stands. `None`: the stream is not the one that is followed.

@@ -1,7 +1,9 @@
 //! Over lost connections, servers that were killed, and streams that were made anew.
 
 use super::super::{bus, other_program, vanish};
-use super::{ends, fill_until, in_memory, next, reader, send, sequences, stream, texts};
+use super::{
+    ends, fill_until, in_memory, next, reader, send, send_again, sequences, stream, texts,
+};
 use crate::support::server::NatsServer;
 use jacquard::bus::{FeedStart, Pace};
 
@@ -24,11 +26,11 @@ async fn nothing_is_missing_or_twice_when_the_server_is_killed() {
         server.restart();
     }
     stop.send_replace(true);
-    let count = sending.await.unwrap();
-    let end = send(&stream, "a.b", "end").await;
+    let count = sending.await.unwrap() as u64;
+    let end = send_again(&stream, "end").await;
     let rest: Vec<u64> = (last + 1..=end).collect();
     assert_eq!(sequences(&mut found, rest.len()).await, rest);
-    assert!(end > count as u64);
+    assert_eq!(end, count + 1);
 }
 
 #[tokio::test]
@@ -73,8 +75,7 @@ async fn a_stream_in_memory_goes_with_its_server() {
         assert_eq!(texts(&mut found, 3).await, ["1", "2", "3"]);
         server.kill();
         server.restart();
-        ours.wait_connected(super::SOON).await.unwrap();
-        send(&stream, "a.b", "new").await;
+        send_again(&stream, "new").await;
         assert_eq!(texts(&mut found, 1).await, ["new"]);
         ends(&stream, &mut found).await;
     }
@@ -99,4 +100,22 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     }
     send(&stream, "a.b", "2").await;
     assert_eq!(texts(&mut found, 1).await, ["2"]);
+}
+
+#[tokio::test]
+async fn a_new_reader_finds_out_that_the_stream_is_another_one() {
+    let server = NatsServer::start();
+    let ours = bus(&server).await;
+    let stream = stream(&ours);
+    let mut found = reader(&stream, FeedStart::Now, Pace::Stored).await;
+    send(&stream, "a.b", "old").await;
+    assert_eq!(texts(&mut found, 1).await, ["old"]);
+    vanish(&other_program(&server).await, "S").await;
+    send(&stream, "a.b", "1").await;
+    let mut new = reader(&stream, FeedStart::Now, Pace::Stored).await;
+    let mut all = reader(&stream, FeedStart::After(0), Pace::Stored).await;
+    send(&stream, "a.b", "2").await;
+    assert_eq!(texts(&mut new, 1).await, ["2"]);
+    assert_eq!(texts(&mut all, 2).await, ["1", "2"]);
+    assert_eq!(texts(&mut found, 2).await, ["1", "2"]);
 }

@@ -9,7 +9,7 @@ use crate::support::LIMIT;
 use jacquard::bus::{
     Bus, FeedReader, FeedStart, Heard, Outgoing, Pace, Storage, Stream, StreamSpec,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn subjects(list: &[&str]) -> Vec<String> {
     list.iter().map(|&subject| subject.to_owned()).collect()
@@ -62,6 +62,19 @@ async fn ends(stream: &Stream, reader: &mut FeedReader) {
     assert_eq!(text(&next(reader).await), "end");
 }
 
+/// Stores a message once the server is back; gives its sequence.
+async fn send_again(stream: &Stream, text: &str) -> u64 {
+    let start = Instant::now();
+    loop {
+        let message = Outgoing::new("a.b", text.to_owned());
+        match stream.publish(message, Some(text)).await {
+            Ok(ack) => return ack.seq,
+            Err(error) => assert!(start.elapsed() < LIMIT, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Stores a message; gives its sequence.
 async fn send(stream: &Stream, subject: &str, text: &str) -> u64 {
     let sent = stream.publish(Outgoing::new(subject, text.to_owned()), None);
@@ -90,7 +103,7 @@ async fn consumers(stream: &Stream, count: u64) {
             return;
         }
         assert!(start.elapsed() < SOON, "{} consumers", state.consumers);
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -98,12 +111,8 @@ async fn consumers(stream: &Stream, count: u64) {
 async fn fill_until(stream: &Stream, stopped: tokio::sync::watch::Receiver<bool>) -> usize {
     let mut count = 0;
     while !*stopped.borrow() {
-        let (text, id) = (count.to_string(), format!("id {count}"));
-        let message = Outgoing::new("a.b", text);
-        match stream.publish(message, Some(&id)).await {
-            Ok(_) => count += 1,
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-        }
+        send_again(stream, &format!("number {count}")).await;
+        count += 1;
     }
     count
 }
