@@ -350,6 +350,7 @@ mod tests {
                 config: direct.as_object().cloned().unwrap_or_default(),
                 state: api::WireState::default(),
                 created: None,
+                clustered: false,
             };
             change(&mut info);
             unfit(&info)

@@ -2,6 +2,7 @@
 
 mod lease;
 mod modify;
+mod reads;
 mod small;
 mod take;
 
