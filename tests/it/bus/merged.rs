@@ -102,7 +102,7 @@ async fn what_is_remembered_never_changes_what_is_read() {
                     "{subjects:?} {limit}"
                 );
                 let rare = ReadRequest { scan: 80, ..wanted };
-                let accept = |stored: &jacquard::bus::Stored| stored.seq % 7 == 0;
+                let accept = |stored: &jacquard::bus::Stored| stored.seq.is_multiple_of(7);
                 let known = stream.read(&rare, &mut { accept }).await.unwrap();
                 let fresh = cold.stream(spec("A", "a.>"));
                 let fresh = fresh.read(&rare, &mut { accept }).await.unwrap();
