@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use support::bed::Bed;
 use support::table::Table;
-use support::{Fallible, Scale, agents, calls, client, history, inside, listing, start, work};
+use support::{
+    Fallible, Scale, agents, calls, client, history, inside, latest, listing, start, work,
+};
 
 /// After this long something hangs, and the run is given up.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -20,11 +22,12 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 type Part = fn(&Bed, Scale, &mut Table) -> Fallible<()>;
 
 /// All parts, in order. `cargo bench -- agents work` measures only these two.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("start", start::measure),
     ("calls", calls::measure),
     ("throughput", calls::throughput),
     ("history", history::measure),
+    ("latest", latest::measure),
     ("listing", listing::measure),
     ("agents", agents::measure),
     ("work", work::measure),

@@ -6,6 +6,7 @@ pub mod calls;
 pub mod client;
 pub mod history;
 pub mod inside;
+pub mod latest;
 pub mod listing;
 pub mod start;
 pub mod table;

@@ -295,14 +295,15 @@ impl Bucket {
             self.last_by_leader(&link, &what, &subject).await?
         } else {
             match self.last_direct(&link, &what, &subject).await {
-                Err(error) if error.kind() == ErrorKind::NoResponders => {
+                Err(Trouble::NoDirect) => {
                     if self.is_there_without_direct(&link, &what).await? {
                         self.last_by_leader(&link, &what, &subject).await?
                     } else {
                         None
                     }
                 }
-                found => found?,
+                Err(trouble) => return Err(trouble.into_error(&what)),
+                Ok(found) => found,
             }
         };
         Ok(found.map(|stored| self.entry(stored)))
@@ -313,18 +314,25 @@ impl Bucket {
         link: &Link,
         what: &str,
         subject: &str,
-    ) -> Result<Option<Stored>, Error> {
+    ) -> Result<Option<Stored>, Trouble> {
         let api = format!("$JS.API.DIRECT.GET.{}.{subject}", self.resource.name);
-        let answer = link
-            .request(what, &api, None, Bytes::new(), link.limit)
-            .await?;
+        let answer = tokio::select! {
+            answer = link.request(what, &api, None, Bytes::new(), link.limit) => answer,
+            () = self.resource.missing(link, what, true) => return Err(Trouble::NoDirect),
+        };
+        let answer = answer.map_err(|error| match error.kind() {
+            ErrorKind::NoResponders => Trouble::NoDirect,
+            _ => Trouble::Failed(error),
+        })?;
         match answer.status.map(|status| status.as_u16()) {
-            None => direct::stored(what, answer).map(|(stored, _)| Some(stored)),
+            None => direct::stored(what, answer)
+                .map(|(stored, _)| Some(stored))
+                .map_err(Trouble::Failed),
             Some(404) => Ok(None),
-            Some(status) => Err(Error::new(
+            Some(status) => Err(Trouble::Failed(Error::new(
                 ErrorKind::Protocol,
                 format!("{what}: the direct get was answered with status {status}"),
-            )),
+            ))),
         }
     }
 
@@ -373,7 +381,11 @@ impl Bucket {
             return Ok(None);
         }
         let body = json!({ "multi_last": [subject] });
-        match direct::batch(link, what, &self.resource.name, &body, u64::MAX).await {
+        let batch = tokio::select! {
+            batch = direct::batch(link, what, &self.resource.name, &body, u64::MAX) => batch,
+            () = self.resource.missing(link, what, true) => Err(Trouble::NoDirect),
+        };
+        match batch {
             Ok(batch) if batch.complete => Ok(Some((batch.messages, false))),
             // Cut by the server's own bound of bytes.
             Ok(_) | Err(Trouble::TooMany) => Ok(None),

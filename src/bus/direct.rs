@@ -50,6 +50,23 @@ pub(super) enum Trouble {
     Failed(Error),
 }
 
+impl Trouble {
+    /// The error of a stream that was read directly before.
+    pub(super) fn into_error(self, what: &str) -> Error {
+        match self {
+            Self::Failed(error) => error,
+            Self::NoDirect => Error::new(
+                ErrorKind::NoStream,
+                format!("{what}: it vanished while it was read"),
+            ),
+            Self::TooMany => Error::new(
+                ErrorKind::Protocol,
+                format!("{what}: the server says that too many subjects match"),
+            ),
+        }
+    }
+}
+
 /// Sends `body` to the stream's direct API and collects the answer. Messages from `until` on are
 /// not part of the batch. At most [`BATCH`] messages (1024 for `multi_last`).
 pub(super) async fn batch(

@@ -1,4 +1,5 @@
-//! Making sure that a stream exists: once per handle, never changing what is there.
+//! Making sure that a stream exists: once per handle. What is there is left as it is, but for the limits of a stream whose
+//! declaration says that they are to be changed.
 
 use super::api::{self, Info, code};
 use super::connection::Bus;
@@ -27,6 +28,15 @@ pub struct Drift {
 /// Settings that JetStream counts in nanoseconds.
 const DURATIONS: [&str; 3] = ["max_age", "duplicate_window", "subject_delete_marker_ttl"];
 
+/// What is changed of an existing stream where its declaration says so.
+const LIMITS: [&str; 5] = [
+    "max_age",
+    "max_bytes",
+    "max_msgs",
+    "max_msgs_per_subject",
+    "allow_direct",
+];
+
 /// A stream (or the stream below a bucket) that this program declares.
 pub(super) struct Resource {
     pub(super) bus: Bus,
@@ -40,6 +50,8 @@ pub(super) struct Resource {
     wire: Map<String, Value>,
     /// Why the declaration can never work.
     problem: Option<String>,
+    /// Limits of an existing stream are changed to the declared ones.
+    adjust: bool,
     ensured: AtomicBool,
     /// Only one caller at a time asks the server; the others then find it done.
     gate: tokio::sync::Mutex<()>,
@@ -64,11 +76,17 @@ impl Resource {
             label,
             wire,
             problem,
+            adjust: false,
             ensured: AtomicBool::new(false),
             gate: tokio::sync::Mutex::new(()),
             drift: Mutex::default(),
             recall: Recall::default(),
         }
+    }
+
+    /// Sets whether the limits of an existing stream are changed.
+    pub(super) fn adjusting(self, adjust: bool) -> Self {
+        Self { adjust, ..self }
     }
 
     /// Why the declaration can never work.
@@ -90,6 +108,18 @@ impl Resource {
         self.forget();
         tracing::warn!(resource = %self.label, "the NATS server does not have it (any more): it is made again if it is gone");
         self.ready(what).await
+    }
+
+    /// For use beside a request that has no answer yet: ends when the stream turns out not to be there, or, with `direct`, not
+    /// to allow direct get; else never. A server says by itself that nobody takes a message, but not while somebody else has
+    /// subscribed to everything.
+    pub(super) async fn missing(&self, link: &Link, what: &str, direct: bool) {
+        tokio::time::sleep(link.limit / 8).await;
+        match api::info(link, what, &self.name).await {
+            Err(failure) if failure.code() == code::STREAM_NOT_FOUND => {}
+            Ok(info) if direct && !info.allows_direct() => {}
+            _ => std::future::pending().await,
+        }
     }
 
     /// The next use asks the server again.
@@ -114,8 +144,8 @@ impl Resource {
 
     async fn ensure(&self, link: &Link) -> Result<(), Error> {
         let what = format!("ensuring the {}", self.label);
-        // Whoever holds the gate makes at most three requests.
-        let wait = link.limit * 3;
+        // Whoever holds the gate makes at most four requests.
+        let wait = link.limit * 4;
         let _only_one = tokio::time::timeout(wait, self.gate.lock())
             .await
             .map_err(|_| timeout(&what, wait))?;
@@ -129,9 +159,40 @@ impl Resource {
             }
             Err(failure) => return Err(failure.into_error(&what)),
         };
+        let info = match created || !self.adjust {
+            true => info,
+            false => self.adjusted(link, &what, info).await,
+        };
         self.compare(&info, created);
         self.ensured.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Changes the limits that differ. A stream that cannot be changed is used as it is.
+    async fn adjusted(&self, link: &Link, what: &str, info: Info) -> Info {
+        let Some((config, changes)) = adjustment(&self.wire, &info.config) else {
+            return info;
+        };
+        let verb = format!("STREAM.UPDATE.{}", self.name);
+        let body = Value::Object(config).to_string().into_bytes();
+        match api::call(link, what, &verb, body).await {
+            Ok(info) => {
+                for Drift {
+                    field,
+                    declared,
+                    found,
+                } in changes
+                {
+                    tracing::info!(resource = %self.label, field, declared, found, "existed with another limit, which was changed to the declared one");
+                }
+                info
+            }
+            Err(failure) => {
+                let error = failure.into_error(what);
+                tracing::warn!(resource = %self.label, %error, "its limits could not be changed to the declared ones");
+                info
+            }
+        }
     }
 
     async fn create(&self, link: &Link, what: &str) -> Result<(Info, bool), Error> {
@@ -210,6 +271,27 @@ impl Resource {
         }
         *lock(&self.drift) = found;
     }
+}
+
+/// The configuration of an existing stream with the declared limits, and how they differ; `None`: they do not.
+fn adjustment(
+    declared: &Map<String, Value>,
+    found: &Map<String, Value>,
+) -> Option<(Map<String, Value>, Vec<Drift>)> {
+    let mut changes = differences(declared, found);
+    changes.retain(|drift| LIMITS.contains(&drift.field.as_str()));
+    let mut config = found.clone();
+    for Drift { field, .. } in &changes {
+        config.insert(field.clone(), declared.get(field)?.clone());
+    }
+    // The server wants the window to be within the age.
+    let nanos = |name: &str| config.get(name).and_then(Value::as_u64).filter(|n| *n > 0);
+    if let (Some(age), Some(window)) = (nanos("max_age"), nanos("duplicate_window"))
+        && window > age
+    {
+        config.insert("duplicate_window".to_owned(), age.into());
+    }
+    (!changes.is_empty()).then_some((config, changes))
 }
 
 /// Compares declared fields with what the server has. A field the server leaves out counts as its zero.

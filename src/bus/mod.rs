@@ -31,6 +31,7 @@ mod read;
 mod recall;
 mod strand;
 mod stream;
+mod subjects;
 mod subscribe;
 mod time;
 mod url;

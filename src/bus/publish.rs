@@ -108,13 +108,18 @@ async fn once(
 ) -> Result<Ack, Error> {
     let what = resource.storing.as_str();
     let headers = message::headers(letter.headers, letter.extra)?;
-    let answer = link
-        .request(what, letter.subject, headers, letter.payload.clone(), limit)
-        .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::NoResponders => no_stream(resource, letter.subject),
-            _ => error,
-        })?;
+    let answer = tokio::select! {
+        answer = link.request(what, letter.subject, headers, letter.payload.clone(), limit) => {
+            answer.map_err(|error| match error.kind() {
+                ErrorKind::NoResponders => no_stream(resource, letter.subject),
+                _ => error,
+            })?
+        }
+        // The message came before the question: it is not stored, and may be sent again.
+        () = resource.missing(link, what, false) => {
+            return Err(no_stream(resource, letter.subject));
+        }
+    };
     let ack: WireAck =
         api::parse(what, &answer.payload).map_err(|failure| failure.into_error(what))?;
     if let Some(error) = ack.error {

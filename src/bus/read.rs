@@ -5,7 +5,7 @@
 //! the very newest messages yet.
 
 use super::api::{self, Failure, Info, code};
-use super::direct::{self, BATCH, BATCH_BYTES, Batch, Trouble};
+use super::direct::{self, BATCH, BATCH_BYTES, Batch};
 use super::ensure::Resource;
 use super::error::{Error, ErrorKind};
 use super::leader;
@@ -243,20 +243,7 @@ impl Source<'_> {
         }
         direct::batch(self.link, self.what, self.stream, &body, end)
             .await
-            .map_err(|trouble| match trouble {
-                Trouble::Failed(error) => error,
-                Trouble::NoDirect => Error::new(
-                    ErrorKind::NoStream,
-                    format!("{}: it vanished while it was read", self.what),
-                ),
-                Trouble::TooMany => Error::new(
-                    ErrorKind::Protocol,
-                    format!(
-                        "{}: the server says that too many subjects match",
-                        self.what
-                    ),
-                ),
-            })
+            .map_err(|trouble| trouble.into_error(self.what))
     }
 
     async fn fetch_from_leader(&self, start: Start, end: u64, most: usize) -> Result<Batch, Error> {

@@ -8,7 +8,9 @@ use super::feed::Hubs;
 use super::message::Outgoing;
 use super::publish::{self, Ack};
 use super::read::{self, Page, ReadRequest, Stored};
+use super::subjects;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +91,8 @@ pub struct StreamSpec {
     pub replicas: Option<usize>,
     /// For people.
     pub description: Option<String>,
+    /// The declared limits are those of a stream that exists, too, and direct get is allowed there.
+    pub adjust: bool,
 }
 
 impl StreamSpec {
@@ -168,7 +172,7 @@ pub struct Dropped {
 /// A handle on a stream. Cheap to clone; clones share what is known about it.
 ///
 /// The stream is created on first use when it is absent, with the declared settings. A stream that
-/// exists is never changed. When it vanishes later it is made again and the call is repeated once.
+/// exists is not changed, but for its limits where [`StreamSpec::adjust`] says so. When it vanishes later it is made again and the call is repeated once.
 #[derive(Clone)]
 pub struct Stream {
     pub(super) resource: Arc<Resource>,
@@ -181,7 +185,9 @@ impl Stream {
     pub(super) fn new(bus: Bus, spec: StreamSpec) -> Self {
         let label = format!("stream {}", spec.name);
         Self {
-            resource: Arc::new(Resource::new(bus, label, spec.wire(), spec.problem())),
+            resource: Arc::new(
+                Resource::new(bus, label, spec.wire(), spec.problem()).adjusting(spec.adjust),
+            ),
             spec: Arc::new(spec),
             hubs: Arc::default(),
         }
@@ -256,6 +262,17 @@ impl Stream {
             }
             Err(failure) => Err(failure.into_error(&what)),
         }
+    }
+
+    /// The subjects of the stream that fit `filter`, sorted, each with its number of messages. One round trip for up to
+    /// 100,000 subjects. A vanished stream is made again (and has none).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSubject`](super::ErrorKind::InvalidSubject) for a bad filter,
+    /// [`ErrorKind::LimitExceeded`](super::ErrorKind::LimitExceeded) beyond 500,000 subjects, and those of the connection
+    /// and of the JetStream API.
+    pub async fn subjects(&self, filter: &str) -> Result<BTreeMap<String, u64>, Error> {
+        subjects::list(&self.resource, filter).await
     }
 
     /// Deletes the stream if it holds no messages. One that does not exist is not made. JetStream has no

@@ -127,7 +127,8 @@ impl<'a> Walk<'a> {
             strand.back_from(end, newest, head, self.state);
         }
         while !self.done() {
-            let want = self.want();
+            // One more than is looked at: it shows that there is more, now and when the page is read again.
+            let want = (self.want() + 1).min(BATCH);
             let hungry = |s: &&mut Strand<'_>| s.met.is_empty() && s.goes_down();
             let hungry: Vec<_> = self.strands.iter_mut().filter(hungry).collect();
             if hungry.iter().any(|strand| strand.tired()) {

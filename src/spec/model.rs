@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::data::{Json, List, Map, Text};
-use super::tree::{Expr, Size, Span, Template, Token, Tree, Whole};
+use super::tree::{Expr, Flag, Size, Span, Template, Token, Tree, Whole};
 use super::verbs::Step;
 
 pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
@@ -162,7 +162,7 @@ pub struct Pack {
     pub texts: List<(TextKind, Text)>,
 }
 
-/// A JetStream stream. Existing streams are used as they are and never changed.
+/// A JetStream stream. Existing streams are used as they are, and only changed where `adjust` says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamDecl {
@@ -211,6 +211,10 @@ pub struct StreamDecl {
     /// Copies in a cluster: 1 to 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Whole>,
+    /// If true, the limits of a stream that exists (`max_age`, `max_bytes`, `max_messages`, `max_messages_per_subject`) are
+    /// changed to those that are given here, and direct reading is allowed. Nothing is changed when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjust: Option<Flag>,
 }
 
 /// A JetStream key-value bucket. Existing buckets are used as they are and never changed.

@@ -217,6 +217,72 @@ tree_kind! {
 }
 
 tree_kind! {
+    /// Yes or no, or an expression that tells.
+    Flag, {
+        "anyOf": [{"type": "boolean"}, {"type": "string", "pattern": "\\{\\{"}],
+        "description": "True or false, or one `{{ expression }}` that yields it."
+    }
+}
+
+/// Several subjects: each written out, or all from one expression.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SubjectList {
+    /// Each a subject with placeholders, as everywhere.
+    List(List<Token>),
+    /// Exactly one `{{ … }}` that yields a list of whole subjects.
+    Expr(Text),
+}
+
+impl<'de> Deserialize<'de> for SubjectList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            List(Vec<Token>),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::List(list) => Ok(Self::List(list.into())),
+            Form::Text(text) if sole_expression(&text).is_some() => Ok(Self::Expr(text.into())),
+            Form::Text(_) => Err(serde::de::Error::custom(
+                "`subjects` must be a list, or one `{{ … }}` that yields a list",
+            )),
+        }
+    }
+}
+
+impl Serialize for SubjectList {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match (self, s.is_human_readable()) {
+            (Self::List(list), true) => list.serialize(s),
+            (Self::Expr(text), true) => text.serialize(s),
+            (Self::List(list), false) => {
+                s.serialize_newtype_variant("SubjectList", 0, "list", list)
+            }
+            (Self::Expr(text), false) => {
+                s.serialize_newtype_variant("SubjectList", 1, "expr", text)
+            }
+        }
+    }
+}
+
+impl JsonSchema for SubjectList {
+    fn schema_name() -> Cow<'static, str> {
+        "SubjectList".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let token = generator.subschema_for::<Token>();
+        schemars::json_schema!({
+            "anyOf": [
+                {"type": "array", "items": token, "minItems": 1, "maxItems": 16},
+                {"type": "string", "pattern": "^\\{\\{.*\\}\\}$"}
+            ],
+            "description": "1 to 16 subjects, or one `{{ expression }}` that yields a list of them."
+        })
+    }
+}
+
+tree_kind! {
     /// The name of a declared queue, or an expression that yields one.
     QueueName, {
         "type": "string",

@@ -263,7 +263,11 @@ async fn newest(
             .map(|stored| (stored.subject, stored.seq))
             .collect()
     };
-    match direct::batch(&link, &what, name, &body, u64::MAX).await {
+    let batch = tokio::select! {
+        batch = direct::batch(&link, &what, name, &body, u64::MAX) => batch,
+        () = stream.resource.missing(&link, &what, true) => Err(Trouble::NoDirect),
+    };
+    match batch {
         Ok(batch) if batch.complete => Ok(lasts(batch.messages)),
         Err(Trouble::Failed(error)) => Err(error),
         // No direct get in a stream that another program made, or it is gone; more than one answer holds.

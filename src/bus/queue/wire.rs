@@ -282,6 +282,24 @@ fn usable(what: &str, config: &Config) -> Result<Consumer, Error> {
     })
 }
 
+fn nothing_there(what: &str) -> Error {
+    Error::new(
+        ErrorKind::NoResponders,
+        format!("{what}: it does not exist"),
+    )
+}
+
+/// As [`Resource::missing`](crate::bus::ensure::Resource::missing), of a consumer.
+async fn missing(link: &Link, what: &str, stream: &str, name: &str) {
+    tokio::time::sleep(link.limit / 8).await;
+    let verb = format!("CONSUMER.INFO.{stream}.{name}");
+    let found = api::call::<Info>(link, what, &verb, Vec::new()).await;
+    let gone = [code::STREAM_NOT_FOUND, code::CONSUMER_NOT_FOUND];
+    if !found.is_err_and(|failure| gone.contains(&failure.code())) {
+        std::future::pending().await
+    }
+}
+
 /// One pull of one message. It comes with the subject that it was stored with, so it needs an inbox of its own.
 async fn next(
     link: &Link,
@@ -309,6 +327,7 @@ async fn next(
     let message = tokio::select! {
         message = answers.next() => message.ok_or_else(|| link.broken(what))?,
         error = vigil.trouble(what, &subject) => return Err(error),
+        () = missing(link, what, stream, name) => return Err(nothing_there(what)),
         () = tokio::time::sleep(link.limit) => {
             return Err(vigil.found(what, &subject).unwrap_or_else(|| timeout(what, link.limit)));
         }
@@ -317,10 +336,7 @@ async fn next(
         None => delivered(what, message).map(Some),
         // Nothing there; the time is over; the consumer was deleted or moved: the next call finds out.
         Some(404 | 408 | 409) => Ok(None),
-        Some(503) => Err(Error::new(
-            ErrorKind::NoResponders,
-            format!("{what}: it does not exist"),
-        )),
+        Some(503) => Err(nothing_there(what)),
         Some(other) => Err(Error::new(
             ErrorKind::Protocol,
             format!("{what}: the pull was answered with status {other}"),

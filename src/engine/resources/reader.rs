@@ -8,7 +8,7 @@ use minijinja::value::Value;
 use crate::catalog::Templates;
 use crate::engine::failure::{Failure, FailureKind};
 use crate::spec::data::Map;
-use crate::spec::tree::{Size, Span, Tree, Whole, parse_size, parse_span};
+use crate::spec::tree::{Flag, Size, Span, Tree, Whole, parse_size, parse_span};
 
 /// Reads numbers, sizes and time spans that may be expressions.
 pub struct Reader<'a> {
@@ -61,6 +61,16 @@ impl Reader<'_> {
             )),
             given => Ok(given),
         }
+    }
+
+    /// Yes or no; no when not given.
+    ///
+    /// # Errors
+    /// [`FailureKind::Range`] for anything else.
+    pub fn flag(&self, key: &str, flag: Option<&Flag>) -> Result<bool, Failure> {
+        let Some(flag) = flag else { return Ok(false) };
+        let value = self.templates.tree(&flag.0, self.context)?;
+        bool::try_from(value.clone()).map_err(|_| out_of_range(key, &value, "true or false"))
     }
 
     /// A size in bytes.

@@ -54,6 +54,7 @@ impl Declaration for StreamDecl {
             duplicate_window: reader.span("duplicate_window", self.duplicate_window.as_ref())?,
             replicas: reader.whole("replicas", self.replicas.as_ref())?,
             description: self.description.as_ref().map(ToString::to_string),
+            adjust: reader.flag("adjust", self.adjust.as_ref())?,
         })
     }
 

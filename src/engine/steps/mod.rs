@@ -31,6 +31,7 @@ mod request;
 mod require;
 mod revive;
 mod set;
+mod subjects;
 mod take;
 mod update;
 
@@ -60,6 +61,7 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Notify(step) => notify::run(step, call).await,
         Verb::Read(step) => read::run(step, call).await,
         Verb::Take(step) => take::run(step, call).await,
+        Verb::Subjects(step) => subjects::run(step, call).await,
         Verb::Info(step) => info::run(step, call).await,
         Verb::Drop(step) => drop::run(step, call).await,
         Verb::Get(step) => get::run(step, call).await,

@@ -1,6 +1,6 @@
 //! `read`
 
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -10,26 +10,25 @@ use crate::engine::cursor::{At, Owner};
 use crate::engine::failure::{Failure, FailureKind};
 use crate::engine::sieve::Sieve;
 use crate::engine::{page, payload};
+use crate::spec::env::check_root;
+use crate::spec::tree::{SubjectList, Tree};
 use crate::spec::verbs::forms::Read;
 
 /// The most messages looked at when a spec does not say.
 const SCAN: usize = 10_000;
 /// The most messages a spec may look at.
 const MOST_SCANNED: usize = 1_000_000;
+/// The most subjects of one read.
+const MOST_SUBJECTS: usize = 16;
 
 pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failure> {
     let context = call.context();
-    let templates = call.templates();
     let stream = call.stream(&step.stream, step.with.as_ref(), &context)?;
-    let subject = step
-        .subject
-        .as_ref()
-        .map(|s| templates.token(s, &context))
-        .transpose()?;
-    let fixed: [&str; 2] = [
-        stream.spec().name.as_str(),
-        subject.as_deref().unwrap_or_default(),
-    ];
+    let subjects = subjects(step, call, &context)?;
+    let fixed: Vec<&str> = std::iter::once(&stream.spec().name)
+        .chain(&subjects)
+        .map(String::as_str)
+        .collect();
     let filters = page::filters(call, &fixed, step.r#where.as_ref(), &context)?;
     let owner = Owner {
         tool: call.name,
@@ -37,7 +36,7 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
     };
     let (limit, scan) = bounds(step, call, &context)?;
     let request = ReadRequest {
-        subjects: subject.into_iter().collect(),
+        subjects,
         limit,
         from: start(step, call, owner, &context)?,
         scan,
@@ -71,6 +70,51 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
         count => messages.len(), messages => messages, total => page.total, skipped => page.skipped,
         first_seq => page.first_seq, last_seq => page.last_seq, next => next
     ))
+}
+
+/// The subjects that are asked for; none: all.
+fn subjects(step: &Read, call: &Call<'_>, context: &Value) -> Result<Vec<String>, Failure> {
+    let templates = call.templates();
+    let token = |token| templates.token(token, context).map_err(Failure::from);
+    let given = match (&step.subject, &step.subjects) {
+        (Some(subject), _) => return Ok(vec![token(subject)?]),
+        (None, None) => return Ok(Vec::new()),
+        (None, Some(SubjectList::List(list))) => list.iter().map(token).collect(),
+        (None, Some(SubjectList::Expr(text))) => {
+            let value = templates.tree(&Tree::Expr(text.clone()), context)?;
+            whole_subjects(&value)
+        }
+    }?;
+    match given.len() {
+        1..=MOST_SUBJECTS => Ok(given),
+        count => Err(Failure::new(
+            FailureKind::Range,
+            format!("`subjects` has {count} elements, and must have 1 to {MOST_SUBJECTS}"),
+        )),
+    }
+}
+
+/// Subjects that an expression yields. They are values, so a wildcard in them is refused as it is in a placeholder.
+fn whole_subjects(value: &Value) -> Result<Vec<String>, Failure> {
+    let refuse = |value: &Value| {
+        Failure::new(
+            FailureKind::Range,
+            format!("`subjects` has {value}, and must be a list of subjects without wildcards"),
+        )
+    };
+    if value.kind() != ValueKind::Seq && value.kind() != ValueKind::Iterable {
+        return Err(refuse(value));
+    }
+    let mut subjects = Vec::new();
+    for element in value.try_iter()?.take(MOST_SUBJECTS + 1) {
+        let subject = element.as_str().ok_or_else(|| refuse(&element))?;
+        if subject.split('.').any(|token| matches!(token, "*" | ">")) {
+            return Err(refuse(&element));
+        }
+        check_root(subject)?;
+        subjects.push(subject.to_owned());
+    }
+    Ok(subjects)
 }
 
 fn bounds(step: &Read, call: &Call<'_>, context: &Value) -> Result<(usize, usize), Failure> {

@@ -87,6 +87,9 @@ pub(crate) fn check_stream(
         ("max_age", decl.max_age.as_ref()),
         ("duplicate_window", decl.duplicate_window.as_ref()),
     ]);
+    if let Some(adjust) = &decl.adjust {
+        cx.value("adjust", &adjust.0);
+    }
     if decl.retention == Some(Retention::Workqueue) {
         resources.work_streams.insert(name.to_owned());
     }
@@ -198,16 +201,15 @@ impl<'a> DeclCheck<'a> {
         check_token(self.doc, &pointer, token, true, &self.scope, self.report);
     }
 
+    fn value(&mut self, key: &str, tree: &Tree) {
+        let pointer = join(&self.pointer, key);
+        check_tree(self.doc, &pointer, tree, &self.scope, self.report);
+    }
+
     fn wholes(&mut self, entries: &[(&str, Option<&Whole>)]) {
         for (key, value) in entries {
             if let Some(value) = value {
-                check_tree(
-                    self.doc,
-                    &join(&self.pointer, key),
-                    &value.0,
-                    &self.scope,
-                    self.report,
-                );
+                self.value(key, &value.0);
             }
         }
     }
@@ -240,8 +242,7 @@ impl<'a> DeclCheck<'a> {
         {
             self.error(key, &format!("\"{text}\" is too large"));
         }
-        let pointer = join(&self.pointer, key);
-        check_tree(self.doc, &pointer, tree, &self.scope, self.report);
+        self.value(key, tree);
     }
 }
 

@@ -11,7 +11,9 @@ use crate::spec::doc::{Doc, join};
 use crate::spec::model::{KeyRef, TextKind};
 use crate::spec::shape::{Lookup, Scope, Shape};
 use crate::spec::suggest;
-use crate::spec::tree::{Expr, Span, Template, Token, Tree, Whole, is_template, parse_span};
+use crate::spec::tree::{
+    Expr, Span, SubjectList, Template, Token, Tree, Whole, is_template, parse_span,
+};
 
 /// Names that a step cannot give to something of its own.
 const TAKEN: &[&str] = &[
@@ -147,6 +149,35 @@ impl StepCheck<'_> {
         if let Some(token) = token {
             let pointer = self.at(key);
             check_token(self.doc, &pointer, token, false, self.scope, self.report);
+        }
+    }
+
+    /// A subject that may have wildcards.
+    pub fn filter(&mut self, key: &str, token: Option<&Token>) {
+        if let Some(token) = token {
+            let pointer = self.at(key);
+            check_token(self.doc, &pointer, token, true, self.scope, self.report);
+        }
+    }
+
+    /// Several subjects that may have wildcards.
+    pub fn filters(&mut self, key: &str, subjects: &SubjectList) {
+        match subjects {
+            SubjectList::List(list) => {
+                for (index, token) in list.iter().enumerate() {
+                    let pointer = join(&self.at(key), &index.to_string());
+                    check_token(self.doc, &pointer, token, true, self.scope, self.report);
+                }
+            }
+            SubjectList::Expr(text) => {
+                let pointer = self.at(key);
+                let (kind, scope) = (TextKind::Value, self.scope);
+                let shape = check_text(self.doc, &pointer, text, kind, scope, self.report);
+                if matches!(shape, Shape::Text | Shape::Number | Shape::Bool) {
+                    let message = format!("`{key}` must yield a list of subjects");
+                    self.error(Code::Schema, &pointer, message, None);
+                }
+            }
         }
     }
 

@@ -131,6 +131,8 @@ verbs! {
     read: read::Read,
     /// Takes messages that nobody has taken at a read position, and moves the position.
     take: take::Take,
+    /// Tells which subjects a stream holds messages of.
+    subjects: subjects::Subjects,
     /// Tells the size and the sequence range of a stream.
     info: info::Info,
     /// Deletes a stream that holds nothing.

@@ -7,11 +7,11 @@ use super::{Grammar, message_shape};
 use crate::spec::check::StepCheck;
 use crate::spec::data::{Map, Text};
 use crate::spec::shape::Shape;
-use crate::spec::tree::{Expr, Template, Token, Tree, Whole};
+use crate::spec::tree::{Expr, SubjectList, Template, Token, Tree, Whole};
 
 /// Reads messages of a stream. Without `after` and `since`: the newest ones, and each further page is older; with one
 /// of them: the oldest that qualify, and each further page is newer. Inside a page the order is always oldest to newest.
-/// Pages go by sequence, so nothing repeats and nothing is skipped while others publish. Two round trips.
+/// Pages go by sequence, so nothing repeats and nothing is skipped while others publish. One or two round trips in the usual case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Read {
@@ -20,9 +20,12 @@ pub struct Read {
     /// Which of the stream's instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Map<Tree>>,
-    /// Only messages of this subject.
+    /// Only messages of this subject; `*` and `>` may stand for whole tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Token>,
+    /// Instead of `subject`: only messages of any of these, merged in the order of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<SubjectList>,
     /// The most messages of a page: 1 to 1000.
     pub limit: Whole,
     /// Only messages after this sequence.
@@ -49,7 +52,13 @@ pub struct Read {
 impl Grammar for Read {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
         cx.stream("stream", &self.stream, self.with.as_ref());
-        cx.token("subject", self.subject.as_ref());
+        cx.filter("subject", self.subject.as_ref());
+        if let Some(subjects) = &self.subjects {
+            cx.filters("subjects", subjects);
+        }
+        if self.subject.is_some() && self.subjects.is_some() {
+            cx.needs("`subject` and `subjects` exclude each other");
+        }
         cx.whole("limit", &self.limit, 1..=1_000);
         if self.after.is_some() && self.since.is_some() {
             cx.needs("`after` and `since` exclude each other");

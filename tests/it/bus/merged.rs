@@ -3,7 +3,8 @@
 use super::read::{all, gapped, read, request, seqs};
 use super::{bus, fill, other_program, spec, vanish};
 use crate::support::server::NatsServer;
-use jacquard::bus::{From, ReadRequest};
+use futures_util::StreamExt as _;
+use jacquard::bus::{From, Outgoing, ReadRequest};
 
 async fn check_merged(direct: bool) {
     let server = NatsServer::start();
@@ -101,7 +102,7 @@ async fn what_is_remembered_never_changes_what_is_read() {
                     "{subjects:?} {limit}"
                 );
                 let rare = ReadRequest { scan: 80, ..wanted };
-                let accept = |stored: &jacquard::bus::Stored| stored.seq % 7 == 0;
+                let accept = |stored: &jacquard::bus::Stored| stored.seq.is_multiple_of(7);
                 let known = stream.read(&rare, &mut { accept }).await.unwrap();
                 let fresh = cold.stream(spec("A", "a.>"));
                 let fresh = fresh.read(&rare, &mut { accept }).await.unwrap();
@@ -136,4 +137,45 @@ async fn what_is_remembered_never_changes_what_is_read() {
     check().await;
     fill(&stream, "a.x", 30).await;
     check().await;
+}
+
+#[tokio::test]
+async fn newest_messages_that_were_read_before_are_asked_for_once() {
+    let server = NatsServer::start();
+    let bus = bus(&server).await;
+    let stream = bus.stream(spec("A", "a.>"));
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut everything = client.subscribe(">").await.unwrap();
+    client.flush().await.unwrap();
+    for subject in ["a.y", "a.x", "a.y"] {
+        fill(&stream, subject, 100).await;
+    }
+    // What the gateway asks for directly, until its mark.
+    let mut asked = async || {
+        bus.publish(Outgoing::new("mark", "")).await.unwrap();
+        let mut count = 0;
+        loop {
+            let message = everything.next().await.unwrap();
+            match message.subject.as_str() {
+                "mark" => return count,
+                "$JS.API.DIRECT.GET.A" => count += 1,
+                _ => {}
+            }
+        }
+    };
+    let newest = request(["a.x"], 5, From::Newest);
+    read(&stream, &newest).await;
+    assert!(asked().await > 1);
+    for new in [0, 3] {
+        fill(&stream, "a.x", new).await;
+        assert_eq!(read(&stream, &newest).await.messages.len(), 5);
+        assert_eq!(asked().await, 1, "{new}");
+    }
+    let both = request(["a.x", "a.y"], 5, From::Newest);
+    read(&stream, &both).await;
+    asked().await;
+    read(&stream, &both).await;
+    assert_eq!(asked().await, 2);
+    read(&stream, &request(["a.x"], 5, From::After(290))).await;
+    assert_eq!(asked().await, 1);
 }

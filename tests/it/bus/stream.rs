@@ -1,7 +1,7 @@
-use super::{bus, other_program, spec};
+use super::{bus, fill, other_program, spec};
 use crate::support::server::NatsServer;
 use async_nats::jetstream;
-use jacquard::bus::{Discard, ErrorKind, Outgoing, StreamSpec};
+use jacquard::bus::{BucketSpec, Discard, ErrorKind, Outgoing, ReadRequest, StreamSpec};
 use std::time::Duration;
 
 #[tokio::test]
@@ -232,4 +232,86 @@ async fn one_round_trip_per_publish() {
         ours < theirs * 2 + Duration::from_millis(1),
         "{ours:?} against {theirs:?}"
     );
+}
+
+/// Somebody who hears everything keeps the server from saying that nobody takes a message.
+#[tokio::test]
+async fn a_vanished_stream_is_made_again_under_a_listener_to_everything() {
+    let server = NatsServer::start();
+    let bus = bus(&server).await;
+    let other = other_program(&server).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let _everything = client.subscribe(">").await.unwrap();
+    client.flush().await.unwrap();
+    let stream = bus.stream(spec("A", "a.>"));
+    let bucket = bus.bucket(BucketSpec {
+        name: "b".into(),
+        ..BucketSpec::default()
+    });
+    fill(&stream, "a.x", 3).await;
+    bucket.put("k", "v").await.unwrap();
+    let page = ReadRequest::default();
+    stream.read(&page, &mut |_| true).await.unwrap();
+    super::vanish(&other, "A").await;
+    fill(&stream, "a.x", 1).await;
+    super::vanish(&other, "A").await;
+    assert_eq!(stream.read(&page, &mut |_| true).await.unwrap().total, 0);
+    super::vanish(&other, "A").await;
+    assert!(stream.subjects(">").await.unwrap().is_empty());
+    fill(&stream, "a.x", 1).await;
+
+    super::vanish(&other, "KV_b").await;
+    assert_eq!(bucket.get("k").await.unwrap(), None);
+    super::vanish(&other, "KV_b").await;
+    assert!(bucket.list(">", 9).await.unwrap().entries.is_empty());
+    super::vanish(&other, "KV_b").await;
+    bucket.put("k", "w").await.unwrap();
+}
+
+#[tokio::test]
+async fn limits_of_an_existing_stream_are_adjusted_where_that_is_declared() {
+    let server = NatsServer::start();
+    let bus = bus(&server).await;
+    let other = other_program(&server).await;
+    let config = jetstream::stream::Config {
+        name: "A".into(),
+        subjects: vec!["a.>".into(), "b".into()],
+        max_age: Duration::from_secs(600),
+        max_bytes: 1 << 20,
+        max_message_size: 4096,
+        ..Default::default()
+    };
+    other.create_stream(config).await.unwrap();
+    let declared = |max_age, adjust| StreamSpec {
+        max_age: Some(Duration::from_secs(max_age)),
+        max_bytes: Some(1 << 21),
+        max_messages_per_subject: Some(7),
+        adjust,
+        ..spec("A", "a.>")
+    };
+    let found = async || {
+        let mut stream = other.get_stream("A").await.unwrap();
+        stream.info().await.unwrap().config.clone()
+    };
+    let before = found().await;
+    bus.stream(declared(60, false)).ensure().await.unwrap();
+    assert_eq!(found().await, before);
+
+    // 60 s is less than the window of the server's own.
+    let stream = bus.stream(declared(60, true));
+    stream.ensure().await.unwrap();
+    let after = found().await;
+    assert_eq!(after.max_age, Duration::from_secs(60));
+    assert_eq!(after.duplicate_window, Duration::from_secs(60));
+    assert_eq!(
+        (after.max_bytes, after.max_messages_per_subject),
+        (1 << 21, 7)
+    );
+    assert!(after.allow_direct);
+    assert_eq!(
+        (&after.subjects, after.max_message_size),
+        (&before.subjects, 4096)
+    );
+    let fields: Vec<_> = stream.drift().into_iter().map(|d| d.field).collect();
+    assert_eq!(fields, ["subjects"]);
 }

@@ -4,6 +4,7 @@ mod failure;
 mod lease;
 mod modify;
 mod push;
+mod reads;
 mod small;
 mod tables;
 mod take;

@@ -452,3 +452,20 @@ async fn workers_are_killed_all_the_time() {
         dead.len()
     );
 }
+
+/// Somebody who hears everything keeps the server from saying that a consumer is gone.
+#[tokio::test]
+async fn a_stream_that_vanished_under_a_listener_to_everything_is_made_again() {
+    let place = Place::new().await;
+    let lane = place.lane("rust", LEASE);
+    place.add(&lane, 1, "one").await;
+    place.claim(&lane, "me").await.unwrap();
+    let client = async_nats::connect(place.server.url()).await.unwrap();
+    let _everything = client.subscribe(">").await.unwrap();
+    client.flush().await.unwrap();
+    let other = other_program(&place.server).await;
+    vanish(&other, "WORK").await;
+    assert!(place.claim(&lane, "you").await.is_none());
+    place.add(&lane, 1, "two").await;
+    assert_eq!(place.claim(&lane, "you").await.unwrap().id, "two");
+}
