@@ -4,6 +4,7 @@ use super::api::{self, code};
 use super::connection::Bus;
 use super::ensure::{Drift, Resource, nanos};
 use super::error::Error;
+use super::feed::Hubs;
 use super::message::Outgoing;
 use super::publish::{self, Ack};
 use super::read::{self, Page, ReadRequest, Stored};
@@ -172,6 +173,8 @@ pub struct Dropped {
 pub struct Stream {
     pub(super) resource: Arc<Resource>,
     spec: Arc<StreamSpec>,
+    /// The feeds that are read now.
+    pub(super) hubs: Arc<Hubs>,
 }
 
 impl Stream {
@@ -180,6 +183,7 @@ impl Stream {
         Self {
             resource: Arc::new(Resource::new(bus, label, spec.wire(), spec.problem())),
             spec: Arc::new(spec),
+            hubs: Arc::default(),
         }
     }
 

@@ -31,6 +31,13 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
     )
 }
 
+/// The same without zeros at the end, as the server writes the times of stored messages.
+pub(super) fn rfc3339_short(time: SystemTime) -> String {
+    let text = rfc3339(time);
+    let short = text.trim_end_matches('Z').trim_end_matches('0');
+    format!("{}Z", short.trim_end_matches('.'))
+}
+
 /// RFC 3339 in UTC with milliseconds, for people and for records.
 pub(super) fn millis(time: SystemTime) -> String {
     let mut text = rfc3339(time);
@@ -73,6 +80,14 @@ mod tests {
     fn texts_are_read_and_shortened() {
         let time = UNIX_EPOCH + Duration::new(951_782_400, 123_456_789);
         assert_eq!(millis(time), "2000-02-29T00:00:00.123Z");
+        for (nanos, text) in [
+            (120_000_000, "2000-02-29T00:00:00.12Z"),
+            (0, "2000-02-29T00:00:00Z"),
+            (1, "2000-02-29T00:00:00.000000001Z"),
+        ] {
+            let time = UNIX_EPOCH + Duration::new(951_782_400, nanos);
+            assert_eq!(rfc3339_short(time), text);
+        }
         assert_eq!(nanos_of(&rfc3339(time)), Some(951_782_400_123_456_789));
         assert_eq!(
             nanos_of("2000-02-29T01:00:00.1+01:00"),

@@ -4,6 +4,7 @@ mod auth;
 mod bucket;
 mod busy;
 mod connection;
+mod feed;
 mod mirror;
 mod queue;
 mod read;

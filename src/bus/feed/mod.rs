@@ -1,0 +1,381 @@
+//! What a stream stores, as it comes: each message once, in order, over reconnections and slow readers.
+//!
+//! The readers of the same subjects share a hub: one ordered consumer, and the last messages in memory (`ring.rs`). A
+//! reader is no more than a position. While what follows it is in memory it takes it from there; a reader that begins in
+//! the past or is slow reads from the stream until it has come up with the others. So nobody waits for a slow reader, and
+//! it loses nothing.
+//!
+//! With [`Pace::Live`] the hub listens on core NATS, too, and each reader leaves out the second copy of what it was given
+//! (`twins.rs`).
+
+mod consumer;
+mod filters;
+mod follow;
+mod hub;
+mod past;
+mod ring;
+mod twins;
+
+use super::api;
+use super::error::{Error, ErrorKind};
+use super::read::Stored;
+use super::stream::Stream;
+use filters::Filters;
+use hub::{Cursor, Hub, Taken};
+use past::Begin;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+use twins::Twins;
+
+pub(super) use hub::Hubs;
+
+/// How long to wait after a reading that failed.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Where a reader of a feed begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedStart {
+    /// With what is stored from now on.
+    Now,
+    /// With the first message above this sequence. Where the stream has not come so far, it is another one than the
+    /// sequence was of, and all of it is read.
+    After(u64),
+    /// With what was stored so long ago, and all since.
+    Ago(Duration),
+}
+
+/// How a reader of a feed trades speed for order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pace {
+    /// Each message once it is stored, with its sequence, in the order of the stream.
+    Stored,
+    /// Each message as soon as it is heard on core NATS, without waiting for its sequence; what was not heard follows from
+    /// the stream. Each once all the same. What the stream refuses to store may be given out, too.
+    Live,
+}
+
+/// A message of a feed.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Sequence in the stream; `None` of a message that was heard before it was stored.
+    pub seq: Option<u64>,
+    /// The message. Without a sequence its `seq` is 0 and its `time` is when it was heard.
+    pub message: Arc<Stored>,
+}
+
+/// What a stream stores on some subjects. Cheap to clone; all readers of the same stream handle, subjects and pace share one
+/// subscription, which ends with the last of them.
+#[derive(Clone)]
+pub struct Feed {
+    stream: Stream,
+    subjects: Vec<String>,
+}
+
+/// One reader of a feed. Dropping it costs the others nothing.
+///
+/// It goes on over lost connections and replaced servers. Of a stream that was made anew it gives all messages from the
+/// first one on.
+pub struct FeedReader {
+    hub: Arc<Hub>,
+    changes: watch::Receiver<()>,
+    begin: Begin,
+    /// Where it stands; `None` until there was a connection.
+    cursor: Option<Cursor>,
+    /// What was read from the stream and is to be given out, and how far that goes.
+    past: VecDeque<Stored>,
+    past_end: u64,
+    /// For [`Pace::Live`].
+    live: Option<Live>,
+    /// A failed reading was told.
+    told: bool,
+}
+
+/// What a live reader keeps.
+#[derive(Default)]
+struct Live {
+    /// The number of the next message that was heard.
+    next: u64,
+    twins: Twins,
+}
+
+/// What a reader has to do next.
+enum Look {
+    Give(Heard),
+    /// Wait until something changes.
+    Wait,
+    /// Find where it begins.
+    Begin,
+    /// Read from the stream, up to this sequence.
+    Read(Cursor, u64),
+    Closed,
+}
+
+impl Stream {
+    /// The feed of these subjects (wildcards allowed), which must be among those of the stream; none: all of the stream.
+    pub fn feed(&self, subjects: &[String]) -> Feed {
+        let all = if subjects.is_empty() {
+            &self.spec().subjects
+        } else {
+            subjects
+        };
+        Feed {
+            stream: self.clone(),
+            subjects: all.to_vec(),
+        }
+    }
+}
+
+impl Feed {
+    /// A reader. Returns once nothing that is stored from now on can be missed.
+    ///
+    /// Without a connection (or an answer in time) it is `Ok`, too: the reader begins when there is one, then with what
+    /// was stored since now by the clock of this machine.
+    ///
+    /// # Errors
+    /// As [`Stream::ensure`] and [`Bus::subscribe`](super::Bus::subscribe), but for a connection that is away.
+    pub async fn reader(&self, start: FeedStart, pace: Pace) -> Result<FeedReader, Error> {
+        let filters = Filters::new(&self.subjects)?;
+        if let Some(problem) = self.stream.problem() {
+            let label = &self.stream.resource.label;
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("reading a feed: the {label} is not usable: {problem}"),
+            ));
+        }
+        let now = SystemTime::now();
+        let begin = match start {
+            FeedStart::Now => Begin::Now,
+            FeedStart::After(seq) => Begin::After(seq),
+            FeedStart::Ago(ago) => Begin::At(now.checked_sub(ago).unwrap_or(UNIX_EPOCH)),
+        };
+        let mut reader = FeedReader::new(Hub::of(&self.stream, filters, pace), begin, pace);
+        let limit = self.stream.resource.bus.request_timeout() * 2;
+        match tokio::time::timeout(limit, reader.settle()).await {
+            Ok(Ok(())) => return Ok(reader),
+            Ok(Err(error)) if !consumer::passes(error.kind()) => return Err(error),
+            Ok(Err(error)) => tracing::debug!(%error, "a feed is read later"),
+            Err(_) => tracing::debug!(?limit, "a feed is read later: it was not found in time"),
+        }
+        if start == FeedStart::Now {
+            reader.begin = Begin::At(now);
+        }
+        Ok(reader)
+    }
+
+    /// The sequence of the last message of the stream, of whatever subject, at this moment: one request.
+    ///
+    /// # Errors
+    /// As [`Stream::ensure`].
+    pub async fn last(&self) -> Result<u64, Error> {
+        let resource = &self.stream.resource;
+        let what = format!("asking for the end of the {}", resource.label);
+        let link = resource.ready(&what).await?;
+        let info = match api::info(&link, &what, &resource.name).await {
+            Err(failure) if failure.code() == api::code::STREAM_NOT_FOUND => {
+                let link = resource.again(&what).await?;
+                api::info(&link, &what, &resource.name).await
+            }
+            info => info,
+        };
+        info.map(|info| info.state.last_seq)
+            .map_err(|failure| failure.into_error(&what))
+    }
+}
+
+impl FeedReader {
+    fn new(hub: Arc<Hub>, begin: Begin, pace: Pace) -> Self {
+        Self {
+            changes: hub.shared.changes(),
+            hub,
+            begin,
+            cursor: None,
+            past: VecDeque::new(),
+            past_end: 0,
+            live: (pace == Pace::Live).then(Live::default),
+            told: false,
+        }
+    }
+
+    /// The next message; `None` once the bus is closed. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Heard> {
+        loop {
+            // Before the look: what changes after it is not missed.
+            self.changes.borrow_and_update();
+            let done = match self.look() {
+                Look::Give(heard) => return Some(heard),
+                Look::Closed => return None,
+                Look::Wait => {
+                    self.changes.changed().await.ok()?;
+                    Ok(())
+                }
+                Look::Begin => self.settle().await,
+                Look::Read(cursor, to) => self.read(cursor, to).await,
+            };
+            match done {
+                Ok(()) => self.told = false,
+                Err(error) => self.rest(&error).await,
+            }
+        }
+    }
+
+    /// The sequence up to which everything was given out, or is not for this reader. 0 before the first connection, when
+    /// nothing else was said.
+    pub fn position(&self) -> u64 {
+        match (self.cursor, self.begin) {
+            (Some(cursor), _) => cursor.position,
+            (None, Begin::After(seq)) => seq,
+            (None, _) => 0,
+        }
+    }
+
+    /// Finds where it begins.
+    async fn settle(&mut self) -> Result<(), Error> {
+        loop {
+            self.changes.borrow_and_update();
+            let shared = &self.hub.shared;
+            let state = shared.with(|state| (state.closed, state.open, state.trouble()));
+            match state {
+                (true, ..) => {
+                    let context = format!(
+                        "reading the {}: the connection is closed",
+                        shared.resource.label
+                    );
+                    return Err(Error::new(ErrorKind::Closed, context));
+                }
+                (_, false, Some(trouble)) => return Err(trouble),
+                (_, false, None) => {}
+                (_, true, _) => match past::begin(shared, self.begin).await {
+                    Ok(Some(cursor)) => {
+                        self.cursor = Some(cursor);
+                        self.skip_heard();
+                        return Ok(());
+                    }
+                    Ok(None) => {}
+                    Err(error) if past::vanished(&error) => shared.doubt.notify_one(),
+                    Err(error) => return Err(error),
+                },
+            }
+            self.changed().await;
+        }
+    }
+
+    /// Reads from the stream what follows.
+    async fn read(&mut self, cursor: Cursor, to: u64) -> Result<(), Error> {
+        let shared = &self.hub.shared;
+        match past::read(shared, cursor, to).await {
+            Ok(Some(past)) => {
+                self.past = past.messages.into();
+                self.past_end = past.end;
+                Ok(())
+            }
+            Ok(None) => {
+                self.changed().await;
+                Ok(())
+            }
+            Err(error) if past::vanished(&error) => {
+                shared.doubt.notify_one();
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until something changes, but not for long: the change may have come before.
+    async fn changed(&mut self) {
+        tokio::time::timeout(RETRY, self.changes.changed())
+            .await
+            .ok();
+    }
+
+    /// Waits after an error.
+    async fn rest(&mut self, error: &Error) {
+        if !consumer::passes(error.kind()) && !self.told {
+            tracing::warn!(%error, "a feed cannot be read on; it is tried again");
+            self.told = true;
+        }
+        if self.hub.shared.with(|state| state.open || state.closed) {
+            tokio::time::sleep(RETRY).await;
+        } else {
+            self.changed().await;
+        }
+    }
+
+    /// What was heard until now comes from the stream.
+    fn skip_heard(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.next = self.hub.shared.with(|state| state.heard.end());
+        }
+    }
+
+    fn look(&mut self) -> Look {
+        let shared = &self.hub.shared;
+        let Some(cursor) = &mut self.cursor else {
+            return shared.with(|state| match (state.closed, state.open) {
+                (true, _) => Look::Closed,
+                (_, true) => Look::Begin,
+                _ => Look::Wait,
+            });
+        };
+        while let Some(stored) = self.past.pop_front() {
+            cursor.position = stored.seq;
+            let live = self.live.as_mut();
+            if live.is_none_or(|live| live.twins.store(twins::key(&stored))) {
+                return Look::Give(Heard::stored(Arc::new(stored)));
+            }
+        }
+        cursor.position = cursor.position.max(std::mem::take(&mut self.past_end));
+        loop {
+            match shared.take(cursor) {
+                Taken::Message(kept) => {
+                    let live = self.live.as_mut();
+                    if live.is_none_or(|live| live.twins.store(kept.key)) {
+                        return Look::Give(Heard::stored(kept.message));
+                    }
+                }
+                Taken::Behind(to) => {
+                    let cursor = *cursor;
+                    self.skip_heard();
+                    return Look::Read(cursor, to);
+                }
+                Taken::Closed => return Look::Closed,
+                Taken::Nothing => return self.hear(),
+            }
+        }
+    }
+
+    /// What was heard and is not known to be stored.
+    fn hear(&mut self) -> Look {
+        let Some(live) = &mut self.live else {
+            return Look::Wait;
+        };
+        self.hub.shared.with(|state| {
+            while !live.twins.is_full() && live.next < state.heard.end() {
+                let Some(kept) = state.heard.get(live.next) else {
+                    // It went before it was read: it comes from the stream.
+                    live.next = state.heard.end();
+                    break;
+                };
+                live.next += 1;
+                if live.twins.hear(kept.key, kept.at) {
+                    return Look::Give(Heard {
+                        seq: None,
+                        message: Arc::clone(&kept.message),
+                    });
+                }
+            }
+            live.twins.settle(state.idle);
+            Look::Wait
+        })
+    }
+}
+
+impl Heard {
+    fn stored(message: Arc<Stored>) -> Self {
+        Self {
+            seq: Some(message.seq),
+            message,
+        }
+    }
+}

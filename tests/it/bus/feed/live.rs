@@ -1,0 +1,1 @@
+//! As soon as it is heard.
