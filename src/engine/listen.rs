@@ -215,14 +215,10 @@ impl Ear {
 
     /// Listens on a stream from where the session is, while a client reads; so nothing is missed that came while none did.
     async fn replay(&mut self, source: Source, key: &str) {
-        let engine = Arc::clone(&self.engine);
-        let mut gate = match self.gate(&engine) {
-            Ok(gate) => gate,
-            Err(failure) => return self.gives_up(failure),
-        };
         if !self.placed(&source, key).await {
             return;
         }
+        let engine = Arc::clone(&self.engine);
         let outlet = Arc::clone(self.routine.session.outlet());
         let mut readers = outlet.readers();
         while self.connected().await {
@@ -230,8 +226,13 @@ impl Ear {
                 return;
             };
             let start = FeedStart::After(outlet.position(key).unwrap_or_default());
-            match source.reader(start, Pace::Stored).await {
-                Ok(feed) => {
+            // Not before: most sessions have no reader, and need no condition meanwhile.
+            let opened = match self.gate(&engine) {
+                Ok(gate) => source.reader(start, Pace::Stored).await.map(|f| (f, gate)),
+                Err(failure) => Err(failure),
+            };
+            match opened {
+                Ok((feed, mut gate)) => {
                     self.routine.note(Ok(()));
                     if !self.serve(feed, key, reader, &mut gate).await {
                         return;

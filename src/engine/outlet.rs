@@ -221,7 +221,8 @@ impl Outlet {
                 state.taken.clone_from(&next);
                 let changed = confirmed.is_some() || next.is_some();
                 if let Some(before) = confirmed {
-                    state.confirmed = before.push.seen.positions;
+                    // A listener may have begun after it: then it says nothing of that one.
+                    state.confirmed.extend(before.push.seen.positions);
                 }
                 drop(state);
                 if changed {
@@ -458,9 +459,11 @@ mod tests {
         let outlet = outlet(PUSH_TIMEOUT, true);
         let mut pushes = reader(&outlet, None);
         four(&outlet).await;
+        outlet.begin("p.b", 3);
         for _ in 0..3 {
             next(&mut pushes).await.unwrap();
         }
+        assert_eq!(outlet.seen().to_string(), "f;p.a:2,p.b:3");
         // The client says that it has `4a`.
         let pushes = reader(&outlet, Some("f;p.a:3"));
         assert_eq!(outlet.position("p.a"), Some(3));
