@@ -1,37 +1,116 @@
 //! MCP, by rmcp: what a client may ask, and how it is answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Extensions,
     Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-    Tool, ToolAnnotations,
+    SubscriptionFilter, Tool, ToolAnnotations,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
+use tokio_util::sync::CancellationToken;
 
-use super::Gateway;
+use super::sessions::{Live, SESSION_NAME, Sessions, notification};
+use super::{Client, Gateway};
 use crate::catalog::Catalog;
-use crate::engine::{CallError, Session};
+use crate::engine::{CallError, Reply, Session};
 
-/// One client of the gateway.
+/// The service of one client, or over HTTP of whoever sends a request.
 #[derive(Clone)]
 pub struct Handler {
     gateway: Arc<Gateway>,
-    session: Arc<Session>,
+    whose: Whose,
+}
+
+/// Where a handler finds the session of a request.
+#[derive(Clone)]
+enum Whose {
+    /// There is only one.
+    One(Arc<Session>),
+    /// The request names it.
+    Named(Weak<Sessions>),
+}
+
+/// The session of a request.
+enum Found {
+    One(Arc<Session>),
+    Live(Arc<Sessions>, Arc<Live>),
+    /// Of this request alone.
+    Fleeting(Arc<Session>),
 }
 
 impl Handler {
-    /// A new session on a gateway.
-    pub fn new(gateway: Arc<Gateway>) -> Self {
-        let session = Arc::new(gateway.session());
-        Self { gateway, session }
+    /// For one session of a gateway.
+    pub fn new(gateway: Arc<Gateway>, session: Arc<Session>) -> Self {
+        let whose = Whose::One(session);
+        Self { gateway, whose }
     }
 
-    /// Its session.
-    pub fn session(&self) -> &Arc<Session> {
-        &self.session
+    /// For requests over HTTP.
+    pub(super) fn over_http(gateway: Arc<Gateway>, sessions: Weak<Sessions>) -> Self {
+        let whose = Whose::Named(sessions);
+        Self { gateway, whose }
     }
+
+    async fn find(&self, extensions: &Extensions) -> Result<Found, ErrorData> {
+        let sessions = match &self.whose {
+            Whose::One(session) => return Ok(Found::One(Arc::clone(session))),
+            Whose::Named(sessions) => sessions.upgrade(),
+        };
+        let ended = || ErrorData::internal_error("this server is stopping", None);
+        let sessions = sessions.ok_or_else(ended)?;
+        let parts = extensions.get::<Parts>();
+        if let Some(live) = parts.and_then(|p| p.extensions.get::<Arc<Live>>()) {
+            return Ok(Found::Live(sessions, Arc::clone(live)));
+        }
+        let client = parts.and_then(|p| p.extensions.get::<Client>().cloned());
+        let client = client.unwrap_or_default();
+        let name = parts.and_then(|p| p.headers.get(SESSION_NAME));
+        match sessions.find_unbegun(name, &client).await? {
+            Some(live) => Ok(Found::Live(sessions, live)),
+            None => Ok(Found::Fleeting(Arc::new(fleeting(&client)))),
+        }
+    }
+
+    async fn call_in(
+        &self,
+        found: &Found,
+        request: CallToolRequestParams,
+        cancel: &CancellationToken,
+    ) -> Result<Reply, CallError> {
+        let CallToolRequestParams {
+            name, arguments, ..
+        } = request;
+        let call = |session| self.gateway.call(session, &name, arguments, cancel);
+        match found {
+            Found::One(session) => call(session).await,
+            Found::Live(sessions, live) => {
+                let _busy = live.busy();
+                let outcome = call(live.session()).await;
+                // Whoever has the answer can rely on it, whatever becomes of this gateway.
+                sessions.keep(live).await;
+                outcome
+            }
+            Found::Fleeting(session) => {
+                let outcome = call(session).await;
+                if session.is_bound() {
+                    self.gateway.finish(session).await;
+                }
+                outcome
+            }
+        }
+    }
+}
+
+/// A session of a single request: nothing goes on beside it.
+fn fleeting(client: &Client) -> Session {
+    let session = Session::new();
+    if let Some(principal) = &client.principal {
+        session.set_client(&principal.id, &principal.claims);
+    }
+    session
 }
 
 /// The tools of a catalog as `tools/list` shows them.
@@ -98,11 +177,8 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let outcome = self
-            .gateway
-            .call(&self.session, &request.name, request.arguments, &context.ct)
-            .await;
-        match outcome {
+        let found = self.find(&context.extensions).await?;
+        match self.call_in(&found, request, &context.ct).await {
             Ok(reply) => {
                 let content = vec![ContentBlock::text(reply.text)];
                 let mut result = if reply.is_error {
@@ -120,6 +196,40 @@ impl ServerHandler for Handler {
             // rmcp sends no response to a cancelled request.
             Err(error @ CallError::Cancelled) => {
                 Err(ErrorData::internal_error(error.to_string(), None))
+            }
+        }
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        // A client without a session takes its pushes on this stream; rmcp leaves out what is not offered.
+        Some(requested.clone())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let request = context.request_context();
+        let Found::Live(_sessions, live) = self.find(&request.extensions).await? else {
+            context.cancelled().await;
+            return Ok(());
+        };
+        let _busy = live.streaming();
+        let mut pushes = live.session().attach(None);
+        loop {
+            let push = tokio::select! {
+                () = context.cancelled() => return Ok(()),
+                () = live.left() => return Ok(()),
+                push = pushes.next() => push,
+            };
+            let Some(push) = push else { return Ok(()) };
+            if request
+                .peer
+                .send_notification(notification(push))
+                .await
+                .is_err()
+            {
+                return Ok(());
             }
         }
     }

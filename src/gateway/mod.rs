@@ -4,11 +4,11 @@ mod client;
 mod handler;
 pub mod http;
 pub mod nats;
-mod sessions;
+pub mod sessions;
 pub mod stdio;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub use client::{Client, Principal};
 pub use handler::{Handler, listing};
 pub use nats::Nats;
+use sessions::{Counts, Sessions};
 
 use crate::bus;
 use crate::catalog::Catalog;
@@ -75,6 +76,7 @@ pub struct Gateway {
     serving: ArcSwap<Serving>,
     nats: Nats,
     permits: Semaphore,
+    sessions: OnceLock<Weak<Sessions>>,
 }
 
 impl Gateway {
@@ -102,6 +104,7 @@ impl Gateway {
             }),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
+            sessions: OnceLock::new(),
         });
         Ok(gateway)
     }
@@ -162,9 +165,42 @@ impl Gateway {
         Arc::clone(self.serving.load().engine.catalog())
     }
 
+    /// How many sessions there are over HTTP.
+    pub fn sessions(&self) -> Counts {
+        let sessions = self.sessions.get().and_then(Weak::upgrade);
+        sessions.map(|s| s.counts()).unwrap_or_default()
+    }
+
+    /// Notes whose sessions are to be counted.
+    fn count(&self, sessions: Weak<Sessions>) {
+        let _ = self.sessions.set(sessions);
+    }
+
     /// A new session.
     pub fn session(&self) -> Session {
         self.serving.load().engine.session()
+    }
+
+    /// A new session with this id.
+    pub fn session_with(&self, id: String) -> Session {
+        self.serving.load().engine.session_with(id)
+    }
+
+    /// A session as [`Session::snapshot`] left it. It goes on with [`Gateway::begin`] and [`Gateway::resume`].
+    pub fn restore(&self, id: String, snapshot: &Value) -> Session {
+        self.serving.load().engine.restore(id, snapshot)
+    }
+
+    /// Runs the packs' steps for a session that goes on.
+    pub async fn resume(&self, session: &Arc<Session>) {
+        let serving = self.serving.load_full();
+        serving.engine.resume(session).await;
+    }
+
+    /// Runs the closing steps of a session that nothing went on beside.
+    pub async fn finish(&self, session: &Arc<Session>) {
+        let background = self.begin(session, Begin::ONCE);
+        background.end(START_GRACE).await;
     }
 
     /// Starts what goes on beside the calls of a session, until it is dropped or ended: its listeners and timers.
@@ -186,7 +222,7 @@ impl Gateway {
         let work = async {
             // The semaphore is never closed: without a permit the call still runs.
             let _permit = self.permits.acquire().await;
-            let _ = timeout(START_GRACE, self.ready(session)).await;
+            self.settle(session).await;
             let serving = self.serving.load_full();
             let mut reply = serving.engine.call(session, name, arguments).await?;
             if reply.is_error
@@ -202,6 +238,11 @@ impl Gateway {
             () = cancel.cancelled() => Err(CallError::Cancelled),
             outcome = work => outcome,
         }
+    }
+
+    /// Waits a moment for what a session begins with.
+    async fn settle(&self, session: &Session) {
+        let _ = timeout(START_GRACE, self.ready(session)).await;
     }
 
     /// Waits for a local server that is being started, and for the listeners of a session while there may be a connection.

@@ -36,8 +36,8 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
         inner: reader,
         ended: ended.clone(),
     };
-    let handler = Handler::new(Arc::clone(&gateway));
-    let session = Arc::clone(handler.session());
+    let session = Arc::new(gateway.session());
+    let handler = Handler::new(Arc::clone(&gateway), Arc::clone(&session));
     let start = handler.serve((reader, writer));
     let service = tokio::select! {
         service = start => service,

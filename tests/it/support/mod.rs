@@ -1,5 +1,6 @@
 //! What several tests use.
 
+pub mod http;
 pub mod logs;
 pub mod mcp;
 pub mod place;
