@@ -12,13 +12,15 @@ use crate::support::server::NatsServer;
 use crate::support::wait_for;
 
 /// A gateway at an address of its own. Dropping it kills it.
-struct Served {
+pub struct Served {
     child: Child,
-    url: String,
+    /// Where it listens.
+    pub url: String,
 }
 
 impl Served {
-    fn start(place: &Place, args: &[&str]) -> Self {
+    /// With more arguments, on a free port.
+    pub fn start(place: &Place, args: &[&str]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -1,6 +1,7 @@
 //! The official MCP SDKs against the real program: what they check, and what a client made with them sees.
 
 mod http;
+mod push;
 mod stdio;
 
 use serde_json::json;

@@ -275,6 +275,12 @@ impl Client {
         result
     }
 
+    /// The next notification.
+    pub fn notification(&mut self) -> Value {
+        self.line("a notification", |line| line.get("notification").is_some())["notification"]
+            .take()
+    }
+
     /// Ends the session in order.
     pub fn close(mut self) {
         self.stdin = None;
