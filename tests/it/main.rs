@@ -2,6 +2,7 @@
 // Measured times are printed for whoever runs a test with `--nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod agents;
 mod bus;
 mod cli;
 mod engine;

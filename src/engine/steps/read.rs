@@ -60,6 +60,11 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
     for message in &page.messages {
         messages.extend(sieve.kept(payload::stored(message))?);
     }
+    let newest = page.messages.last().map_or(0, |message| message.seq);
+    let upto = match (request.from, page.next) {
+        (Start::After(_) | Start::Since(_), Some(seq)) => seq,
+        _ => page.last_seq.max(newest),
+    };
     let next = page.next.map(|seq| {
         owner.encode(match request.from {
             Start::Newest | Start::Before(_) => At::Before(seq),
@@ -68,7 +73,7 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
     });
     Ok(minijinja::context!(
         count => messages.len(), messages => messages, total => page.total, skipped => page.skipped,
-        first_seq => page.first_seq, last_seq => page.last_seq, next => next
+        first_seq => page.first_seq, last_seq => page.last_seq, upto => upto, next => next
     ))
 }
 

@@ -83,6 +83,7 @@ impl Grammar for Read {
             ("skipped", Shape::Number),
             ("first_seq", Shape::Number),
             ("last_seq", Shape::Number),
+            ("upto", Shape::Number),
             ("next", Shape::Text),
         ])
     }

@@ -109,12 +109,27 @@ impl Raw {
         let until = Instant::now() + limit;
         loop {
             if let Some(at) = self.kept.iter().position(|m| m.get("id") == Some(id)) {
-                return Some(self.kept.swap_remove(at));
+                return Some(self.kept.remove(at));
             }
             let left = until.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) => self.kept.push(message(&line)),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Waits for the next notification of a method: its parameters.
+    pub fn notification(&mut self, method: &str) -> Value {
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(at) = self.kept.iter().position(|m| m["method"] == method) {
+                return self.kept.remove(at)["params"].take();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.kept.push(message(&line)),
+                Err(_) => panic!("no {method}; stderr:\n{}", self.stderr()),
             }
         }
     }
