@@ -99,7 +99,11 @@ async fn two_requests_with_one_id_are_told_apart() {
     let why = refused["error"]["message"].as_str();
     assert!(why.is_some_and(|m| m.contains("id")), "{refused}");
     let (_, answer) = slow.await.unwrap();
-    assert_eq!(answer["result"]["content"][0]["text"], "waited");
+    let waited = answer["result"]["content"][0]["text"].as_str();
+    assert!(
+        waited.is_some_and(|text| text.contains("no answer")),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
