@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rmcp::model::{CustomNotification, ServerNotification};
 use rmcp::service::{Peer, RoleServer, RunningService, ServiceExt};
 use rmcp::transport::stdio_pipes;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
+use super::sessions::notification;
 use super::{Gateway, Handler};
 use crate::engine::{Begin, Pushes};
 
@@ -65,9 +65,7 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
 /// Passes on what the session tells its client unasked. A client that does not read makes whoever tells it wait.
 async fn tell(mut pushes: Pushes, peer: Peer<RoleServer>) {
     while let Some(push) = pushes.next().await {
-        let params = push.params.map(serde_json::Value::Object);
-        let notification = CustomNotification::new(push.method, params);
-        let sent = peer.send_notification(ServerNotification::CustomNotification(notification));
+        let sent = peer.send_notification(notification(push));
         if let Err(error) = sent.await {
             tracing::debug!(%error, "the client is gone");
             return;

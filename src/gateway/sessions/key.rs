@@ -53,6 +53,8 @@ fn uuid_of(parts: &[&str]) -> Uuid {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -34,7 +34,7 @@ pub(in crate::gateway) struct Busy {
 }
 
 impl Usage {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             since: Instant::now(),
             used: AtomicU64::new(0),
@@ -49,7 +49,7 @@ impl Usage {
         self.used.store(now, Ordering::Relaxed);
     }
 
-    fn begin(self: &Arc<Self>, stream: bool) -> Busy {
+    pub(super) fn begin(self: &Arc<Self>, stream: bool) -> Busy {
         self.touch();
         self.busy.fetch_add(1, Ordering::Relaxed);
         if stream {

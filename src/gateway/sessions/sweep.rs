@@ -40,6 +40,7 @@ pub(super) async fn sweep(sessions: Weak<Sessions>, period: Duration) {
 
 /// Lets sessions go that other gateways ask for.
 pub(super) async fn release(sessions: Weak<Sessions>) {
+    let mut told = false;
     loop {
         let opened = {
             let Some(sessions) = sessions.upgrade() else {
@@ -60,9 +61,10 @@ pub(super) async fn release(sessions: Weak<Sessions>) {
                 }
                 return;
             }
-            Err(error) => {
-                tracing::warn!(%error, "other gateways cannot ask this one for sessions yet");
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                tracing::warn!(%error, "other gateways cannot ask this one for sessions yet, and take them over as they are stored");
             }
+            Err(_) => {}
         }
         tokio::time::sleep(RETRY).await;
     }

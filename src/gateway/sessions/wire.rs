@@ -211,3 +211,67 @@ pub(super) fn asks(message: &ClientJsonRpcMessage) -> Option<(RequestId, Option<
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::gateway::sessions::live::Usage;
+    use rmcp::model::{
+        EmptyResult, NumberOrString, ProgressNotification, ProgressNotificationParam, ServerResult,
+    };
+
+    fn progress(token: i64) -> ServerJsonRpcMessage {
+        let token = ProgressToken(NumberOrString::Number(token));
+        let params = ProgressNotificationParam::new(token, 1.0);
+        ServerJsonRpcMessage::notification(ServerNotification::ProgressNotification(
+            ProgressNotification::new(params),
+        ))
+    }
+
+    fn answer(id: i64) -> ServerJsonRpcMessage {
+        let result = ServerResult::EmptyResult(EmptyResult {});
+        ServerJsonRpcMessage::response(result, NumberOrString::Number(id))
+    }
+
+    #[tokio::test]
+    async fn messages_go_where_they_belong_and_the_answer_always_has_room() {
+        let (routes, usage) = (Routes::default(), Usage::new());
+        let (id, token) = (NumberOrString::Number(1), NumberOrString::Number(7));
+        let ask = || {
+            routes.ask(
+                id.clone(),
+                Some(ProgressToken(token.clone())),
+                usage.begin(false),
+            )
+        };
+        let mut answers = ask().unwrap();
+        assert!(ask().is_none(), "the id is in use");
+        for _ in 0..2 * ANSWERS {
+            routes.route(progress(7));
+        }
+        routes.route(progress(8));
+        routes.route(answer(2));
+        routes.route(answer(1));
+        let mut seen = Vec::new();
+        while let Some(message) = answers.next().await {
+            seen.push(message);
+        }
+        assert_eq!(seen.len(), ANSWERS);
+        assert!(matches!(seen.last(), Some(JsonRpcMessage::Response(_))));
+        assert!(matches!(
+            routes.next().await,
+            JsonRpcMessage::Notification(_)
+        ));
+        assert!(ask().is_some(), "the id is free again");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_takes_is_bounded() {
+        let routes = Routes::default();
+        for token in 0..2 * UNASKED {
+            routes.route(progress(i64::try_from(token).unwrap()));
+        }
+        assert_eq!(routes.unasked().len(), UNASKED);
+    }
+}
