@@ -59,6 +59,16 @@ pub enum CallError {
     Cancelled,
 }
 
+impl CallError {
+    /// There is no such tool, but these.
+    pub fn unknown<'a>(name: &str, tools: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::UnknownTool {
+            name: name.chars().take(128).collect(),
+            help: suggest::help(name, tools),
+        }
+    }
+}
+
 impl Engine {
     /// Puts a catalog on a connection. Nothing is asked of NATS yet.
     ///
@@ -121,10 +131,7 @@ impl Engine {
     ) -> Result<Reply, CallError> {
         let Some(tool) = self.catalog.tool(name) else {
             let names = self.catalog.tools().iter().map(|t| t.name.as_str());
-            return Err(CallError::UnknownTool {
-                name: name.chars().take(128).collect(),
-                help: suggest::help(name, names),
-            });
+            return Err(CallError::unknown(name, names));
         };
         Ok(answer(name, Call::run(self, tool, session, arguments)).await)
     }

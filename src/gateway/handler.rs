@@ -10,7 +10,7 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer};
 
-use super::Gateway;
+use super::{Client, Gateway};
 use crate::catalog::Catalog;
 use crate::engine::{CallError, Session};
 
@@ -82,9 +82,13 @@ impl ServerHandler for Handler {
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.gateway.tools()))
+        let tools = match Client::of(&context) {
+            Some(client) => self.gateway.tools_for(client),
+            None => self.gateway.tools(),
+        };
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -96,6 +100,10 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(client) = Client::of(&context) {
+            let open = self.gateway.may(client, &request.name);
+            open.map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        }
         let outcome = self
             .gateway
             .call(&self.session, &request.name, request.arguments, &context.ct)

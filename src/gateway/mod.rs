@@ -1,5 +1,6 @@
 //! The gateway: one catalog on one NATS connection, offered to MCP clients.
 
+pub mod access;
 mod client;
 mod handler;
 pub mod http;
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+pub use access::Access;
 pub use client::{Client, Principal};
 pub use handler::{Handler, listing};
 pub use nats::Nats;
@@ -64,6 +66,7 @@ pub enum StartError {
 struct Serving {
     engine: Arc<Engine>,
     tools: Vec<rmcp::model::Tool>,
+    access: Access,
 }
 
 /// A running gateway.
@@ -81,8 +84,10 @@ impl Gateway {
     /// See [`StartError`]. Warnings about the specs are logged.
     pub async fn start(setup: Setup, env: &Environment) -> Result<Arc<Self>, StartError> {
         let facts = setup.facts.to_json();
-        let (catalog, warnings) =
+        let (catalog, mut warnings) =
             Catalog::build(&setup.config, &setup.base, &facts).map_err(StartError::Specs)?;
+        let (access, unfit) = Access::new(&setup.config, &catalog);
+        warnings.extend(unfit);
         if !warnings.is_empty() {
             tracing::warn!("the specs have warnings:\n{warnings}");
         }
@@ -95,6 +100,7 @@ impl Gateway {
             serving: ArcSwap::from_pointee(Serving {
                 engine: Arc::new(engine),
                 tools,
+                access,
             }),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
@@ -140,6 +146,40 @@ impl Gateway {
     /// The tools as clients see them.
     pub fn tools(&self) -> Vec<rmcp::model::Tool> {
         self.serving.load().tools.clone()
+    }
+
+    /// The tools that a client may use, as it sees them.
+    pub fn tools_for(&self, client: &Client) -> Vec<rmcp::model::Tool> {
+        let serving = self.serving.load();
+        let open = |tool: &&rmcp::model::Tool| serving.access.may(client, &tool.name);
+        serving.tools.iter().filter(open).cloned().collect()
+    }
+
+    /// Whether a client may use a tool. To one that may not, the tool does not exist.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownTool`], which knows of the client's tools only.
+    pub fn may(&self, client: &Client, tool: &str) -> Result<(), CallError> {
+        let serving = self.serving.load();
+        if serving.access.may(client, tool) {
+            return Ok(());
+        }
+        let names = serving.tools.iter().map(|t| t.name.as_ref());
+        let own = names.filter(|name| serving.access.may(client, name));
+        Err(CallError::unknown(tool, own))
+    }
+
+    /// Whether a client may connect where it wants to.
+    ///
+    /// # Errors
+    /// See [`access::Denied`].
+    pub fn enter(&self, client: &Client) -> Result<(), access::Denied> {
+        self.serving.load().access.enter(client)
+    }
+
+    /// Every scope that a tool or a toolset asks for.
+    pub fn scopes(&self) -> Vec<String> {
+        self.serving.load().access.all_scopes()
     }
 
     /// One tool as clients see it.
