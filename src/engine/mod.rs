@@ -61,7 +61,7 @@ pub enum CallError {
 
 impl CallError {
     /// There is no such tool, but these.
-    pub fn unknown<'a>(name: &str, tools: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn unknown<'a>(name: &str, tools: impl IntoIterator<Item = &'a str> + Clone) -> Self {
         Self::UnknownTool {
             name: name.chars().take(128).collect(),
             help: suggest::help(name, tools),
@@ -119,6 +119,13 @@ impl Engine {
         }
     }
 
+    /// The names of the streams of [`Engine::prepare`] that have not been found or made on this connection.
+    pub fn unready(&self) -> Vec<String> {
+        let streams = self.resources.fixed_streams();
+        let missing = streams.iter().filter(|stream| !stream.is_ensured());
+        missing.map(|stream| stream.spec().name.clone()).collect()
+    }
+
     /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
@@ -142,6 +149,7 @@ async fn answer(name: &str, work: impl Future<Output = Result<Reply, Failure>>) 
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(reply)) => reply,
         Ok(Err(failure)) => {
+            metrics::counter!(failure::COUNTER, "kind" => failure.kind.as_str()).increment(1);
             tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
             Reply::error(failure.message)
         }

@@ -46,7 +46,13 @@ impl Access {
         for (pattern, wanted) in &config.scopes {
             let found = matching(&names, pattern);
             if found.is_empty() {
-                fits_nothing(config, &join("/scopes", pattern), true, pattern, &mut report);
+                fits_nothing(
+                    config,
+                    &join("/scopes", pattern),
+                    true,
+                    pattern,
+                    &mut report,
+                );
             }
             for name in found {
                 for scope in wanted {
@@ -102,7 +108,13 @@ impl Access {
     /// Every scope that is asked for anywhere, sorted.
     pub fn all_scopes(&self) -> Vec<String> {
         let sets = self.toolsets.values().flat_map(|set| &set.scopes);
-        let mut all: Vec<String> = self.scopes.values().flatten().chain(sets).cloned().collect();
+        let mut all: Vec<String> = self
+            .scopes
+            .values()
+            .flatten()
+            .chain(sets)
+            .cloned()
+            .collect();
         all.sort();
         all.dedup();
         all
@@ -218,7 +230,8 @@ mod tests {
 
     #[test]
     fn a_pattern_without_a_tool_is_said() {
-        let (_, report) = access("scopes: {warp_chanels_send: [w]}\ntoolsets: {a: {tools: [nope]}}\n");
+        let (_, report) =
+            access("scopes: {warp_chanels_send: [w]}\ntoolsets: {a: {tools: [nope]}}\n");
         assert!(report.contains("like `warp_chanels_send`"), "{report}");
         assert!(report.contains("like `nope`"), "{report}");
     }

@@ -5,12 +5,13 @@ mod client;
 mod handler;
 pub mod http;
 pub mod nats;
+pub mod observe;
 mod sessions;
 pub mod stdio;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
@@ -188,6 +189,11 @@ impl Gateway {
         serving.tools.iter().find(|t| t.name == name).cloned()
     }
 
+    /// The streams that should be there whatever is called, and have not been found or made yet.
+    pub fn unready(&self) -> Vec<String> {
+        self.serving.load().engine.unready()
+    }
+
     /// The NATS connection.
     pub fn nats(&self) -> &Nats {
         &self.nats
@@ -220,6 +226,7 @@ impl Gateway {
         arguments: Option<Map<String, Value>>,
         cancel: &CancellationToken,
     ) -> Result<Reply, CallError> {
+        let begun = Instant::now();
         let work = async {
             // The semaphore is never closed: without a permit the call still runs.
             let _permit = self.permits.acquire().await;
@@ -234,11 +241,19 @@ impl Gateway {
             }
             Ok(reply)
         };
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(CallError::Cancelled),
             outcome = work => outcome,
-        }
+        };
+        let (tool, shown) = match &outcome {
+            Ok(reply) if reply.is_error => (name, "error"),
+            Ok(_) => (name, "ok"),
+            Err(CallError::Cancelled) if self.tool(name).is_some() => (name, "cancelled"),
+            Err(_) => ("unknown", "unknown"),
+        };
+        observe::call(tool, shown, begun.elapsed());
+        outcome
     }
 
     /// Waits for a local server that is being started, and for the listeners of a session while there may be a connection.

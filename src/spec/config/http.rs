@@ -454,10 +454,7 @@ mod tests {
             ("http: {rate: {per_second: 0, burst: 1}}", "smallest"),
             ("transport: tcp", "stdio, http"),
             ("auth: {}", "nobody could log in"),
-            (
-                "auth: {tokens: [{name: a, token: short}]}",
-                "16 characters",
-            ),
+            ("auth: {tokens: [{name: a, token: short}]}", "16 characters"),
             ("auth: {tokens: [{name: a}]}", "either `token` or `file`"),
             (
                 "auth: {oauth: {issuer: i, jwks: 'http://k.example/', resource: 'https://r/mcp'}}",
