@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-    Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, Implementation, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer};
 
 use super::{Client, Gateway};
 use crate::catalog::Catalog;
 use crate::engine::{CallError, Session};
+
+/// The methods that are answered here.
+const METHODS: &[&str] = &["initialize", "ping", "tools/list", "tools/call"];
 
 /// One client of the gateway.
 #[derive(Clone)]
@@ -89,6 +92,21 @@ impl ServerHandler for Handler {
             None => self.gateway.tools(),
         };
         Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    /// What the library knows no form for: a method that there is not, or one whose parameters do not fit it.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method: String = request.method.chars().take(128).collect();
+        if METHODS.contains(&method.as_str()) {
+            let text = format!("the parameters do not fit {method}");
+            return Err(ErrorData::invalid_params(text, None));
+        }
+        let text = format!("there is no method `{method}`");
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

@@ -6,6 +6,7 @@ mod bus;
 mod cli;
 mod engine;
 mod gateway;
+mod http;
 mod local;
 mod support;
 mod warp;

@@ -7,7 +7,9 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::refusal::{INTERNAL_ERROR, INVALID_REQUEST, NO_SESSION, PARSE_ERROR, Refusal};
+use super::refusal::{
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, NO_SESSION, PARSE_ERROR, Refusal,
+};
 
 /// The longest refusal that is read, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
@@ -56,9 +58,19 @@ fn refusal(status: StatusCode, text: &str, body: Option<&Bytes>) -> Refusal {
             Refusal::new(status, text).code(NO_SESSION)
         }
         (StatusCode::BAD_REQUEST, _) if text.contains("Session ID is required") => {
-            let text = "there is no Mcp-Session-Id header: initialize first";
-            let id = body.map(|body| id_of(body)).unwrap_or_default();
-            Refusal::new(status, text).id(id)
+            let message: Value = body
+                .and_then(|body| serde_json::from_slice(body).ok())
+                .unwrap_or_default();
+            let refusal = if message["method"] == "initialize" {
+                let text = "the parameters of initialize need protocolVersion, capabilities and clientInfo";
+                Refusal::new(status, text).code(INVALID_PARAMS)
+            } else {
+                Refusal::new(
+                    status,
+                    "there is no Mcp-Session-Id header: initialize first",
+                )
+            };
+            refusal.id(id_in(&message))
         }
         (StatusCode::BAD_REQUEST, _) => Refusal::new(status, text).code(INVALID_REQUEST),
         (StatusCode::INTERNAL_SERVER_ERROR, _) => {
@@ -103,11 +115,6 @@ fn is_id(id: &Value) -> bool {
 fn id_in(value: &Value) -> Value {
     let id = value.get("id").filter(|id| is_id(id));
     id.cloned().unwrap_or_default()
-}
-
-fn id_of(body: &[u8]) -> Value {
-    let value: Option<Value> = serde_json::from_slice(body).ok();
-    value.map(|value| id_in(&value)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub const PARSE_ERROR: i64 = -32700;
 /// JSON-RPC: the body is no request.
 pub const INVALID_REQUEST: i64 = -32600;
+/// JSON-RPC: the parameters do not fit the method.
+pub const INVALID_PARAMS: i64 = -32602;
 /// JSON-RPC: the gateway has a fault.
 pub const INTERNAL_ERROR: i64 = -32603;
 /// Refused before anything was done.

@@ -101,6 +101,11 @@ impl Jwks {
         }
     }
 
+    /// Whether there are keys.
+    pub fn is_there(&self) -> bool {
+        self.keys.load().is_some()
+    }
+
     async fn refresh_logged(&self) {
         if let Err(error) = self.refresh().await {
             tracing::warn!("the keys for access tokens are not renewed: {error}");

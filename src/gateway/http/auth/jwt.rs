@@ -51,8 +51,11 @@ impl Oauth {
         &self.config
     }
 
-    /// Fetches the keys.
+    /// Fetches the keys, unless they are there.
     pub async fn warm_up(&self) {
+        if self.keys.is_there() {
+            return;
+        }
         if let Err(error) = self.keys.refresh().await {
             tracing::warn!(
                 "the keys of {} are not there yet: {error}",
