@@ -14,7 +14,7 @@ use super::{Front, guard};
 use crate::bus::State;
 use crate::gateway::observe;
 
-/// Begins to count. Once in a process; a second gateway in it (as in tests) shares the numbers of the first.
+/// Begins to count. Once in a process.
 ///
 /// # Errors
 /// Another recorder is there, or the buckets are wrong.
