@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
@@ -41,12 +40,6 @@ impl Way {
     }
 }
 
-/// What clients come in by.
-enum Door {
-    Stdio,
-    Http(TcpListener, Settings),
-}
-
 pub fn run(source: &Source, way: &Way) -> ExitCode {
     let env = Environment::from_process();
     let setup = match setup::read(source, &env) {
@@ -70,9 +63,9 @@ pub fn run(source: &Source, way: &Way) -> ExitCode {
 async fn serve(setup: Setup, env: &Environment, settings: Option<Settings>) -> ExitCode {
     // Before anything is done on NATS: a gateway that nobody can reach must leave no trace there.
     let door = match settings {
-        None => Door::Stdio,
+        None => None,
         Some(settings) => match http::bind(&settings).await {
-            Ok(listener) => Door::Http(listener, settings),
+            Ok(listener) => Some((listener, settings)),
             Err(error) => return fail(error),
         },
     };
@@ -84,10 +77,10 @@ async fn serve(setup: Setup, env: &Environment, settings: Option<Settings>) -> E
     signals::guard(stop.clone());
     let client = async {
         match door {
-            Door::Http(listener, settings) => {
+            Some((listener, settings)) => {
                 http::serve(gateway.clone(), listener, settings, stop).await
             }
-            Door::Stdio => stdio::serve(gateway.clone(), stop).await,
+            None => stdio::serve(gateway.clone(), stop).await,
         }
     };
     let outcome = tokio::select! {

@@ -299,9 +299,13 @@ fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
 
 /// Takes the keys out whose values are expressions.
 fn without_templates(value: &mut Value) {
-    if let Value::Object(map) = value {
-        map.retain(|_, item| !item.as_str().is_some_and(is_template));
-        map.values_mut().for_each(without_templates);
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, item| !item.as_str().is_some_and(is_template));
+            map.values_mut().for_each(without_templates);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_templates),
+        _ => {}
     }
 }
 

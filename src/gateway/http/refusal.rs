@@ -26,7 +26,7 @@ pub struct Refusal {
     code: i64,
     message: String,
     /// The request's id, where it could be read.
-    id: Value,
+    id: Box<Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -37,7 +37,7 @@ impl Refusal {
             status,
             code: REFUSED,
             message: message.into(),
-            id: Value::Null,
+            id: Box::default(),
             headers: Vec::new(),
         }
     }
@@ -50,7 +50,7 @@ impl Refusal {
 
     /// With the id of the request.
     pub fn id(mut self, id: Value) -> Self {
-        self.id = id;
+        self.id = Box::new(id);
         self
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::Config;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::{Doc, join};
-use crate::spec::tree::{parse_size, parse_span};
+use crate::spec::tree::{is_template, parse_size, parse_span};
 
 /// Where HTTP is served when nothing else is said.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8420";
@@ -123,6 +123,7 @@ pub struct AuthConfig {
 #[serde(deny_unknown_fields)]
 pub struct TokenConfig {
     /// Whom it stands for: a name of its own in sessions and logs.
+    #[serde(default)]
     #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}$"))]
     pub name: String,
     /// The token, 16 characters or more: `{{ env.NAME }}`.
@@ -150,13 +151,13 @@ impl std::fmt::Debug for TokenConfig {
 #[serde(deny_unknown_fields)]
 pub struct OauthConfig {
     /// Who must have issued a token: its claim `iss`, exactly.
-    #[schemars(length(min = 1))]
+    #[serde(default)]
     pub issuer: String,
     /// For whom it must have been issued: one of these in its claim `aud`; `resource` when not given.
     #[serde(default)]
     pub audience: Vec<String>,
     /// The keys of the issuer (a JSON Web Key Set): an `https:` URL (`http:` on this machine), or a file relative to this one.
-    #[schemars(length(min = 1))]
+    #[serde(default)]
     pub jwks: String,
     /// The signatures that are taken: RS256, ES256 and EdDSA when not given.
     #[serde(default)]
@@ -165,6 +166,7 @@ pub struct OauthConfig {
     #[serde(default)]
     pub required_scopes: Vec<String>,
     /// The URL of this server as clients see it (`https://gateway.example.com/mcp`).
+    #[serde(default)]
     pub resource: String,
 }
 
@@ -284,13 +286,13 @@ impl Checks<'_> {
             }
         }
         for (index, origin) in http.origins.iter().enumerate() {
-            if !is_origin(origin) {
+            if !is_template(origin) && !is_origin(origin) {
                 let at = format!("/http/origins/{index}");
                 self.wrong(&at, "an origin is a scheme, a host and perhaps a port, without a path: https://app.example.com");
             }
         }
         for (index, host) in http.hosts.iter().enumerate() {
-            if host.is_empty() || host.contains(['/', ' ']) {
+            if !is_template(host) && (host.is_empty() || host.contains(['/', ' '])) {
                 let at = format!("/http/hosts/{index}");
                 self.wrong(
                     &at,
@@ -311,16 +313,17 @@ impl Checks<'_> {
         let mut texts = BTreeMap::new();
         for (index, token) in auth.tokens.iter().enumerate() {
             let at = format!("/auth/tokens/{index}");
-            if names.insert(&token.name, index).is_some() {
+            if complete && token.name.is_empty() {
+                self.wrong(&at, "`name` is missing");
+            }
+            if !token.name.is_empty() && names.insert(&token.name, index).is_some() {
                 let message = format!("there is another token named `{}`", token.name);
                 self.wrong(&join(&at, "name"), message);
             }
+            let given = token.token.is_some() || token.file.is_some();
             let both = token.token.is_some() && token.file.is_some();
-            if both || (complete && token.token.is_none() && token.file.is_none()) {
-                self.wrong(
-                    &join(&at, "name"),
-                    "this token needs either `token` or `file`",
-                );
+            if both || (complete && !given) {
+                self.wrong(&at, "this token needs either `token` or `file`");
             }
             if let Some(text) = &token.token {
                 if let Err(problem) = check_token(text) {
@@ -336,8 +339,19 @@ impl Checks<'_> {
     }
 
     fn oauth(&mut self, oauth: &OauthConfig, complete: bool) {
+        let needed = [
+            ("issuer", &oauth.issuer),
+            ("jwks", &oauth.jwks),
+            ("resource", &oauth.resource),
+        ];
+        for (name, _) in needed
+            .iter()
+            .filter(|(_, text)| complete && text.is_empty())
+        {
+            self.wrong_key("/auth/oauth", format!("`{name}` is missing"));
+        }
         let url = |text: &str| is_secure_url(text);
-        if complete && !url(&oauth.resource) {
+        if !oauth.resource.is_empty() && !url(&oauth.resource) {
             self.wrong(
                 "/auth/oauth/resource",
                 "an `https:` URL is wanted (`http:` on this machine), without a query or fragment",
@@ -468,6 +482,8 @@ mod tests {
                 "auth: {oauth: {issuer: i, jwks: k.json, resource: 'https://r', algorithms: [HS256]}}",
                 "not one of: RS256",
             ),
+            ("auth: {oauth: {issuer: i, jwks: k.json}}", "`resource` is"),
+            ("auth: {tokens: [{token: 0123456789abcdef}]}", "`name` is"),
             ("toolsets: {A/b: {tools: ['*']}}", "part of a URL"),
             ("toolsets: {a: {tools: []}}", ""),
         ] {
@@ -482,6 +498,13 @@ mod tests {
             "transport: http\nhttp: {address: '[::1]:0', hosts: [g.example:1, '*'], origins: ['https://a:1'], max_body: 1MiB,\n  max_in_flight: 5, rate: {per_second: 0.5, burst: 3}, keep_alive: 5s, push_timeout: 100ms,\n  sessions: {unbound: 1s, idle: 2m, expire: 3h, sweep: 10ms, max: 5}}\nauth:\n  tokens: [{name: ann, token: 0123456789abcdef, scopes: [a]}, {name: bob, file: t}]\n  oauth: {issuer: 'https://i', jwks: 'http://127.0.0.1:1/k', resource: 'https://g/mcp', algorithms: [EdDSA]}\ntoolsets: {read-only: {tools: ['*_get'], scopes: [r]}}\nscopes: {'*_send': [w]}\n",
         );
         assert_eq!(shown, "");
+    }
+
+    #[test]
+    fn what_the_environment_gives_need_not_be_known() {
+        let text = "packs: [warp]\nhttp: {address: '{{ env.A }}', hosts: ['{{ env.A }}'], origins: ['{{ env.A }}']}\nauth:\n  tokens: [{name: a, token: '{{ env.A }}'}, {name: '{{ env.B }}', file: x}]\n  oauth: {issuer: '{{ env.A }}', jwks: '{{ env.A }}', resource: '{{ env.A }}'}\n";
+        let (config, report) = load(Source::new("c.yaml", text), None);
+        assert!(config.is_some() && report.is_empty(), "{report}");
     }
 
     #[test]
