@@ -94,6 +94,11 @@ impl Resource {
         self.problem.as_deref()
     }
 
+    /// Whether the stream is known to exist.
+    pub(super) fn is_ensured(&self) -> bool {
+        self.ensured.load(Ordering::Acquire)
+    }
+
     /// A link on which the stream is known to exist. No I/O after the first time.
     pub(super) async fn ready(&self, what: &str) -> Result<Arc<Link>, Error> {
         let link = self.link(what).await?;

@@ -214,6 +214,11 @@ impl Stream {
         self.resource.ready("ensuring a stream").await.map(drop)
     }
 
+    /// Whether the stream was found or made since the last [`Stream::forget`]. No I/O.
+    pub fn is_ensured(&self) -> bool {
+        self.resource.is_ensured()
+    }
+
     /// Has the next use ask the server again whether the stream is there. For whoever knows that the server may have
     /// changed, as after a reconnection; calls find out by themselves.
     pub fn forget(&self) {

@@ -45,13 +45,12 @@ struct Source {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve MCP on standard input and output (the default command)
+    /// Serve MCP: on standard input and output, or over HTTP (the default command)
     Serve {
         #[command(flatten)]
         source: Source,
-        /// Serve streamable HTTP at this address instead
-        #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8420")]
-        http: Option<std::net::SocketAddr>,
+        #[command(flatten)]
+        way: serve::Way,
     },
     /// Check specs, packs, configs and project files
     Validate {
@@ -125,10 +124,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let command = cli.command.unwrap_or(Command::Serve {
         source: cli.serve,
-        http: None,
+        way: serve::Way::default(),
     });
     match command {
-        Command::Serve { source, http } => serve::run(&source, http),
+        Command::Serve { source, way } => serve::run(&source, &way),
         Command::Validate { paths } => validate::run(&paths),
         Command::Tools { source, json } => tools::run(&source, json),
         Command::Call {

@@ -4,33 +4,71 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::{Source, fail, logging, refuse, runtime, setup, signals};
+use crate::gateway::http::Settings;
 use crate::gateway::{Gateway, Setup, http, stdio};
 use crate::project::Environment;
+use crate::spec::config::Transport;
 
 /// How long the runtime may take to end; a blocked reader of standard input must not hold it.
 const LINGER: Duration = Duration::from_millis(100);
 
-pub fn run(source: &Source, http: Option<SocketAddr>) -> ExitCode {
+/// How clients reach the gateway, as the command line has it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Way {
+    /// Serve streamable HTTP, at this address [default: `http.address` of the config, else 127.0.0.1:8420]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1)]
+    #[allow(clippy::option_option)]
+    http: Option<Option<SocketAddr>>,
+    /// Let everybody who reaches the address call every tool, also from other machines
+    #[arg(long)]
+    dangerously_allow_unauthenticated_network: bool,
+}
+
+impl Way {
+    /// The settings of HTTP; `None` for stdio.
+    fn settings(&self, setup: &Setup) -> Result<Option<Settings>, String> {
+        if self.http.is_none() && setup.config.transport == Transport::Stdio {
+            return Ok(None);
+        }
+        let open = self.dangerously_allow_unauthenticated_network;
+        Settings::new(setup, self.http.flatten(), open).map(Some)
+    }
+}
+
+pub fn run(source: &Source, way: &Way) -> ExitCode {
     let env = Environment::from_process();
     let setup = match setup::read(source, &env) {
         Ok(setup) => setup,
         Err(report) => return refuse(&report),
     };
     logging::start(&setup, &env, LevelFilter::INFO);
+    let settings = match way.settings(&setup) {
+        Ok(settings) => settings,
+        Err(error) => return fail(error),
+    };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format!("the runtime cannot start: {error}")),
     };
-    let code = runtime.block_on(serve(setup, &env, http));
+    let code = runtime.block_on(serve(setup, &env, settings));
     runtime.shutdown_timeout(LINGER);
     code
 }
 
-async fn serve(setup: Setup, env: &Environment, http: Option<SocketAddr>) -> ExitCode {
+async fn serve(setup: Setup, env: &Environment, settings: Option<Settings>) -> ExitCode {
+    // Before anything is done on NATS: a gateway that nobody can reach must leave no trace there.
+    let door = match settings {
+        None => None,
+        Some(settings) => match http::bind(&settings).await {
+            Ok(listener) => Some((listener, settings)),
+            Err(error) => return fail(error),
+        },
+    };
     let gateway = match Gateway::start(setup, env).await {
         Ok(gateway) => gateway,
         Err(error) => return fail(error),
@@ -38,8 +76,10 @@ async fn serve(setup: Setup, env: &Environment, http: Option<SocketAddr>) -> Exi
     let stop = CancellationToken::new();
     signals::guard(stop.clone());
     let client = async {
-        match http {
-            Some(address) => http::serve(gateway.clone(), address, stop).await,
+        match door {
+            Some((listener, settings)) => {
+                http::serve(gateway.clone(), listener, settings, stop).await
+            }
             None => stdio::serve(gateway.clone(), stop).await,
         }
     };

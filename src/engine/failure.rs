@@ -5,6 +5,9 @@ use std::error::Error as _;
 use crate::bus;
 use crate::spec::env::TOKEN_SUFFIX;
 
+/// What counts failures of tools, by kind.
+pub const COUNTER: &str = "jacquard_errors_total";
+
 /// What kind of failure it is; specs see it as `error.kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {

@@ -71,6 +71,16 @@ pub enum CallError {
     Cancelled,
 }
 
+impl CallError {
+    /// There is no such tool, but these.
+    pub fn unknown<'a>(name: &str, tools: impl IntoIterator<Item = &'a str> + Clone) -> Self {
+        Self::UnknownTool {
+            name: name.chars().take(128).collect(),
+            help: suggest::help(name, tools),
+        }
+    }
+}
+
 impl Engine {
     /// Puts a catalog on a connection. Nothing is asked of NATS yet.
     ///
@@ -150,6 +160,13 @@ impl Engine {
         self.tables.keep(&self.bus)
     }
 
+    /// The names of the streams of [`Engine::prepare`] that have not been found or made on this connection.
+    pub fn unready(&self) -> Vec<String> {
+        let streams = self.resources.fixed_streams();
+        let missing = streams.iter().filter(|stream| !stream.is_ensured());
+        missing.map(|stream| stream.spec().name.clone()).collect()
+    }
+
     /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
@@ -162,10 +179,7 @@ impl Engine {
     ) -> Result<Reply, CallError> {
         let Some(tool) = self.catalog.tool(name) else {
             let names = self.catalog.tools().iter().map(|t| t.name.as_str());
-            return Err(CallError::UnknownTool {
-                name: name.chars().take(128).collect(),
-                help: suggest::help(name, names),
-            });
+            return Err(CallError::unknown(name, names));
         };
         Ok(answer(name, Call::run(self, tool, session, arguments)).await)
     }
@@ -176,6 +190,7 @@ async fn answer(name: &str, work: impl Future<Output = Result<Reply, Failure>>) 
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(reply)) => reply,
         Ok(Err(failure)) => {
+            metrics::counter!(failure::COUNTER, "kind" => failure.kind.as_str()).increment(1);
             tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
             Reply::error(failure.message)
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::http::request::Parts;
+use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Map, Value};
 
 /// Who makes a request over HTTP. The guard in front puts it into the request's extensions; sessions are bound to its
@@ -12,6 +14,13 @@ pub struct Client {
     pub principal: Option<Arc<Principal>>,
     /// The toolset it connects to: `name` of `/mcp/name`; `None` at `/mcp`.
     pub toolset: Option<Arc<str>>,
+}
+
+impl Client {
+    /// Who made a request; `None` on stdio, where there is one client, which may do all.
+    pub fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
+        context.extensions.get::<Parts>()?.extensions.get()
+    }
 }
 
 /// Whom a token speaks for.

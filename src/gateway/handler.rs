@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Extensions,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-    SubscriptionFilter, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, Extensions, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+    ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,9 @@ use super::sessions::{Live, SESSION_NAME, Sessions, notification};
 use super::{Client, Gateway};
 use crate::catalog::Catalog;
 use crate::engine::{CallError, Reply, Session};
+
+/// The methods that are answered here.
+const METHODS: &[&str] = &["initialize", "ping", "tools/list", "tools/call"];
 
 /// The service of one client, or over HTTP of whoever sends a request.
 #[derive(Clone)]
@@ -147,7 +151,10 @@ pub fn listing(catalog: &Catalog) -> Vec<Tool> {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .build();
         let experimental = self.gateway.catalog().experimental.clone();
         capabilities.experimental = Some(experimental).filter(|named| !named.is_empty());
         let config = ServerConfig::new(capabilities).with_server_info(Implementation::new(
@@ -163,9 +170,28 @@ impl ServerHandler for Handler {
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.gateway.tools()))
+        let tools = match Client::of(&context) {
+            Some(client) => self.gateway.tools_for(client),
+            None => self.gateway.tools(),
+        };
+        Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    /// What the library knows no form for: a method that there is not, or one whose parameters do not fit it.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method: String = request.method.chars().take(128).collect();
+        if METHODS.contains(&method.as_str()) {
+            let text = format!("the parameters do not fit {method}");
+            return Err(ErrorData::invalid_params(text, None));
+        }
+        let text = format!("there is no method `{method}`");
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -177,6 +203,10 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(client) = Client::of(&context) {
+            let open = self.gateway.may(client, &request.name);
+            open.map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        }
         let found = self.find(&context.extensions).await?;
         match self.call_in(&found, request, &context.ct).await {
             Ok(reply) => {

@@ -1,15 +1,17 @@
 //! The gateway: one catalog on one NATS connection, offered to MCP clients.
 
+pub mod access;
 mod client;
 mod handler;
 pub mod http;
 pub mod nats;
+pub mod observe;
 pub mod sessions;
 pub mod stdio;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
@@ -18,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+pub use access::Access;
 pub use client::{Client, Principal};
 pub use handler::{Handler, listing};
 pub use nats::Nats;
@@ -68,6 +71,7 @@ struct Serving {
     /// What feeds its tables, as long as it is served.
     _tables: JoinSet<()>,
     tools: Vec<rmcp::model::Tool>,
+    access: Access,
 }
 
 /// A running gateway.
@@ -86,8 +90,10 @@ impl Gateway {
     /// See [`StartError`]. Warnings about the specs are logged.
     pub async fn start(setup: Setup, env: &Environment) -> Result<Arc<Self>, StartError> {
         let facts = setup.facts.to_json();
-        let (catalog, warnings) =
+        let (catalog, mut warnings) =
             Catalog::build(&setup.config, &setup.base, &facts).map_err(StartError::Specs)?;
+        let (access, unfit) = Access::new(&setup.config, &catalog);
+        warnings.extend(unfit);
         if !warnings.is_empty() {
             tracing::warn!("the specs have warnings:\n{warnings}");
         }
@@ -101,6 +107,7 @@ impl Gateway {
                 _tables: engine.keep_tables(),
                 engine: Arc::new(engine),
                 tools,
+                access,
             }),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
@@ -149,10 +156,49 @@ impl Gateway {
         self.serving.load().tools.clone()
     }
 
+    /// The tools that a client may use, as it sees them.
+    pub fn tools_for(&self, client: &Client) -> Vec<rmcp::model::Tool> {
+        let serving = self.serving.load();
+        let open = |tool: &&rmcp::model::Tool| serving.access.may(client, &tool.name);
+        serving.tools.iter().filter(open).cloned().collect()
+    }
+
+    /// Whether a client may use a tool. To one that may not, the tool does not exist.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownTool`], which knows of the client's tools only.
+    pub fn may(&self, client: &Client, tool: &str) -> Result<(), CallError> {
+        let serving = self.serving.load();
+        if serving.access.may(client, tool) {
+            return Ok(());
+        }
+        let names = serving.tools.iter().map(|t| t.name.as_ref());
+        let own = names.filter(|name| serving.access.may(client, name));
+        Err(CallError::unknown(tool, own))
+    }
+
+    /// Whether a client may connect where it wants to.
+    ///
+    /// # Errors
+    /// See [`access::Denied`].
+    pub fn enter(&self, client: &Client) -> Result<(), access::Denied> {
+        self.serving.load().access.enter(client)
+    }
+
+    /// Every scope that a tool or a toolset asks for.
+    pub fn scopes(&self) -> Vec<String> {
+        self.serving.load().access.all_scopes()
+    }
+
     /// One tool as clients see it.
     pub fn tool(&self, name: &str) -> Option<rmcp::model::Tool> {
         let serving = self.serving.load();
         serving.tools.iter().find(|t| t.name == name).cloned()
+    }
+
+    /// The streams that should be there whatever is called, and have not been found or made yet.
+    pub fn unready(&self) -> Vec<String> {
+        self.serving.load().engine.unready()
     }
 
     /// The NATS connection.
@@ -219,6 +265,7 @@ impl Gateway {
         arguments: Option<Map<String, Value>>,
         cancel: &CancellationToken,
     ) -> Result<Reply, CallError> {
+        let begun = Instant::now();
         let work = async {
             // The semaphore is never closed: without a permit the call still runs.
             let _permit = self.permits.acquire().await;
@@ -233,11 +280,19 @@ impl Gateway {
             }
             Ok(reply)
         };
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(CallError::Cancelled),
             outcome = work => outcome,
-        }
+        };
+        let (tool, shown) = match &outcome {
+            Ok(reply) if reply.is_error => (name, "error"),
+            Ok(_) => (name, "ok"),
+            Err(CallError::Cancelled) if self.tool(name).is_some() => (name, "cancelled"),
+            Err(_) => ("unknown", "unknown"),
+        };
+        observe::call(tool, shown, begun.elapsed());
+        outcome
     }
 
     /// Waits a moment for what a session begins with.

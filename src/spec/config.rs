@@ -1,8 +1,11 @@
 //! The config: the file a person picks with `--config`.
 
+pub mod http;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use http::{AuthConfig, HttpConfig, ToolsetConfig, Transport};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -42,6 +45,21 @@ pub struct Config {
     /// What is logged, on stderr.
     #[serde(default)]
     pub log: LogConfig,
+    /// How clients reach the gateway: `stdio` when not given. `--http` of the command line comes first.
+    #[serde(default)]
+    pub transport: Transport,
+    /// Serving over HTTP.
+    #[serde(default)]
+    pub http: HttpConfig,
+    /// Who may log in over HTTP.
+    #[serde(default)]
+    pub auth: Option<AuthConfig>,
+    /// Some of the tools, at a path of their own: `/mcp/<name>`.
+    #[serde(default)]
+    pub toolsets: BTreeMap<String, ToolsetConfig>,
+    /// What a client must be allowed in order to see and call tools, by their names; `*` stands for any text.
+    #[serde(default)]
+    pub scopes: BTreeMap<String, Vec<String>>,
     /// The places in the file, for diagnostics; without its values, and with credentials covered.
     #[serde(skip)]
     pub doc: Option<Arc<Doc>>,
@@ -217,6 +235,10 @@ fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) 
     }
     match serde_json::from_value::<Config>(doc.value.clone()) {
         Ok(config) => {
+            http::check(&config, &doc, lookup.is_some(), &mut report);
+            if report.has_errors() {
+                return (None, report);
+            }
             doc.source = Source::new(doc.source.name(), mask(doc.source.text()));
             doc.value = Value::Null;
             let config = Config {
@@ -277,9 +299,13 @@ fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
 
 /// Takes the keys out whose values are expressions.
 fn without_templates(value: &mut Value) {
-    if let Value::Object(map) = value {
-        map.retain(|_, item| !item.as_str().is_some_and(is_template));
-        map.values_mut().for_each(without_templates);
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, item| !item.as_str().is_some_and(is_template));
+            map.values_mut().for_each(without_templates);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_templates),
+        _ => {}
     }
 }
 

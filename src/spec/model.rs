@@ -461,6 +461,9 @@ pub struct Tool {
     /// Hints for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
+    /// What a client must be allowed in order to see and call it, where clients log in.
+    #[serde(default)]
+    pub scopes: List<Text>,
     /// JSON Schema of the arguments, of type object. Its strings may hold expressions over `project`, `config` and `tools`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Tree>,

@@ -1,50 +1,206 @@
-//! MCP over streamable HTTP: many clients, each with a session of its own.
+//! MCP over streamable HTTP: many clients, each with a session of its own. What stands in front of it is here: guards,
+//! logins, limits, and what tells how the gateway fares.
+
+mod answer;
+mod auth;
+mod connections;
+mod guard;
+mod limits;
+mod metadata;
+mod names;
+mod probes;
+mod refusal;
+mod settings;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::Request;
-use axum::routing::any;
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{Method, Request, Response, StatusCode};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::sessions::SessionOptions;
-use super::{Gateway, sessions};
+pub use settings::Settings;
 
-/// How long calls in flight may go on after `stop`.
-const DRAIN: Duration = Duration::from_secs(1);
+use super::{Gateway, observe, sessions};
+use crate::bus;
+use limits::InFlight;
+use names::Names;
+use refusal::Refusal;
 
-/// Serves clients at an address until `stop` fires.
+/// How long requests in flight may go on after the gateway was told to stop.
+const DRAIN: Duration = Duration::from_millis(900);
+/// How long connections may take to close after that.
+const CLOSE: Duration = Duration::from_millis(400);
+/// The most streams of notifications that are open at once.
+const MAX_STREAMS: usize = 10_000;
+/// How often the recorder puts its samples together: they take memory until then.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What answers an admitted request.
+type Mcp = dyn Fn(Request<Body>) -> Answering + Send + Sync;
+type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// All that a request meets.
+pub(crate) struct Front {
+    gateway: Arc<Gateway>,
+    settings: Settings,
+    names: Names,
+    mcp: Box<Mcp>,
+    streams: InFlight,
+    metrics: PrometheusHandle,
+    started: Instant,
+    stop: CancellationToken,
+}
+
+/// Takes the address.
 ///
 /// # Errors
-/// An address that cannot be listened on.
+/// Why it cannot be had.
+pub async fn bind(settings: &Settings) -> Result<TcpListener, String> {
+    let address = settings.address;
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "cannot listen on {address}: another program does (another gateway?); stop it, or choose another port with --http"
+        ),
+        _ => format!("cannot listen on {address}: {error}"),
+    })
+}
+
+/// Serves clients until `stop` fires: then requests in flight are answered, for about a second.
+///
+/// # Errors
+/// Why it cannot begin.
 pub async fn serve(
     gateway: Arc<Gateway>,
-    address: SocketAddr,
+    listener: TcpListener,
+    settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), String> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!("listening on http://{address}/mcp");
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let served = sessions::service(&gateway, settings.session_options());
+    let all = Arc::clone(served.sessions());
+    let front = Arc::new(Front {
+        names: settings.names(address),
+        mcp: Box::new(move |request| {
+            let served = served.clone();
+            Box::pin(async move { served.handle(request).await })
+        }),
+        streams: InFlight::new(MAX_STREAMS),
+        metrics: probes::recorder()?,
+        started: Instant::now(),
+        stop: stop.clone(),
+        gateway,
+        settings,
+    });
+    if front.settings.auth.is_none() && !address.ip().is_loopback() {
+        tracing::warn!("everybody who reaches {address} may call every tool: nobody has to log in");
     }
-    let front = sessions::service(&gateway, SessionOptions::default());
-    let all = Arc::clone(front.sessions());
-    let answer = move |request: Request| {
-        let front = front.clone();
-        async move { front.handle(request).await }
+    tracing::info!("listening on http://{address}/mcp");
+    let beside = tokio::spawn(watch(Arc::clone(&front)));
+    let open = connections::accept(&front, listener).await;
+    // Streams stay open while the last requests are answered.
+    front.settings.in_flight.drained(DRAIN).await;
+    all.close(CLOSE).await;
+    open.close(CLOSE).await;
+    beside.abort();
+    Ok(())
+}
+
+/// Answers a request.
+async fn answer(front: &Front, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+    let is_head = request.method() == Method::HEAD;
+    let response = match route(front, request, peer).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
     };
-    let router = Router::new().route("/mcp", any(answer));
-    let ending = async {
-        stop.cancelled().await;
-        all.close(DRAIN).await;
+    observe::request(response.status().as_u16());
+    if is_head {
+        return response.map(|_| Body::empty());
+    }
+    response
+}
+
+async fn route(
+    front: &Front,
+    request: Request<Body>,
+    peer: SocketAddr,
+) -> Result<Response<Body>, Refusal> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    // Probes come by address, under any name.
+    if path == "/health" || path == "/ready" {
+        return probes::answer(front, &parts, peer).await;
+    }
+    guard::names(front, &parts)?;
+    if path == "/metrics" {
+        return probes::answer(front, &parts, peer).await;
+    }
+    if let Some(resource) = path.strip_prefix(metadata::PATH) {
+        return metadata::answer(front, resource);
+    }
+    match path.strip_prefix("/mcp").map(|rest| rest.strip_prefix('/')) {
+        Some(None) if path == "/mcp" => mcp(front, (parts, body), None, peer).await,
+        Some(Some("")) => mcp(front, (parts, body), None, peer).await,
+        Some(Some(set)) if !set.contains('/') => mcp(front, (parts, body), Some(set), peer).await,
+        _ => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "there is nothing at this path: MCP is at /mcp",
+        )),
+    }
+}
+
+async fn mcp(
+    front: &Front,
+    (parts, body): (Parts, Body),
+    toolset: Option<&str>,
+    peer: SocketAddr,
+) -> Result<Response<Body>, Refusal> {
+    let admitted = guard::admit(front, parts, body, toolset, peer).await?;
+    let mut place = admitted.place;
+    if admitted.request.method() == Method::GET {
+        place = front.streams.enter();
+        if place.is_none() {
+            let text = "the gateway has as many open streams as it may";
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
+                .header(axum::http::header::RETRY_AFTER, "5"));
+        }
+    }
+    let response = (front.mcp)(admitted.request).await;
+    let response = answer::finished(response, admitted.body.as_ref()).await;
+    Ok(answer::holding(response, place))
+}
+
+/// What goes on beside the requests, for ever.
+async fn watch(front: Arc<Front>) {
+    let upkeep = async {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            front.metrics.run_upkeep();
+        }
     };
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(stop.clone().cancelled_owned())
-        .into_future();
-    let (served, ()) = tokio::join!(served, ending);
-    served.map_err(|error| format!("serving on {address}: {error}"))
+    let reconnects = async {
+        let mut states = front.gateway.nats().bus().watch();
+        let mut first = true;
+        while states.wait_for(bus::State::is_connected).await.is_ok() {
+            if !first {
+                observe::reconnected();
+            }
+            first = false;
+            if states.wait_for(|s| !s.is_connected()).await.is_err() {
+                break;
+            }
+        }
+    };
+    let keys = async {
+        if let Some(auth) = &front.settings.auth {
+            auth.warm_up().await;
+        }
+    };
+    tokio::join!(upkeep, reconnects, keys);
 }

@@ -33,7 +33,7 @@ pub use registry::Sessions;
 /// The header by which a client without sessions names one, so that its requests have a state in common.
 pub(super) const SESSION_NAME: &str = "jacquard-session";
 /// No body is larger, whatever the guard in front lets through.
-const MAX_BODY: usize = 64 << 20;
+const MAX_BODY: usize = 256 << 20;
 
 /// How long sessions are kept where, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]

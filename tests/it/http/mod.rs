@@ -1,5 +1,10 @@
-//! Sessions over HTTP.
+//! The gateway over HTTP: what stands in front, and its sessions.
 
+mod auth;
+mod bad_input;
+mod gate;
+mod guards;
+mod health;
 mod replicas;
 mod resume;
 mod sessions;

@@ -1,0 +1,140 @@
+//! What MCP's library answers, put into the form that clients understand: its refusals are plain text.
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{Response, StatusCode};
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::refusal::{
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, NO_SESSION, PARSE_ERROR, Refusal,
+};
+
+/// The longest refusal that is read, in bytes.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// The answer as it is sent. `body` is the request's, for the case that something was wrong with it.
+pub async fn finished(response: Response<Body>, body: Option<&Bytes>) -> Response<Body> {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if status.is_success() || is_json {
+        return response;
+    }
+    let (parts, text) = response.into_parts();
+    let text = to_bytes(text, MAX_TEXT).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut answer = refusal(status, &text, body).into_response();
+    for (name, value) in &parts.headers {
+        if *name != CONTENT_TYPE && *name != axum::http::header::CONTENT_LENGTH {
+            answer.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    answer
+}
+
+/// Keeps a place among the requests in flight until the whole answer has been sent.
+pub fn holding(response: Response<Body>, place: Option<OwnedSemaphorePermit>) -> Response<Body> {
+    use axum::body::HttpBody as _;
+    let Some(place) = place.filter(|_| !response.body().is_end_stream()) else {
+        return response;
+    };
+    response.map(|body| {
+        let stream = body.into_data_stream().map(move |part| {
+            let _held = &place;
+            part
+        });
+        Body::from_stream(stream)
+    })
+}
+
+fn refusal(status: StatusCode, text: &str, body: Option<&Bytes>) -> Refusal {
+    match (status, body) {
+        // The types were right: the body could not be read.
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, Some(body)) => unreadable(body),
+        (StatusCode::NOT_FOUND, _) => {
+            let text = "there is no such session (any more): initialize a new one";
+            Refusal::new(status, text).code(NO_SESSION)
+        }
+        (StatusCode::BAD_REQUEST, _) if text.contains("Session ID is required") => {
+            let message: Value = body
+                .and_then(|body| serde_json::from_slice(body).ok())
+                .unwrap_or_default();
+            let refusal = if message["method"] == "initialize" {
+                let text = "the parameters of initialize need protocolVersion, capabilities and clientInfo";
+                Refusal::new(status, text).code(INVALID_PARAMS)
+            } else {
+                Refusal::new(
+                    status,
+                    "there is no Mcp-Session-Id header: initialize first",
+                )
+            };
+            refusal.id(id_in(&message))
+        }
+        (StatusCode::BAD_REQUEST, _) => Refusal::new(status, text).code(INVALID_REQUEST),
+        (StatusCode::INTERNAL_SERVER_ERROR, _) => {
+            tracing::error!("a request failed: {text}");
+            let text = "the gateway could not do this; its log says why";
+            Refusal::new(status, text).code(INTERNAL_ERROR)
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, _) => Refusal::new(status, text).header(RETRY_AFTER, "1"),
+        _ => Refusal::new(status, text),
+    }
+}
+
+/// What is wrong with a body that is no message of MCP.
+fn unreadable(body: &Bytes) -> Refusal {
+    let bad = |text: &str| Refusal::new(StatusCode::BAD_REQUEST, text);
+    let value: Value = match serde_json::from_slice(body) {
+        Ok(value) => value,
+        Err(error) => return bad(&format!("the body is no JSON: {error}")).code(PARSE_ERROR),
+    };
+    let text = match &value {
+        Value::Array(_) => "batches are not part of MCP any more: send one message in each request",
+        Value::Object(map) if map.get("jsonrpc").and_then(Value::as_str) != Some("2.0") => {
+            "this is no JSON-RPC message: `jsonrpc` must be \"2.0\""
+        }
+        Value::Object(map) if map.get("method").is_some_and(|m| !m.is_string()) => {
+            "this is no JSON-RPC message: `method` must be a text"
+        }
+        Value::Object(map) if map.get("id").is_some_and(|id| !is_id(id)) => {
+            "this is no JSON-RPC message: `id` must be a text or a whole number"
+        }
+        Value::Object(map) if map.contains_key("method") => "the parameters do not fit the method",
+        Value::Object(_) => "this is no JSON-RPC message: it has neither a method nor a result",
+        _ => "this is no JSON-RPC message: an object is wanted",
+    };
+    bad(text).code(INVALID_REQUEST).id(id_in(&value))
+}
+
+fn is_id(id: &Value) -> bool {
+    id.is_string() || id.is_i64() || id.is_u64()
+}
+
+fn id_in(value: &Value) -> Value {
+    let id = value.get("id").filter(|id| is_id(id));
+    id.cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_told() {
+        for (body, part) in [
+            ("{", "no JSON"),
+            ("[]", "batches"),
+            ("{}", "jsonrpc"),
+            ("{\"jsonrpc\":\"2.0\"}", "neither"),
+            ("{\"jsonrpc\":\"2.0\",\"method\":5}", "`method`"),
+            ("{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"id\":[]}", "`id`"),
+            ("5", "an object"),
+        ] {
+            let refusal = unreadable(&Bytes::from(body));
+            assert!(format!("{refusal:?}").contains(part), "{body}: {refusal:?}");
+            assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
+        }
+    }
+}

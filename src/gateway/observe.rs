@@ -1,0 +1,80 @@
+//! What is counted and timed, for whoever watches the gateway. Without a recorder (on stdio) it costs next to nothing.
+
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Calls of tools, by tool and outcome.
+pub const CALLS: &str = "jacquard_tool_calls_total";
+/// How long calls take, by tool.
+pub const CALL_SECONDS: &str = "jacquard_tool_call_seconds";
+/// Failures of tools, by kind.
+pub const ERRORS: &str = crate::engine::failure::COUNTER;
+/// Requests over HTTP, by status.
+pub const REQUESTS: &str = "jacquard_http_requests_total";
+/// Notifications that clients have taken.
+pub const PUSHES: &str = "jacquard_pushes_total";
+/// From the storing of a message to its notification.
+pub const PUSH_SECONDS: &str = "jacquard_push_delay_seconds";
+const IN_FLIGHT: &str = "jacquard_http_requests_in_flight";
+const STREAMS: &str = "jacquard_http_streams";
+const CONNECTED: &str = "jacquard_nats_connected";
+const RECONNECTS: &str = "jacquard_nats_reconnects_total";
+const UPTIME: &str = "jacquard_uptime_seconds";
+
+/// The limits of a histogram's buckets, in seconds: from what a call in memory takes to what NATS may take.
+pub const BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+];
+
+/// Says what the numbers mean.
+pub fn describe() {
+    describe_counter!(CALLS, "Calls of tools, by tool and outcome");
+    describe_histogram!(CALL_SECONDS, "How long calls take, by tool");
+    describe_counter!(ERRORS, "Failures of tools, by kind");
+    describe_counter!(REQUESTS, "Requests over HTTP, by status");
+    describe_counter!(PUSHES, "Notifications that clients have taken");
+    describe_histogram!(
+        PUSH_SECONDS,
+        "From the storing of a message to its notification"
+    );
+    describe_gauge!(IN_FLIGHT, "Requests that are worked on");
+    describe_gauge!(STREAMS, "Open streams of notifications");
+    describe_gauge!(CONNECTED, "Whether NATS is connected: 1 or 0");
+    describe_counter!(RECONNECTS, "How often NATS was connected again");
+    describe_gauge!(UPTIME, "Seconds since the start");
+    counter!(RECONNECTS).absolute(0);
+}
+
+/// A call has ended. `tool` is one that exists: names that clients make up would be numbers without end.
+pub fn call(tool: &str, outcome: &'static str, took: Duration) {
+    counter!(CALLS, "tool" => tool.to_owned(), "outcome" => outcome).increment(1);
+    histogram!(CALL_SECONDS, "tool" => tool.to_owned()).record(took.as_secs_f64());
+}
+
+/// A request over HTTP has been answered with this status.
+pub fn request(status: u16) {
+    counter!(REQUESTS, "status" => status.to_string()).increment(1);
+}
+
+/// A client has taken a notification, so long after its message was stored; `None` if it comes from no message.
+pub fn push(delay: Option<Duration>) {
+    counter!(PUSHES).increment(1);
+    if let Some(delay) = delay {
+        histogram!(PUSH_SECONDS).record(delay.as_secs_f64());
+    }
+}
+
+/// NATS is connected again.
+pub fn reconnected() {
+    counter!(RECONNECTS).increment(1);
+}
+
+/// How things stand now.
+pub fn now(in_flight: usize, streams: usize, connected: bool, uptime: Duration) {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    gauge!(IN_FLIGHT).set(count(in_flight));
+    gauge!(STREAMS).set(count(streams));
+    gauge!(CONNECTED).set(if connected { 1.0 } else { 0.0 });
+    gauge!(UPTIME).set(uptime.as_secs_f64());
+}
