@@ -17,7 +17,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
+use axum::http::header::{CONNECTION, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -115,9 +116,18 @@ pub async fn serve(
 /// Answers a request.
 async fn answer(front: &Front, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
     let is_head = request.method() == Method::HEAD;
+    let has_body = !request.body().is_end_stream();
     let response = match route(front, request, peer).await {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            let mut response = refusal.into_response();
+            if has_body {
+                // What was not read of it ends the connection: clients are told not to use it again.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            response
+        }
     };
     observe::request(response.status().as_u16());
     if is_head {
