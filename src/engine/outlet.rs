@@ -306,6 +306,7 @@ impl Outlet {
             method: note.method,
             params: note.params,
             seen: self.seen_at(state.handled.clone()),
+            made: std::time::Instant::now(),
         }
     }
 

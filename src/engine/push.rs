@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 
@@ -21,6 +22,8 @@ pub struct Push {
     pub params: Option<Map<String, Value>>,
     /// What the client has seen once it has this.
     pub seen: Seen,
+    /// When it was made.
+    pub made: Instant,
 }
 
 /// How far a client has seen: the tools, and the streams that its session listens on. Its text is what SSE calls an event

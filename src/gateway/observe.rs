@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use super::sessions::Counts;
+
 /// Calls of tools, by tool and outcome.
 pub const CALLS: &str = "jacquard_tool_calls_total";
 /// How long calls take, by tool.
@@ -14,10 +16,12 @@ pub const ERRORS: &str = crate::engine::failure::COUNTER;
 pub const REQUESTS: &str = "jacquard_http_requests_total";
 /// Notifications that clients have taken.
 pub const PUSHES: &str = "jacquard_pushes_total";
-/// From the storing of a message to its notification.
+/// From the making of a notification to its taking.
 pub const PUSH_SECONDS: &str = "jacquard_push_delay_seconds";
 const IN_FLIGHT: &str = "jacquard_http_requests_in_flight";
 const STREAMS: &str = "jacquard_http_streams";
+const SESSIONS: &str = "jacquard_sessions";
+const BOUND: &str = "jacquard_sessions_bound";
 const CONNECTED: &str = "jacquard_nats_connected";
 const RECONNECTS: &str = "jacquard_nats_reconnects_total";
 const UPTIME: &str = "jacquard_uptime_seconds";
@@ -36,10 +40,12 @@ pub fn describe() {
     describe_counter!(PUSHES, "Notifications that clients have taken");
     describe_histogram!(
         PUSH_SECONDS,
-        "From the storing of a message to its notification"
+        "From the making of a notification to its taking"
     );
     describe_gauge!(IN_FLIGHT, "Requests that are worked on");
     describe_gauge!(STREAMS, "Open streams of notifications");
+    describe_gauge!(SESSIONS, "Sessions in memory");
+    describe_gauge!(BOUND, "Sessions in memory in which something is set");
     describe_gauge!(CONNECTED, "Whether NATS is connected: 1 or 0");
     describe_counter!(RECONNECTS, "How often NATS was connected again");
     describe_gauge!(UPTIME, "Seconds since the start");
@@ -57,12 +63,10 @@ pub fn request(status: u16) {
     counter!(REQUESTS, "status" => status.to_string()).increment(1);
 }
 
-/// A client has taken a notification, so long after its message was stored; `None` if it comes from no message.
-pub fn push(delay: Option<Duration>) {
+/// A client takes a notification, so long after it was made.
+pub fn push(waited: Duration) {
     counter!(PUSHES).increment(1);
-    if let Some(delay) = delay {
-        histogram!(PUSH_SECONDS).record(delay.as_secs_f64());
-    }
+    histogram!(PUSH_SECONDS).record(waited.as_secs_f64());
 }
 
 /// NATS is connected again.
@@ -71,10 +75,12 @@ pub fn reconnected() {
 }
 
 /// How things stand now.
-pub fn now(in_flight: usize, streams: usize, connected: bool, uptime: Duration) {
+pub fn now(in_flight: usize, streams: usize, sessions: Counts, connected: bool, uptime: Duration) {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     gauge!(IN_FLIGHT).set(count(in_flight));
     gauge!(STREAMS).set(count(streams));
+    gauge!(SESSIONS).set(count(sessions.memory));
+    gauge!(BOUND).set(count(sessions.bound));
     gauge!(CONNECTED).set(if connected { 1.0 } else { 0.0 });
     gauge!(UPTIME).set(uptime.as_secs_f64());
 }

@@ -263,6 +263,7 @@ fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) 
 fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
     let places = doc.clone();
     let scope = Scope::new().with("env", Shape::Any);
+    let mut omitted = Vec::new();
     doc.map_strings(&mut |pointer, text| {
         if !is_template(text) {
             return None;
@@ -280,7 +281,11 @@ fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
         }
         let lookup = lookup?;
         match evaluate(text, lookup) {
-            Ok(value) => Some(value),
+            Ok(Some(value)) => Some(value),
+            Ok(None) => {
+                omitted.push(pointer.to_owned());
+                None
+            }
             Err(missing) => {
                 report.push(
                     Diagnostic::error(
@@ -295,6 +300,19 @@ fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
             }
         }
     });
+    for pointer in omitted {
+        remove(&mut doc.value, &pointer);
+    }
+}
+
+/// Takes the key out whose value is `omit`. An element of a list stays, and is refused for its form.
+fn remove(value: &mut Value, pointer: &str) {
+    let Some((parent, key)) = pointer.rsplit_once('/') else {
+        return;
+    };
+    if let Some(Value::Object(map)) = value.pointer_mut(parent) {
+        map.shift_remove(&key.replace("~1", "/").replace("~0", "~"));
+    }
 }
 
 /// Takes the keys out whose values are expressions.
@@ -309,7 +327,8 @@ fn without_templates(value: &mut Value) {
     }
 }
 
-fn evaluate(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Value, String> {
+/// The value of a text; `None` for `omit`.
+fn evaluate(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<Value>, String> {
     let names = variables(text);
     let variables: BTreeMap<&str, String> = names
         .iter()
@@ -330,13 +349,17 @@ fn evaluate(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Value
             .and_then(|value| {
                 if value.is_undefined() {
                     Err(minijinja::Error::from(minijinja::ErrorKind::UndefinedError))
+                } else if env::is_omit(&value) {
+                    Ok(None)
                 } else {
-                    serde_json::to_value(&value).map_err(|e| {
+                    serde_json::to_value(&value).map(Some).map_err(|e| {
                         minijinja::Error::new(minijinja::ErrorKind::BadSerialization, e.to_string())
                     })
                 }
             }),
-        None => engine.render_str(text, context).map(Value::String),
+        None => engine
+            .render_str(text, context)
+            .map(|text| Some(Value::String(text))),
     };
     result.map_err(|error| match missing.as_slice() {
         [] => format!("the value cannot be made: {error}"),
@@ -392,6 +415,16 @@ mod tests {
         let nats = config.unwrap().nats;
         assert_eq!(nats.token.as_deref(), Some("s3cret"));
         assert_eq!(nats.url.as_deref(), Some("nats://h:1"));
+    }
+
+    #[test]
+    fn what_is_omitted_counts_as_not_given() {
+        let (config, report) =
+            read("packs: [warp]\nnats: {url: \"{{ env.HOST | default(omit) }}\", user: u}\n");
+        assert!(report.is_empty(), "{report}");
+        let nats = config.unwrap().nats;
+        assert_eq!((nats.url, nats.user.as_deref()), (None, Some("u")));
+        assert_eq!(codes("packs: [\"{{ omit }}\"]\n"), [Code::Schema]);
     }
 
     #[test]

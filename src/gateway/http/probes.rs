@@ -50,9 +50,12 @@ pub async fn answer(
 }
 
 fn health(front: &Front) -> Value {
+    let sessions = front.gateway.sessions();
     json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
+        "sessions": sessions.memory,
+        "bound_sessions": sessions.bound,
         "uptime_s": front.started.elapsed().as_secs(),
         "nats": state(&front.gateway.nats().bus().state()),
         "tools": front.gateway.catalog().tools().len(),
@@ -111,6 +114,7 @@ async fn metrics(
     observe::now(
         front.settings.in_flight.count(),
         front.streams.count(),
+        front.gateway.sessions(),
         bus.state().is_connected(),
         front.started.elapsed(),
     );

@@ -19,7 +19,7 @@ use super::live::{Busy, Gone, Live};
 use super::registry::{NoSession, Sessions};
 use super::wire::Wire;
 use crate::engine::{Push, Pushes, Seen};
-use crate::gateway::Client;
+use crate::gateway::{Client, observe};
 
 /// How long a client should wait before it opens a lost stream again.
 const RETRY: Duration = Duration::from_secs(3);
@@ -257,8 +257,9 @@ fn event(push: Push) -> ServerSseMessage {
     ServerSseMessage::new(seen, ServerJsonRpcMessage::notification(notification(push)))
 }
 
-/// A push as a notification of MCP.
+/// A push that a client takes, as a notification of MCP.
 pub(in crate::gateway) fn notification(push: Push) -> ServerNotification {
+    observe::push(push.made.elapsed());
     let params = push.params.map(serde_json::Value::Object);
     ServerNotification::CustomNotification(CustomNotification::new(push.method, params))
 }

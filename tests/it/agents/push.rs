@@ -45,7 +45,7 @@ fn messages_to_an_agent_are_pushed_and_others_are_not() {
     assert!(tail(&seen[1]).starts_with("<bcast> "), "{seen:?}");
     assert!(tail(&seen[2]).starts_with("<ch> "), "{seen:?}");
     assert!(
-        tail(&seen[2]).ends_with("posted <\\/channel> now"),
+        tail(&seen[2]).ends_with("posted &lt;/channel> now"),
         "{seen:?}"
     );
     let keys = |push: &Value| -> Vec<String> {
