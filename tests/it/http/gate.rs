@@ -1,26 +1,23 @@
 //! A gateway over HTTP with a config of its own, and plain requests to it.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
+use crate::support::LIMIT;
+use crate::support::http::Served;
 use crate::support::place::Place;
 use crate::support::server::NatsServer;
-use crate::support::{LIMIT, signal, wait_for};
 
 /// What MCP wants to be accepted.
 pub const BOTH: &str = "application/json, text/event-stream";
 
 /// A running gateway. Dropping it kills it.
 pub struct Gate {
-    child: Child,
+    served: Served,
     /// `http://127.0.0.1:PORT`
     pub origin: String,
-    stderr: Arc<Mutex<String>>,
     http: reqwest::Client,
     pub place: Place,
     /// The server that it uses.
@@ -44,36 +41,10 @@ impl Gate {
     /// With a config, at a place.
     pub fn on(place: Place, config: &str) -> Self {
         let path = place.write("gate.yaml", config);
-        let mut child = place
-            .command(&["serve", "--config", &path.to_string_lossy()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let (log, pipe) = (Arc::clone(&stderr), child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                log.lock().unwrap().push_str(&(line + "\n"));
-            }
-        });
-        let origin = || {
-            let log = stderr.lock().unwrap();
-            let (_, rest) = log.split_once("listening on ")?;
-            let (origin, _) = rest.split_once("/mcp")?;
-            Some(origin.to_owned())
-        };
-        wait_for("the gateway to listen", || {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("it ended, {status}: {}", stderr.lock().unwrap());
-            }
-            origin().is_some()
-        });
+        let served = Served::run(place.command(&["serve", "--config", &path.to_string_lossy()]));
         Self {
-            origin: origin().unwrap(),
-            child,
-            stderr,
+            origin: served.url.trim_end_matches("/mcp").to_owned(),
+            served,
             http: reqwest::Client::builder().timeout(LIMIT).build().unwrap(),
             place,
             nats: None,
@@ -82,7 +53,7 @@ impl Gate {
 
     /// What it logged.
     pub fn stderr(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.served.stderr()
     }
 
     /// `127.0.0.1:PORT`
@@ -140,23 +111,7 @@ impl Gate {
 
     /// Asks it to end; gives its exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        signal("-TERM", self.child.id());
-        let mut code = None;
-        wait_for("the gateway to end", || {
-            code = self.child.try_wait().unwrap();
-            code.is_some()
-        });
-        code.unwrap().code()
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-        if std::thread::panicking() {
-            println!("--- stderr of {}\n{}", self.origin, self.stderr());
-        }
+        self.served.stop().code()
     }
 }
 

@@ -1,50 +1,12 @@
 //! Over streamable HTTP.
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
-
 use serde_json::json;
 
 use super::is_served;
+use crate::support::http::Served;
 use crate::support::place::Place;
 use crate::support::sdk::{Client, SDKS, Sdk};
 use crate::support::server::NatsServer;
-use crate::support::wait_for;
-
-/// A gateway at an address of its own. Dropping it kills it.
-pub struct Served {
-    child: Child,
-    /// Where it listens.
-    pub url: String,
-}
-
-impl Served {
-    /// With more arguments, on a free port.
-    pub fn start(place: &Place, args: &[&str]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let child = place
-            .command(&[&["serve", "--http", &free.to_string()], args].concat())
-            .env("LOG_LEVEL", "error")
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_for("the gateway", || TcpStream::connect(free).is_ok());
-        Self {
-            child,
-            url: format!("http://{free}/mcp"),
-        }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn serves(sdk: Sdk) {
     let server = NatsServer::start();

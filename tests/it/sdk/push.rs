@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::http::Served;
+use crate::support::http::Served;
 use crate::support::place::Place;
 use crate::support::sdk::{Client, SDKS, Sdk};
 use crate::support::server::NatsServer;

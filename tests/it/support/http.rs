@@ -34,7 +34,8 @@ impl Served {
         Self::run(place.command(&all))
     }
 
-    fn run(mut command: Command) -> Self {
+    /// A command that serves HTTP.
+    pub fn run(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -45,7 +46,10 @@ impl Served {
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut url = None;
         while url.is_none() {
-            let line = lines.next().expect("the gateway listens").unwrap();
+            let Some(Ok(line)) = lines.next() else {
+                panic!("the gateway does not listen: {}", stderr.lock().unwrap());
+            };
+            stderr.lock().unwrap().push_str(&format!("{line}\n"));
             if let Some((_, rest)) = line.split_once("listening on ") {
                 url = rest.split_whitespace().next().map(str::to_owned);
             }
@@ -65,7 +69,7 @@ impl Served {
         }
     }
 
-    /// What it logged since it listens.
+    /// What it logged.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
