@@ -147,12 +147,15 @@ pub(super) struct Info {
     #[serde(default)]
     pub(super) created: Option<String>,
     /// The stream belongs to a cluster.
-    #[serde(default, rename = "cluster", deserialize_with = "is_there")]
+    #[serde(default, rename = "cluster", deserialize_with = "is_of_several")]
     pub(super) clustered: bool,
 }
 
-fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Option::<serde::de::IgnoredAny>::deserialize(deserializer).map(|found| found.is_some())
+/// A server that is alone names itself as the leader (nats-server 2.15.1) or says nothing (2.11); in a cluster it says more.
+fn is_of_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    type Told = std::collections::HashMap<String, serde::de::IgnoredAny>;
+    let told = Option::<Told>::deserialize(deserializer)?;
+    Ok(told.is_some_and(|told| told.keys().any(|key| key != "leader")))
 }
 
 impl Info {
@@ -198,6 +201,21 @@ mod tests {
 
     use super::*;
     use crate::bus::publish::WireAck;
+
+    #[test]
+    fn a_server_that_is_alone_is_told_from_a_cluster() {
+        for (cluster, expected) in [
+            ("", false),
+            (r#","cluster":null"#, false),
+            (r#","cluster":{"leader":"N"}"#, false),
+            (r#","cluster":{"name":"C","leader":"N"}"#, true),
+            (r#","cluster":{"raft_group":"S-R3F","replicas":[]}"#, true),
+        ] {
+            let info = format!(r#"{{"config":{{}},"state":{{}}{cluster}}}"#);
+            let info: Info = parse("t", info.as_bytes()).unwrap();
+            assert_eq!(info.clustered, expected, "{cluster}");
+        }
+    }
 
     #[test]
     fn answers_are_told_from_errors() {

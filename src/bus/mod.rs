@@ -44,7 +44,7 @@ pub use connection::Bus;
 pub use ensure::Drift;
 pub use error::{Error, ErrorKind};
 pub use events::State;
-pub use feed::{Feed, FeedReader, FeedStart, Heard, Pace};
+pub use feed::{Feed, FeedReader, FeedStart, Heard, Pace, Stand, Told};
 pub use link::ServerInfo;
 pub use message::{Bytes, Message, Outgoing};
 pub use publish::Ack;

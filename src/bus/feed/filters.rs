@@ -46,6 +46,36 @@ impl Filters {
         if self.overlap { &[] } else { &self.subjects }
     }
 
+    /// What to listen on so that everything comes by one subscription, and so in the order in which it was sent: several
+    /// subscriptions bring each their own messages in order, and nothing tells the order between them. `None`: one that takes
+    /// all of the subjects would take much else, too.
+    ///
+    /// It is there for subjects that differ in one word and are open below it, as `a.x.*` and `a.y.*` are: whoever has
+    /// them wants most of what `a.*.*` takes. [`Filters::takes`] decides.
+    pub(super) fn joint(&self) -> Option<String> {
+        let (first, others) = self.subjects.split_first()?;
+        let mut joint: Vec<&str> = first.split('.').collect();
+        let mut differs = None;
+        for other in others {
+            let tokens: Vec<&str> = other.split('.').collect();
+            if tokens.len() != joint.len() {
+                return None;
+            }
+            for (at, (mine, token)) in joint.iter_mut().zip(tokens).enumerate() {
+                if *mine != token && differs.is_none_or(|known| known == at) && token != ">" {
+                    differs = Some(at);
+                    *mine = "*";
+                } else if *mine != token {
+                    return None;
+                }
+            }
+        }
+        let at = differs.filter(|at| *at > 0)?;
+        let below = joint.get(at + 1..).unwrap_or_default();
+        let open = !below.is_empty() && below.iter().all(|token| matches!(*token, "*" | ">"));
+        open.then(|| joint.join("."))
+    }
+
     pub(super) fn takes(&self, subject: &str) -> bool {
         self.subjects.iter().any(|filter| is_match(filter, subject))
     }
@@ -113,6 +143,31 @@ mod tests {
         let both = filters(&["a.*", "*.b"]);
         for (subject, taken) in [("a.b", true), ("a.c", true), ("c.b", true), ("c.d", false)] {
             assert_eq!(both.takes(subject), taken, "{subject}");
+        }
+    }
+
+    #[test]
+    fn one_subscription_for_several_subjects() {
+        for (given, joint) in [
+            (&["a.x.*", "a.y.*", "a.z.*"][..], Some("a.*.*")),
+            (&["a.x.>", "a.y.>"], Some("a.*.>")),
+            (&["a.b.x.*.>", "a.b.y.*.>"], Some("a.b.*.*.>")),
+            // One is enough, or they have nothing in common.
+            (&["a.x.*"], None),
+            (&["a.*", "b.*"], None),
+            (&["a.x.*", "a.y.>"], None),
+            (&["a.x.*", "a.y"], None),
+            // Much else would come.
+            (&["a.x", "a.y"], None),
+            (&["a.x.b", "a.y.b"], None),
+            (&["a.x.b", "a.y.c"], None),
+            (&["a.x.*.b", "a.y.*.b"], None),
+        ] {
+            let filters = filters(given);
+            assert_eq!(filters.joint().as_deref(), joint, "{given:?}");
+            if let Some(joint) = joint {
+                assert!(given.iter().all(|subject| covers(joint, subject)));
+            }
         }
     }
 

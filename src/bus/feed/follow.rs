@@ -80,11 +80,19 @@ impl Follower {
     /// Listens on core NATS; `None`: the bus was closed.
     async fn subscribe(&mut self) -> Option<Subscription> {
         let mut pause = PAUSE.0;
+        let mut joint = self.shared.filters.joint();
         loop {
-            let subjects = self.shared.filters.subjects();
+            let subjects = match &joint {
+                Some(joint) => std::slice::from_ref(joint),
+                None => self.shared.filters.subjects(),
+            };
             let opened = self.bus().subscribe(subjects, Subscription::CAPACITY).await;
             match opened {
                 Ok(subscription) => return Some(subscription),
+                // This user may have just the subjects.
+                Err(error) if joint.is_some() && error.kind() == ErrorKind::Permission => {
+                    joint = None;
+                }
                 Err(error) => self.pause(error, &mut pause).await,
             }
             if self.bus().is_closed() {
@@ -229,6 +237,10 @@ impl Follower {
 /// Takes what core NATS brings.
 async fn hear(shared: &Shared, mut subscription: Subscription) {
     while let Some(message) = subscription.next().await {
+        // The subscription may be wider than the feed.
+        if !shared.filters.takes(&message.subject) {
+            continue;
+        }
         shared.hear(Stored {
             seq: 0,
             time: rfc3339_short(SystemTime::now()),

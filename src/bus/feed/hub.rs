@@ -21,6 +21,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 #[derive(Default)]
 pub(in crate::bus) struct Hubs(Mutex<HashMap<(Filters, Pace), Weak<Hub>>>);
 
+impl Hubs {
+    /// Has the tasks look at the stream.
+    pub(super) fn doubt(&self) {
+        for hub in lock(&self.0).values().filter_map(Weak::upgrade) {
+            hub.shared.doubt.notify_one();
+        }
+    }
+}
+
 /// One feed. It ends with its last reader.
 pub(super) struct Hub {
     pub(super) shared: Arc<Shared>,

@@ -87,8 +87,10 @@ pub struct FeedReader {
     past_end: u64,
     /// For [`Pace::Live`].
     live: Option<Live>,
-    /// A failed reading was told.
-    told: bool,
+    /// A failed reading was logged.
+    logged: bool,
+    /// Where sequences began anew, and that was not told.
+    turned: bool,
 }
 
 /// What a live reader keeps.
@@ -99,9 +101,28 @@ struct Live {
     twins: Twins,
 }
 
+/// What a reader of a feed is told.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// The next message.
+    Heard(Heard),
+    /// The stream is another one than before, or has lost messages: positions begin anew.
+    Turned,
+}
+
+/// Where a reader of a feed stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stand {
+    /// When the stream was created, as NATS says it: sequences are of this stream. `None` when that is not known.
+    pub created: Option<String>,
+    /// As [`FeedReader::position`].
+    pub position: u64,
+}
+
 /// What a reader has to do next.
 enum Look {
     Give(Heard),
+    Turned,
     /// Wait until something changes.
     Wait,
     /// Find where it begins.
@@ -123,6 +144,11 @@ impl Stream {
             stream: self.clone(),
             subjects: all.to_vec(),
         }
+    }
+
+    /// Has the feeds of this stream look at once whether it is the one that they follow. For whoever knows better.
+    pub fn doubt(&self) {
+        self.hubs.doubt();
     }
 }
 
@@ -184,17 +210,28 @@ impl FeedReader {
             past: VecDeque::new(),
             past_end: 0,
             live: (pace == Pace::Live).then(Live::default),
-            told: false,
+            logged: false,
+            turned: false,
         }
     }
 
     /// The next message; `None` once the bus is closed. Cancel-safe.
     pub async fn next(&mut self) -> Option<Heard> {
         loop {
+            if let Told::Heard(heard) = self.told().await? {
+                return Some(heard);
+            }
+        }
+    }
+
+    /// The next message, or that positions begin anew; `None` once the bus is closed. Cancel-safe.
+    pub async fn told(&mut self) -> Option<Told> {
+        loop {
             // Before the look: what changes after it is not missed.
             self.changes.borrow_and_update();
             let done = match self.look() {
-                Look::Give(heard) => return Some(heard),
+                Look::Give(heard) => return Some(Told::Heard(heard)),
+                Look::Turned => return Some(Told::Turned),
                 Look::Closed => return None,
                 Look::Wait => {
                     self.changes.changed().await.ok()?;
@@ -204,7 +241,7 @@ impl FeedReader {
                 Look::Read(cursor, to) => self.read(cursor, to).await,
             };
             match done {
-                Ok(()) => self.told = false,
+                Ok(()) => self.logged = false,
                 Err(error) => self.rest(&error).await,
             }
         }
@@ -217,6 +254,20 @@ impl FeedReader {
             (Some(cursor), _) => cursor.position,
             (None, Begin::After(seq)) => seq,
             (None, _) => 0,
+        }
+    }
+
+    /// Where it stands, and in which stream.
+    pub fn stand(&self) -> Stand {
+        let generation = self.cursor.map(|cursor| cursor.generation);
+        let created = self.hub.shared.with(|state| {
+            let origin = state.origin.as_ref();
+            let origin = origin.filter(|_| generation == Some(state.generation))?;
+            origin.created.clone()
+        });
+        Stand {
+            created,
+            position: self.position(),
         }
     }
 
@@ -281,9 +332,9 @@ impl FeedReader {
 
     /// Waits after an error.
     async fn rest(&mut self, error: &Error) {
-        if !consumer::passes(error.kind()) && !self.told {
+        if !consumer::passes(error.kind()) && !self.logged {
             tracing::warn!(%error, "a feed cannot be read on; it is tried again");
-            self.told = true;
+            self.logged = true;
         }
         if self.hub.shared.with(|state| state.open || state.closed) {
             tokio::time::sleep(RETRY).await;
@@ -317,7 +368,10 @@ impl FeedReader {
         }
         cursor.position = cursor.position.max(std::mem::take(&mut self.past_end));
         loop {
-            match shared.take(cursor) {
+            let generation = cursor.generation;
+            let taken = shared.take(cursor);
+            self.turned |= generation != cursor.generation;
+            match taken {
                 Taken::Message(kept) => {
                     let live = self.live.as_mut();
                     if live.is_none_or(|live| live.twins.store(kept.key)) {
@@ -330,6 +384,7 @@ impl FeedReader {
                     return Look::Read(cursor, to);
                 }
                 Taken::Closed => return Look::Closed,
+                Taken::Nothing if std::mem::take(&mut self.turned) => return Look::Turned,
                 Taken::Nothing => return self.hear(),
             }
         }

@@ -16,7 +16,9 @@ use tokio::time::{sleep, timeout};
 use super::failure::{Failure, FailureKind};
 use super::payload;
 use super::resources::{Reader, Resources, cannot_be_made, with_values};
-use crate::bus::{Bus, ErrorKind, FeedReader, FeedStart, Heard, Pace, State, Stored, Stream};
+use crate::bus::{
+    Bus, ErrorKind, FeedReader, FeedStart, Heard, Pace, Stand, State, Stored, Stream, Told,
+};
 use crate::catalog::Catalog;
 use crate::spec::env::{is_omit, now};
 use crate::spec::model::{TABLE_ENTRIES, TABLE_TTL, TableDecl};
@@ -84,8 +86,8 @@ pub(super) struct Table {
     ttl: Duration,
     most: usize,
     kept: Mutex<Kept>,
-    /// Up to which sequence the stream is in the table; `None` while it is not fed.
-    position: watch::Sender<Option<u64>>,
+    /// How much of which stream is in the table; `None` while it is not fed.
+    stand: watch::Sender<Option<Stand>>,
     /// Whether it was said already that a message cannot be read.
     complained: AtomicBool,
 }
@@ -130,7 +132,7 @@ impl Table {
             ttl,
             most: most.map_or(ENTRIES, |most: u32| most as usize),
             kept: Mutex::default(),
-            position: watch::Sender::new(None),
+            stand: watch::Sender::new(None),
             complained: AtomicBool::new(false),
         })
     }
@@ -142,7 +144,7 @@ impl Table {
 
     /// Whether the table is being fed.
     pub(super) fn is_fed(&self) -> bool {
-        self.position.borrow().is_some()
+        self.stand.borrow().is_some()
     }
 
     /// Waits until the table has all that was stored before this was called.
@@ -150,12 +152,35 @@ impl Table {
     /// # Errors
     /// Those of the bus, and a timeout when the table is not there after a second.
     pub(super) async fn catch_up(&self) -> Result<(), Failure> {
+        let mut stand = self.stand.subscribe();
+        let before = stand.borrow_and_update().clone();
+        let state = match self.stream.info().await? {
+            None => {
+                self.stream.ensure().await?;
+                self.stream.info().await?
+            }
+            state => state,
+        };
+        let (created, end) = state.map_or((None, 0), |state| (state.created, state.last_seq));
+        let same = |at: &Stand| at.created.is_some() && at.created == created;
+        // Of messages that the server has lost the table knows still, under sequences that others get.
+        let lost = |at: &Stand| same(at) && at.position > end;
+        let known = before.as_ref().filter(|at| same(at) && !lost(at));
+        if known.is_some_and(|at| at.position == end) {
+            return Ok(());
+        }
+        if before.is_some() && known.is_none() {
+            self.stream.doubt();
+        }
+        let stale = before.filter(lost);
         let last = self.stream.last(&self.subjects).await?;
         let wanted = last.filter(|last| self.is_young(last));
         let wanted = wanted.map_or(0, |last| last.seq);
-        let mut position = self.position.subscribe();
-        let there = position.wait_for(|at| at.is_some_and(|at| at >= wanted));
-        if let Ok(Ok(_)) = timeout(PATIENCE, there).await {
+        let there = |at: &Option<Stand>| {
+            let at = at.as_ref().filter(|at| stale.as_ref() != Some(*at));
+            at.is_some_and(|at| same(at) && at.position >= wanted)
+        };
+        if let Ok(Ok(_)) = timeout(PATIENCE, stand.wait_for(there)).await {
             return Ok(());
         }
         let stream = &self.stream.spec().name;
@@ -201,9 +226,11 @@ impl Table {
 
     async fn follow(&self, mut reader: FeedReader) {
         loop {
-            self.position.send_replace(Some(reader.position()));
-            let heard = match timeout(TIDY, reader.next()).await {
-                Ok(Some(heard)) => heard,
+            self.stand.send_replace(Some(reader.stand()));
+            let heard = match timeout(TIDY, reader.told()).await {
+                Ok(Some(Told::Heard(heard))) => heard,
+                // What it holds lives on until it is told anew, or its time is over.
+                Ok(Some(Told::Turned)) => continue,
                 Ok(None) => break,
                 Err(_) => {
                     self.kept().expire(SystemTime::now());
@@ -215,7 +242,7 @@ impl Table {
                 .catch_unwind()
                 .await;
         }
-        self.position.send_replace(None);
+        self.stand.send_replace(None);
     }
 
     /// Makes an entry of a message.

@@ -1,7 +1,9 @@
 //! As soon as it is heard.
 
 use super::super::{bus, fill, spec};
-use super::{ends, fill_until, flood, next, reader, send, send_again, stream, text, texts};
+use super::{
+    ends, fill_until, flood, next, reader, send, send_again, stream, subjects, text, texts,
+};
 use crate::support::LIMIT;
 use crate::support::server::NatsServer;
 use jacquard::bus::{FeedReader, FeedStart, Outgoing, Pace, Stream, StreamSpec};
@@ -154,4 +156,29 @@ async fn what_the_stream_refuses_stands_in_nobodys_way() {
     fill(&stream, "a.b", 3).await;
     assert_eq!(texts(&mut found, 3).await, ["0", "1", "2"]);
     moves_to(&mut found, 3).await;
+}
+
+#[tokio::test]
+async fn messages_on_several_subjects_come_in_the_order_in_which_they_were_sent() {
+    let server = NatsServer::start();
+    let ours = bus(&server).await;
+    let stream = stream(&ours);
+    let feed = stream.feed(&subjects(&["a.x.*", "a.y.*", "a.z.*"]));
+    let mut found = feed.reader(FeedStart::Now, Pace::Live).await.unwrap();
+    let sender = async_nats::connect(server.url()).await.unwrap();
+    let kinds = ["x", "x", "z", "y", "other", "y", "x", "z", "z"];
+    for round in 0..50 {
+        let batch: Vec<(String, String)> = (0..20)
+            .flat_map(|_| kinds)
+            .enumerate()
+            .map(|(number, kind)| (format!("a.{kind}.m"), format!("{round}.{number}")))
+            .collect();
+        for (subject, text) in &batch {
+            let (subject, text) = (subject.clone(), text.clone().into());
+            sender.publish(subject, text).await.unwrap();
+        }
+        let wanted = batch.iter().filter(|(subject, _)| subject != "a.other.m");
+        let wanted: Vec<String> = wanted.map(|(_, text)| text.clone()).collect();
+        assert_eq!(texts(&mut found, wanted.len()).await, wanted);
+    }
 }

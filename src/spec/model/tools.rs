@@ -1,0 +1,125 @@
+//! A tool: its form, what it answers, and examples of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::spec::data::{Json, List, Text};
+use crate::spec::tree::{Template, Tree};
+use crate::spec::verbs::Step;
+
+/// A tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// The name people read. May use `project`, `config` and `tools`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Template>,
+    /// What a model reads to decide when to use the tool. May use `project`, `config` and `tools`.
+    #[schemars(extend("minLength" = 1))]
+    pub description: Template,
+    /// Hints for clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Annotations>,
+    /// What a client must be allowed in order to see and call it, where clients log in.
+    #[serde(default)]
+    pub scopes: List<Text>,
+    /// JSON Schema of the arguments, of type object. Its strings may hold expressions over `project`, `config` and `tools`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Tree>,
+    /// Takes a text such as `"5"` or `"true"` for the number or the truth value that an argument's schema wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coerce: Option<bool>,
+    /// JSON Schema of the structured result, of type object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Tree>,
+    /// What the tool does, in order.
+    #[serde(default)]
+    pub steps: List<Step>,
+    /// What it answers.
+    pub reply: Reply,
+    /// How a failure of its steps is worded, instead of the failure's own text (`error.message`), which is that of the
+    /// step's `else` where it has one. Names of steps that were not reached are null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Template>,
+    /// Calls with their expected results: tests and documentation at once.
+    #[serde(default)]
+    pub examples: List<Example>,
+}
+
+/// Hints for clients about what a tool does; clients must not rely on them for safety.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Annotations {
+    /// It changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// It may destroy something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destructive: Option<bool>,
+    /// Calling it twice does no more than calling it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
+    /// It reaches things outside this system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_world: Option<bool>,
+}
+
+/// What a tool answers. At least one of the three keys is needed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// The text a model reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Template>,
+    /// Instead of `text`: the name of a template file of the pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Text>,
+    /// The structured result; needs `output`. Without a text, its JSON is the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Tree>,
+}
+
+/// A call with its expected result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// What it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Text>,
+    /// Calls made before it, in the same session.
+    #[serde(default)]
+    pub given: List<Given>,
+    /// The arguments.
+    pub call: Json,
+    /// What comes back.
+    pub expect: Expect,
+}
+
+/// A call made before an example.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    /// The tool.
+    pub tool: Text,
+    /// Its arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Json>,
+}
+
+/// What an example expects. Everything named must hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// The text, exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Text>,
+    /// A part of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<Text>,
+    /// The structured result: these keys with these values, others may be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Json>,
+    /// Whether the call fails; it must not when this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<bool>,
+}
