@@ -358,6 +358,10 @@ fn placed(diagnostic: Diagnostic, config: &Config, pointer: &str) -> Diagnostic 
 }
 
 fn unknown_settings(config: &Config, packs: &[Found], report: &mut Report) {
+    // A pack that could not be read has told no name.
+    if report.has_errors() {
+        return;
+    }
     for name in config.settings.keys() {
         if !packs.iter().any(|p| p.pack.name == *name) {
             let unknown = Diagnostic::global(
@@ -486,7 +490,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(codes("packs: [wrap]"), [Code::UnknownResource]);
-        assert_eq!(codes("packs: [./nowhere]"), [Code::Io]);
+        assert_eq!(codes("packs: [./no]\nsettings: {no: {}}"), [Code::Io]);
         assert!(
             codes("packs: [warp, warp]")
                 .iter()

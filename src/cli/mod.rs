@@ -98,7 +98,7 @@ enum Command {
         /// Options, an agent or group, and the message
         words: Vec<OsString>,
     },
-    /// Show the messages that are sent to agents, until Ctrl-C
+    /// Show the messages that are sent to agents on the NATS of AGENTS_NATS_URL, until Ctrl-C
     Tail,
     /// Two agents talk and work together through JetStream, in this terminal
     Demo,

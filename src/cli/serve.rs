@@ -20,8 +20,8 @@ const LINGER: Duration = Duration::from_millis(100);
 /// How clients reach the gateway, as the command line has it.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Way {
-    /// Serve streamable HTTP, at this address [default: `http.address` of the config, else 127.0.0.1:8420]
-    #[arg(long, value_name = "ADDR", num_args = 0..=1)]
+    /// Serve streamable HTTP, at this IP address and port [default: `http.address` of the config, else 127.0.0.1:8420]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, value_parser = address)]
     #[allow(clippy::option_option)]
     http: Option<Option<SocketAddr>>,
     /// Let everybody who reaches the address call every tool, also from other machines
@@ -93,6 +93,12 @@ async fn serve(setup: Setup, env: &Environment, settings: Option<Settings>) -> E
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }
+}
+
+/// Where to listen.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "give an IP address and a port, such as 127.0.0.1:8420".to_owned())
 }
 
 /// Work that goes on beside the session and never ends it.

@@ -149,7 +149,7 @@ Options:
   -h, --help   show this
 
 Environment:
-  AGENTS_NATS_URL   where NATS is (required)
+  AGENTS_NATS_URL   where NATS is (required); `jacquard nats url` tells it of the local server
   SND_FROM          the sender's name [default: human]"
 }
 
