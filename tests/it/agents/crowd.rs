@@ -23,13 +23,14 @@ use crate::support::server::NatsServer;
 
 const SESSIONS: usize = 200;
 const GROUP: usize = 10;
+/// How many talk at the same time.
+const TALKING: usize = 32;
 const MIB: u64 = 1 << 20;
 /// What the last message to a group says.
 const END: &str = "the end";
 /// How many messages the client that does not read misses, and how large they are.
 const MISSED: u64 = 160;
 const LARGE: usize = 64 * 1024;
-const CONFIG: &str = "packs: [agents]\nhttp: {push_timeout: 1s}\n";
 
 /// A message as it was heard: who said it, and what.
 type Line = (String, String);
@@ -79,6 +80,7 @@ impl Member {
     }
 }
 
+/// Everybody says so much, a number of them at the same time.
 async fn say(members: &[(String, Web)], each: usize) {
     let all = members.iter().map(|(name, web)| async move {
         for number in 0..each {
@@ -87,7 +89,8 @@ async fn say(members: &[(String, Web)], each: usize) {
             assert!(said.starts_with("Broadcast published"), "{said}");
         }
     });
-    futures_util::future::join_all(all).await;
+    let all = stream::iter(all).buffer_unordered(TALKING);
+    all.collect::<Vec<_>>().await;
 }
 
 /// A broadcast of somebody elsewhere.
@@ -173,7 +176,7 @@ async fn two_hundred_agents_hear_all_that_is_for_them_once_and_in_order() {
     };
     let server = NatsServer::start();
     let place = Place::on(&server);
-    let served = Arc::new(Served::with(&place, CONFIG));
+    let served = Arc::new(Served::with(&place, "packs: [agents]\n"));
     let url = served.url.clone();
     let joining = (0..SESSIONS).map(|index| Member::join(url.clone(), index));
     let members: Vec<Member> = stream::iter(joining).buffered(16).collect().await;
@@ -240,7 +243,8 @@ async fn two_hundred_agents_hear_all_that_is_for_them_once_and_in_order() {
 async fn who_stops_reading_costs_little_and_misses_nothing() {
     let server = NatsServer::start();
     let place = Place::on(&server);
-    let served = Arc::new(Served::with(&place, CONFIG));
+    let config = "packs: [agents]\nhttp: {push_timeout: 1s}\n";
+    let served = Arc::new(Served::with(&place, config));
     let slow = join(&served.url, "slow", "g").await;
     let mut quick = Member::join(served.url.clone(), 0).await;
     let (connection, last) = stall(served.address(), &slow).await;
@@ -256,6 +260,8 @@ async fn who_stops_reading_costs_little_and_misses_nothing() {
         served.stderr().contains("does not take its notifications")
     })
     .await;
+    // Its connection is closed too, though it has not said anything.
+    served.has("streams", 1).await;
     // Nobody else notices.
     broadcast(&jetstream, "g0", "are you there?").await;
     assert_eq!(heard(&quick.events.push().await.data).1, "are you there?");

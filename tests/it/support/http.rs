@@ -54,9 +54,13 @@ impl Served {
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let stderr = Arc::new(Mutex::new(String::new()));
-        let mut url = None;
+        let (mut url, mut before) = (None, String::new());
         while url.is_none() {
-            let line = lines.next().expect("the gateway listens").unwrap();
+            let Some(line) = lines.next() else {
+                panic!("the gateway does not listen: {before}");
+            };
+            let line = line.unwrap();
+            before.push_str(&line);
             if let Some((_, rest)) = line.split_once("listening on ") {
                 url = rest.split_whitespace().next().map(str::to_owned);
             }
@@ -84,16 +88,21 @@ impl Served {
 
     /// Waits until it has this many sessions in memory.
     pub async fn has_sessions(&self, count: u64) {
+        self.has("sessions", count).await;
+    }
+
+    /// Waits until it has this many of what `/health` counts.
+    pub async fn has(&self, what: &str, count: u64) {
         let health = format!("http://{}/health", self.address());
         let started = std::time::Instant::now();
         loop {
             let health = reqwest::get(&health).await.unwrap();
             let health: Value = health.json().await.unwrap();
-            if health["sessions"] == count {
+            if health[what] == count {
                 return;
             }
-            assert!(started.elapsed() < LIMIT, "{health} and not {count}");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            assert!(started.elapsed() < LIMIT, "{health} and not {count} {what}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
 
