@@ -228,6 +228,7 @@ fn coerce(object: &mut Map<String, Value>, schema: &Map<String, Value>) {
     }
 }
 
+/// Fills the defaults of an object's fields in, and those within: also of fields that are there by default themselves.
 pub(super) fn fill_defaults(value: &mut Value, schema: &Value) {
     if let (Some(object), Some(schema)) = (value.as_object_mut(), schema.as_object()) {
         fill_in(object, schema);
@@ -241,7 +242,9 @@ fn fill_in(object: &mut Map<String, Value>, schema: &Map<String, Value>) {
             Some(inner) => fill_defaults(inner, property),
             None => {
                 if let Some(default) = property.get("default") {
-                    object.insert(name.clone(), default.clone());
+                    let mut default = default.clone();
+                    fill_defaults(&mut default, property);
+                    object.insert(name.clone(), default);
                 }
             }
         }
@@ -314,5 +317,20 @@ mod tests {
             ]
         );
         assert!(tool.arguments(None).is_err());
+    }
+
+    #[test]
+    fn defaults_have_defaults_of_their_own() {
+        let mut value = json!({});
+        let limits = json!({"age": {"default": "30d"}, "more": {"properties": {"count": {"default": 5}}, "default": {}}});
+        let schema = json!({"properties": {
+            "limits": {"type": "object", "properties": limits, "default": {"age": "1d"}},
+            "none": {"type": "object", "properties": {"never": {"default": 1}}},
+        }});
+        fill_defaults(&mut value, &schema);
+        assert_eq!(
+            value,
+            json!({"limits": {"age": "1d", "more": {"count": 5}}})
+        );
     }
 }

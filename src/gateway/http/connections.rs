@@ -13,6 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::patient::Patient;
 use super::{Front, answer};
 
 /// The most connections at once; further ones wait to be taken.
@@ -67,6 +68,7 @@ fn begin(
 ) {
     // Small messages are sent at once; a connection that does not take the option works all the same.
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, front.settings.push_timeout);
     let front = Arc::clone(front);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let front = Arc::clone(&front);

@@ -31,7 +31,8 @@ pub struct Settings {
     pub max_body: usize,
     /// Time between two comments on an open stream.
     pub keep_alive: Duration,
-    push_timeout: Option<Duration>,
+    /// How long a client may take nothing of what is sent to it.
+    pub push_timeout: Duration,
     sessions: SessionsConfig,
     pub(super) hosts: Vec<String>,
     pub(super) origins: Vec<String>,
@@ -70,7 +71,7 @@ impl Settings {
                 .and_then(|size| usize::try_from(size).ok())
                 .unwrap_or(MAX_BODY),
             keep_alive: span(&http.keep_alive).unwrap_or(KEEP_ALIVE),
-            push_timeout: span(&http.push_timeout),
+            push_timeout: span(&http.push_timeout).unwrap_or(crate::engine::PUSH_TIMEOUT),
             sessions: http.sessions.clone(),
             hosts: http.hosts.clone(),
             origins: http.origins.clone(),
@@ -91,7 +92,7 @@ impl Settings {
             expire: span(&given.expire, usual.expire),
             sweep: span(&given.sweep, usual.sweep),
             max: given.max.unwrap_or(usual.max),
-            push_timeout: self.push_timeout.unwrap_or(usual.push_timeout),
+            push_timeout: self.push_timeout,
             keep_alive: self.keep_alive,
         }
     }

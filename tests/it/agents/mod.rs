@@ -1,10 +1,12 @@
 //! The pack `agents` as its users have it: real gateways on a real server, and a plain NATS client in the place of the
 //! original.
 
+mod crowd;
 mod history;
 mod names;
 mod push;
 mod tools;
+mod web;
 mod wire;
 
 use std::process::Command;

@@ -9,7 +9,7 @@ use super::own_pack;
 use crate::support::place::{self, Place};
 use crate::support::raw::Raw;
 use crate::support::server::{NatsServer, settled};
-use crate::support::signal;
+use crate::support::{memory, signal};
 
 /// How soon a gateway must be gone.
 const END: Duration = Duration::from_secs(2);
@@ -182,14 +182,6 @@ fn a_line_of_twenty_megabytes_neither_ends_nor_bloats_the_gateway() {
     );
     assert!(error && text.len() < 10_000, "{} bytes", text.len());
     raw.close();
-}
-
-/// The memory a process uses, where the system tells.
-fn memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! The gateway over HTTP: what stands in front, and its sessions.
 
+mod abandoned;
 mod auth;
 mod bad_input;
+mod client;
 mod gate;
 mod guards;
 mod health;
+mod outage;
+mod owners;
 mod replicas;
 mod resume;
 mod sessions;

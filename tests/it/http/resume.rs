@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::serve;
-use crate::support::http::{Events, Web};
+use super::{desk, serve};
+use crate::support::http::{Events, Served, Web};
 use crate::support::place::Place;
 use crate::support::server::NatsServer;
 
@@ -72,4 +72,31 @@ async fn a_stream_that_says_nothing_of_itself_goes_on_by_the_session() {
     assert_eq!(texts(&mut events, 3).await.0, numbers(0..3));
     assert_eq!(hearing.said("desk_push", json!({})).await, "pushed");
     assert_eq!(texts(&mut events, 1).await.0, [json!("pushed")]);
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_to_other_tools_is_told_once() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let mut served = serve(&place);
+    let web = Web::begin(&served.url).await;
+    web.said("desk_name", json!({"name": "ada"})).await;
+    let mut events = web.listen(None).await;
+    let seen = events.next().await.unwrap().id;
+    served.kill();
+
+    desk(&place);
+    let other = Served::with(&place, "packs: [./desk, warp]\n");
+    let web = web.at(&other.url);
+    web.said("desk_say", json!({"text": "while away"})).await;
+    let mut events = web.listen(seen.as_deref()).await;
+    assert_eq!(events.next().await.unwrap().data, Value::Null);
+    let changed = events.next().await.unwrap();
+    assert_eq!(changed.data["method"], "notifications/tools/list_changed");
+    assert_eq!(texts(&mut events, 1).await.0, [json!("while away")]);
+    let handle = web.said("warp_handle_get", json!({})).await;
+    assert!(handle.starts_with("No handle set"), "{handle}");
+    // It has been told, and what it has not seen of the rest comes again.
+    let mut events = web.listen(changed.id.as_deref()).await;
+    assert_eq!(texts(&mut events, 1).await.0, [json!("while away")]);
 }

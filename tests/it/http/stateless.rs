@@ -2,32 +2,46 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::serve;
-use crate::support::http::Web;
+use crate::support::LIMIT;
+use crate::support::http::{Events, Web};
 use crate::support::place::Place;
 use crate::support::server::NatsServer;
 
 const VERSION: &str = "2026-07-28";
 
-/// Calls a tool, and gives the text.
-async fn said(url: &str, session: Option<&str>, tool: &str, args: Value) -> String {
-    let body = json!({
-        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": {"name": tool, "arguments": args, "_meta": {
-            "io.modelcontextprotocol/protocolVersion": VERSION,
-            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {},
-        }},
+/// A request with what this version wants to be in it.
+fn request(
+    url: &str,
+    session: Option<&str>,
+    method: &str,
+    mut params: Value,
+) -> reqwest::RequestBuilder {
+    let name = params["name"].as_str().map(str::to_owned);
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": VERSION,
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
     });
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let mut request = Web::new(url).request(Method::POST).json(&body);
     request = request.header("mcp-protocol-version", VERSION);
-    request = request
-        .header("mcp-method", "tools/call")
-        .header("mcp-name", tool);
+    request = request.header("mcp-method", method);
+    if let Some(name) = name {
+        request = request.header("mcp-name", name);
+    }
     if let Some(session) = session {
         request = request.header("jacquard-session", session);
     }
+    request
+}
+
+/// Calls a tool, and gives the text.
+async fn said(url: &str, session: Option<&str>, tool: &str, args: Value) -> String {
+    let params = json!({"name": tool, "arguments": args});
+    let request = request(url, session, "tools/call", params);
     let response = request.send().await.unwrap();
     let (status, text) = (response.status(), response.text().await.unwrap());
     let answer: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} {text}"));
@@ -38,6 +52,28 @@ async fn said(url: &str, session: Option<&str>, tool: &str, args: Value) -> Stri
             .expect("an error")
             .to_owned(),
     }
+}
+
+/// Opens the stream of a session's pushes; its first message says that.
+async fn listen(url: &str, session: &str) -> Events {
+    let params = json!({"notifications": {"toolsListChanged": true}});
+    let request = request(url, Some(session), "subscriptions/listen", params);
+    let response = timeout(LIMIT, request.send())
+        .await
+        .expect("an answer in time");
+    let mut events = Events::of(response.unwrap());
+    let first = events.push().await;
+    assert_eq!(
+        first.data["method"],
+        "notifications/subscriptions/acknowledged"
+    );
+    events
+}
+
+async fn hears(events: &mut Events, text: &str) {
+    let event = events.push().await;
+    assert_eq!(event.data["method"], "notifications/desk");
+    assert_eq!(event.data["params"], json!({"text": text, "to": "ada"}));
 }
 
 #[tokio::test]
@@ -82,4 +118,45 @@ async fn a_request_that_names_none_stands_alone() {
     );
     let close = super::sessions::trace(&server, &place, &format!("close.{id}")).await;
     assert_eq!(close, Some("ada".into()));
+}
+
+#[tokio::test]
+async fn a_subscription_carries_the_pushes_of_the_session_that_it_names() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let (mut first, second) = (serve(&place), serve(&place));
+    let say = async |url: &str, text: &str| {
+        said(url, Some("other"), "desk_say", json!({"text": text})).await
+    };
+    said(
+        &first.url,
+        Some("mine"),
+        "desk_name",
+        json!({"name": "ada"}),
+    )
+    .await;
+    let mut events = listen(&first.url, "mine").await;
+    say(&first.url, "one").await;
+    hears(&mut events, "one").await;
+    say(&second.url, "two").await;
+    hears(&mut events, "two").await;
+    drop(events);
+    // The stream is closed; what comes now follows, also elsewhere.
+    say(&first.url, "three").await;
+    let mut events = listen(&first.url, "mine").await;
+    hears(&mut events, "three").await;
+    first.kill();
+    say(&second.url, "four").await;
+    let mut events = listen(&second.url, "mine").await;
+    loop {
+        // This version has no event ids: what was heard last may come again.
+        let event = events.push().await;
+        match event.data["params"]["text"].as_str() {
+            Some("four") => break,
+            Some("one" | "two" | "three") => {}
+            _ => panic!("{event:?}"),
+        }
+    }
+    say(&second.url, "five").await;
+    hears(&mut events, "five").await;
 }

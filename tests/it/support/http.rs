@@ -29,9 +29,20 @@ pub struct Served {
 impl Served {
     /// `serve --http` with more arguments, on a free port.
     pub fn start(place: &Place, args: &[&str]) -> Self {
-        let mut all = vec!["serve", "--http", "127.0.0.1:0"];
+        Self::at("127.0.0.1:0", place, args)
+    }
+
+    /// The same at this address.
+    pub fn at(address: &str, place: &Place, args: &[&str]) -> Self {
+        let mut all = vec!["serve", "--http", address];
         all.extend(args);
         Self::run(place.command(&all))
+    }
+
+    /// The same with a config of this text, written into the place.
+    pub fn with(place: &Place, config: &str) -> Self {
+        let path = place.write("served.yaml", config);
+        Self::start(place, &["--config", &path.to_string_lossy()])
     }
 
     /// A command that serves HTTP.
@@ -69,9 +80,40 @@ impl Served {
         }
     }
 
+    /// Where it listens, without scheme and path.
+    pub fn address(&self) -> &str {
+        let address = self.url.strip_prefix("http://").unwrap();
+        address.strip_suffix("/mcp").unwrap()
+    }
+
+    /// Waits until it has this many sessions in memory.
+    pub async fn has_sessions(&self, count: u64) {
+        self.has("sessions", count).await;
+    }
+
+    /// Waits until it has this many of what `/health` counts.
+    pub async fn has(&self, what: &str, count: u64) {
+        let health = format!("http://{}/health", self.address());
+        let started = std::time::Instant::now();
+        loop {
+            let health = reqwest::get(&health).await.unwrap();
+            let health: Value = health.json().await.unwrap();
+            if health[what] == count {
+                return;
+            }
+            assert!(started.elapsed() < LIMIT, "{health} and not {count} {what}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     /// What it logged.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
+    }
+
+    /// The memory it uses, in bytes; 0 where the system does not tell.
+    pub fn memory(&self) -> u64 {
+        super::memory(self.child.id()).unwrap_or_default()
     }
 
     /// Ends it at once, without any farewell.
@@ -142,6 +184,8 @@ pub struct Web {
     http: reqwest::Client,
     pub url: String,
     pub session: Option<String>,
+    /// What it logs in with.
+    pub token: Option<String>,
 }
 
 /// A server-sent event.
@@ -158,12 +202,19 @@ impl Web {
             http: reqwest::Client::new(),
             url: url.to_owned(),
             session: None,
+            token: None,
         }
     }
 
     /// A client that has begun a session.
     pub async fn begin(url: &str) -> Self {
+        Self::begin_as(url, None).await
+    }
+
+    /// The same for one that logs in, if it has a token.
+    pub async fn begin_as(url: &str, token: Option<&str>) -> Self {
         let mut web = Self::new(url);
+        web.token = token.map(str::to_owned);
         let response = web.initialize().await;
         assert_eq!(response.status(), 200);
         let id = response.headers()["mcp-session-id"].to_str().unwrap();
@@ -183,6 +234,15 @@ impl Web {
         }
     }
 
+    /// The same session by somebody who logs in with this, or not at all.
+    pub fn with(&self, token: Option<&str>) -> Self {
+        let token = token.map(str::to_owned);
+        Self {
+            token,
+            ..self.clone()
+        }
+    }
+
     pub async fn initialize(&self) -> Response {
         self.post(&json!({
             "jsonrpc": "2.0", "id": 0, "method": "initialize",
@@ -196,6 +256,9 @@ impl Web {
         if let Some(session) = &self.session {
             request = request.header("mcp-session-id", session);
             request = request.header("mcp-protocol-version", VERSION);
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
         }
         request.header("accept", "application/json, text/event-stream")
     }
@@ -246,16 +309,7 @@ impl Web {
         let response = timeout(LIMIT, request.send())
             .await
             .expect("an answer in time");
-        let response = response.unwrap();
-        assert_eq!(response.status(), 200);
-        Events {
-            response: Box::pin(
-                response
-                    .bytes_stream()
-                    .map(|b| b.map(|b| b.to_vec()).unwrap_or_default()),
-            ),
-            buffer: String::new(),
-        }
+        Events::of(response.unwrap())
     }
 }
 
@@ -266,6 +320,19 @@ pub struct Events {
 }
 
 impl Events {
+    /// What a response carries.
+    pub fn of(response: Response) -> Self {
+        assert_eq!(response.status(), 200);
+        Self {
+            response: Box::pin(
+                response
+                    .bytes_stream()
+                    .map(|b| b.map(|b| b.to_vec()).unwrap_or_default()),
+            ),
+            buffer: String::new(),
+        }
+    }
+
     /// The next event; `None` when the stream has ended.
     pub async fn next(&mut self) -> Option<Event> {
         let next = timeout(LIMIT, self.read()).await;

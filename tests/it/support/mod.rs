@@ -20,6 +20,14 @@ pub fn signal(name: &str, pid: u32) {
     assert!(done.success(), "kill {name} {pid}");
 }
 
+/// The memory that a process uses, in bytes, where the system tells.
+pub fn memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// Waits until the condition holds, and says how long that took.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
