@@ -13,6 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::patience::Patient;
 use super::{Front, answer};
 
 /// The most connections at once; further ones wait to be taken.
@@ -21,6 +22,8 @@ const MAX_CONNECTIONS: usize = 20_000;
 const HEAD: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+/// How long a client may take nothing of what is sent to it.
+const UNREAD: Duration = Duration::from_secs(30);
 /// The pause after a connection could not be taken, as when the process has too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -79,12 +82,25 @@ fn begin(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, UNREAD)), service);
     let connection = open.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%peer, %error, "a connection ended");
+        match connection.await {
+            Err(error) if is_unread(&error) => {
+                tracing::warn!(%peer, "a connection is closed: its client has taken nothing for {} s", UNREAD.as_secs());
+            }
+            Err(error) => tracing::debug!(%peer, %error, "a connection ended"),
+            Ok(()) => {}
         }
         drop(place);
     });
+}
+
+/// Whether a connection ended because its client did not read.
+fn is_unread(error: &hyper::Error) -> bool {
+    use std::error::Error as _;
+    let cause = error
+        .source()
+        .and_then(|e| e.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut)
 }

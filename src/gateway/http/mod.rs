@@ -8,6 +8,7 @@ mod guard;
 mod limits;
 mod metadata;
 mod names;
+mod patience;
 mod probes;
 mod refusal;
 mod settings;
