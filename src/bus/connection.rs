@@ -333,6 +333,9 @@ impl Link {
         if self.retired.load(Ordering::Relaxed) || !self.is_up() {
             return;
         }
+        if self.health.is_connected() {
+            return;
+        }
         if let Some(info) = self.client.try_server_info() {
             let lacks = unsupported(&info);
             match &lacks {

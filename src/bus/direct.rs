@@ -18,7 +18,11 @@ pub(super) const BATCH: usize = 1000;
 
 /// Bytes after which the server ends a batch, so that a page of large messages is read in parts.
 /// At least one message always comes.
-pub(super) const BATCH_BYTES: u64 = 8 * 1024 * 1024;
+pub(super) const BATCH_BYTES: u64 = 1024 * 1024;
+
+/// Batches at the same time on one connection; further ones wait. With [`BATCH_BYTES`] and a last message of 1 MB each they
+/// stay below the 64 MB that a server lets wait for a client before it cuts it off.
+pub(super) const BATCHES: usize = 24;
 
 /// What a batch gave.
 #[derive(Debug, Default)]
@@ -80,6 +84,9 @@ pub(super) async fn batch(
     let inbox = link.client.new_inbox();
     let mut vigil = link.health.vigil();
     let payload = Bytes::from(body.to_string());
+    let _turn = tokio::time::timeout(link.limit, link.batches.acquire())
+        .await
+        .map_err(|_| Trouble::Failed(timeout(what, link.limit)))?;
     let mut answers = link
         .subscribe(what, &inbox)
         .await

@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The oldest nats-server with batch direct get, per-message TTL and limit markers
 /// (measured on real servers, stack notes 4.2).
@@ -69,6 +70,8 @@ pub(super) struct Link {
     pub(super) shown: String,
     /// Limit of one request.
     pub(super) limit: Duration,
+    /// Turns for batches: see [`super::direct::BATCHES`].
+    pub(super) batches: Semaphore,
     /// Why streams and buckets cannot be used on the connected server.
     lacks: ArcSwapOption<String>,
 }
@@ -93,6 +96,7 @@ impl Link {
             retired,
             shown,
             limit,
+            batches: Semaphore::new(super::direct::BATCHES),
             lacks: ArcSwapOption::empty(),
         }
     }

@@ -13,7 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::patient::Patient;
+use super::patience::Patient;
 use super::{Front, answer};
 
 /// The most connections at once; further ones wait to be taken.
@@ -68,7 +68,7 @@ fn begin(
 ) {
     // Small messages are sent at once; a connection that does not take the option works all the same.
     let _ = stream.set_nodelay(true);
-    let stream = Patient::new(stream, front.settings.push_timeout);
+    let patience = front.settings.push_timeout;
     let front = Arc::clone(front);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let front = Arc::clone(&front);
@@ -81,12 +81,25 @@ fn begin(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, patience)), service);
     let connection = open.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%peer, %error, "a connection ended");
+        match connection.await {
+            Err(error) if is_unread(&error) => {
+                tracing::warn!(%peer, "a connection is closed: its client has taken nothing for {patience:?}");
+            }
+            Err(error) => tracing::debug!(%peer, %error, "a connection ended"),
+            Ok(()) => {}
         }
         drop(place);
     });
+}
+
+/// Whether a connection ended because its client did not read.
+fn is_unread(error: &hyper::Error) -> bool {
+    use std::error::Error as _;
+    let cause = error
+        .source()
+        .and_then(|e| e.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut)
 }

@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::auth::Rejected;
-use super::limits::Key;
+use super::limits::{InFlight, Key};
 use super::refusal::Refusal;
 use super::{Front, metadata};
 use crate::gateway::access::Denied;
@@ -40,6 +40,12 @@ pub struct Admitted {
 /// 403.
 pub fn names(front: &Front, request: &Parts) -> Result<(), Refusal> {
     let forbidden = |text: String| Err(Refusal::new(StatusCode::FORBIDDEN, text));
+    // Who stands between may go by another one of them than this server.
+    for name in [HOST, ORIGIN] {
+        if request.headers.get_all(&name).iter().nth(1).is_some() {
+            return forbidden(format!("the request has more than one header `{name}`"));
+        }
+    }
     let text = |name: HeaderName| request.headers.get(name).map(|v| v.to_str().unwrap_or(""));
     let host = request.uri.authority().map(|a| a.as_str());
     let host = host.or_else(|| text(HOST)).unwrap_or_default();
@@ -86,11 +92,9 @@ pub async fn admit(
             place: None,
         });
     }
-    let Some(place) = front.settings.in_flight.enter() else {
-        let text = "the gateway works on as many requests as it may; try again in a second";
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).header(RETRY_AFTER, "1"));
-    };
-    let body = collect(body, front.settings.max_body).await?;
+    // Before its place: clients that send slowly keep nobody else out.
+    let body = collect(body, front.settings.max_body, &front.settings.bodies).await?;
+    let place = front.settings.in_flight.enter().ok_or_else(busy)?;
     Ok(Admitted {
         request: Request::from_parts(parts, Body::from(body.clone())),
         body: Some(body),
@@ -237,14 +241,20 @@ fn rate(front: &Front, client: &Client, peer: SocketAddr) -> Result<(), Refusal>
     })
 }
 
+fn busy() -> Refusal {
+    let text = "the gateway works on as many requests as it may; try again in a second";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).header(RETRY_AFTER, "1")
+}
+
 fn too_large(max: usize) -> Refusal {
     let text = format!("the request is larger than {max} bytes, which `http.max_body` allows");
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
 }
 
-/// The whole body, in bounded size and time.
-async fn collect(body: Body, max: usize) -> Result<Bytes, Refusal> {
+/// The whole body, in bounded size and time. Meanwhile its bytes are taken from `room`.
+async fn collect(body: Body, max: usize, room: &InFlight) -> Result<Bytes, Refusal> {
     let work = async {
+        let mut held = Vec::new();
         let mut stream = body.into_data_stream();
         let mut whole: Vec<u8> = Vec::new();
         while let Some(part) = stream.next().await {
@@ -255,6 +265,7 @@ async fn collect(body: Body, max: usize) -> Result<Bytes, Refusal> {
             if part.len() > max.saturating_sub(whole.len()) {
                 return Err(too_large(max));
             }
+            held.push(room.take(part.len()).ok_or_else(busy)?);
             whole.extend_from_slice(&part);
         }
         Ok(Bytes::from(whole))

@@ -42,6 +42,13 @@ impl InFlight {
         Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
+    /// So many places at once, until they are dropped; `None` when there are not so many.
+    pub fn take(&self, places: usize) -> Option<OwnedSemaphorePermit> {
+        let places = u32::try_from(places).ok()?;
+        let taken = Arc::clone(&self.permits).try_acquire_many_owned(places);
+        taken.ok()
+    }
+
     /// How many places are taken.
     pub fn count(&self) -> usize {
         self.max.saturating_sub(self.permits.available_permits())

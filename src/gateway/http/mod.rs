@@ -8,7 +8,7 @@ mod guard;
 mod limits;
 mod metadata;
 mod names;
-mod patient;
+mod patience;
 mod probes;
 mod refusal;
 mod settings;

@@ -15,6 +15,8 @@ use crate::spec::tree::{parse_size, parse_span};
 const MAX_BODY: usize = 4 << 20;
 /// Requests at once when nothing else is said.
 const MAX_IN_FLIGHT: usize = 256;
+/// Bytes of bodies that are on their way at once; a larger `http.max_body` makes it more.
+const MAX_BODIES: usize = 256 << 20;
 /// Time between two comments on an open stream when nothing else is said.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The flag that lets anybody on the network in.
@@ -37,6 +39,8 @@ pub struct Settings {
     pub(super) hosts: Vec<String>,
     pub(super) origins: Vec<String>,
     pub(super) in_flight: InFlight,
+    /// Bytes of bodies that are on their way.
+    pub(super) bodies: InFlight,
     pub(super) rate: Option<Rate>,
 }
 
@@ -64,18 +68,20 @@ impl Settings {
         }
         let span = |text: &Option<String>| text.as_deref().and_then(parse_span);
         let size = http.max_body.as_deref().and_then(parse_size);
+        let max_body = size
+            .and_then(|size| usize::try_from(size).ok())
+            .unwrap_or(MAX_BODY);
         Ok(Self {
             address,
             auth,
-            max_body: size
-                .and_then(|size| usize::try_from(size).ok())
-                .unwrap_or(MAX_BODY),
+            max_body,
             keep_alive: span(&http.keep_alive).unwrap_or(KEEP_ALIVE),
             push_timeout: span(&http.push_timeout).unwrap_or(crate::engine::PUSH_TIMEOUT),
             sessions: http.sessions.clone(),
             hosts: http.hosts.clone(),
             origins: http.origins.clone(),
             in_flight: InFlight::new(http.max_in_flight.unwrap_or(MAX_IN_FLIGHT)),
+            bodies: InFlight::new(MAX_BODIES.max(2 * max_body)),
             rate: http.rate.map(Rate::new),
         })
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ClientRequest, CustomNotification, JsonRpcMessage,
-    ServerJsonRpcMessage, ServerNotification, ToolListChangedNotification,
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, CustomNotification, ErrorData,
+    JsonRpcMessage, ServerJsonRpcMessage, ServerNotification, ToolListChangedNotification,
 };
 use rmcp::transport::streamable_http_server::session::{
     ServerSseMessage, SessionId, SessionManager,
@@ -23,6 +23,9 @@ use crate::gateway::{Client, observe};
 
 /// How long a client should wait before it opens a lost stream again.
 const RETRY: Duration = Duration::from_secs(3);
+
+/// The most bytes that a client may say of itself when a session begins.
+const MAX_INTRODUCTION: usize = 64 * 1024;
 
 /// A request on its way through rmcp.
 pub(super) struct Request {
@@ -102,6 +105,16 @@ impl SessionManager for Sessions {
         if let JsonRpcMessage::Request(request) = &message
             && let ClientRequest::InitializeRequest(initialize) = &request.request
         {
+            // It is kept with the session, here and on NATS.
+            let size = serde_json::to_vec(&initialize.params).map_or(usize::MAX, |text| text.len());
+            if size > MAX_INTRODUCTION {
+                self.abandon(&live);
+                let text = format!(
+                    "the parameters of initialize have {size} bytes, {MAX_INTRODUCTION} at the most are taken"
+                );
+                let error = ErrorData::invalid_params(text, None);
+                return Ok(ServerJsonRpcMessage::error(error, Some(request.id.clone())));
+            }
             live.introduce(initialize.params.clone());
         }
         let answer = match live.ask(message).await {

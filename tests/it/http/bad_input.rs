@@ -192,3 +192,16 @@ async fn sessions_and_versions_are_checked() {
             .contains("1999-01-01")
     );
 }
+
+#[tokio::test]
+async fn what_a_client_says_of_itself_is_bounded() {
+    let gate = Gate::start(&config(""));
+    let info = json!({"name": "n".repeat(100_000), "version": "1"});
+    let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
+    let begin = json!({"jsonrpc": "2.0", "id": 5, "method": "initialize", "params": params});
+    let found = sent(&gate, begin.to_string().into_bytes(), None).await;
+    assert_eq!((found.1, found.2), (PARAMS, json!(5)));
+    let health: Value = gate.get("/health").await.json().await.unwrap();
+    assert_eq!(health["sessions"], 0);
+    gate.begin("/mcp", None).await;
+}
