@@ -159,6 +159,12 @@ fn is_of_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bo
 }
 
 impl Info {
+    /// Whether messages stay until a limit is reached, so that a consumer more changes nothing.
+    pub(super) fn keeps(&self) -> bool {
+        let retention = self.config.get("retention");
+        retention.is_none_or(|retention| retention == "limits")
+    }
+
     pub(super) fn allows_direct(&self) -> bool {
         self.config.get("allow_direct") == Some(&serde_json::Value::Bool(true))
     }

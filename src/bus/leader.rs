@@ -1,6 +1,5 @@
-//! Reading single messages from the leader of a stream (`$JS.API.STREAM.MSG.GET`), for streams
-//! that other programs made without `allow_direct`. Exact for every kind of retention, and leaves
-//! nothing behind, unlike an ephemeral consumer.
+//! Reading single messages from the leader of a stream (`$JS.API.STREAM.MSG.GET`), for streams that other programs made
+//! without `allow_direct` and that cannot be read by a consumer (`pull.rs`): exact for every kind of retention.
 
 use super::api::{self, Failure, code};
 use super::direct::Batch;

@@ -187,6 +187,7 @@ impl Mirror {
             stream: &self.resource.name,
             filter: &format!("{}>", self.prefix),
             direct: true,
+            pull: None,
         };
         let mut cut = false;
         while cut || held.position < last {

@@ -11,7 +11,8 @@ use super::error::{Error, ErrorKind};
 use super::leader;
 use super::link::Link;
 use super::message::{Bytes, check_filter};
-use super::recall::Trace;
+use super::pull;
+use super::recall::{Recall, Trace};
 use super::strand::{Head, Strand};
 use super::time::rfc3339;
 use super::walk::Walk;
@@ -142,6 +143,7 @@ pub(super) async fn page(
     .map_err(|failure| failure.into_error(&what))?;
     let direct = info.allows_direct();
     recall.set_ahead(direct && !info.clustered && !link.clustered());
+    let pull = (!direct && info.keeps() && recall.may_pull()).then_some(recall);
     let strands = filters.iter().zip(traces).map(|(filter, trace)| {
         let (link, what, stream) = (&*link, what.as_str(), resource.name.as_str());
         let source = Source {
@@ -150,6 +152,7 @@ pub(super) async fn page(
             stream,
             filter,
             direct,
+            pull,
         };
         Strand::new(source, trace, &info.state)
     });
@@ -162,10 +165,10 @@ pub(super) async fn page(
     })
 }
 
-/// Asks what there is, and, where that is sound, for the messages at the same time.
+/// Asks what there is, and, where one server answers both, for the messages at the same time.
 ///
-/// The page ends with the last sequence of the info, so the info must not be newer than the messages. A server that is alone
-/// answers the two in the order in which they come on the connection. In a cluster different servers may answer them.
+/// The page ends with the last sequence of the info, so the messages must not be older than the info; the server may answer
+/// the two in any order. What may lack messages is asked for again.
 async fn begin(
     resource: &Resource,
     link: &Link,
@@ -173,42 +176,51 @@ async fn begin(
     (filters, traces): (&[String], &[Trace]),
     request: &ReadRequest,
 ) -> Result<(Info, Vec<Option<Head>>), Failure> {
+    let recall = &resource.recall;
+    let (created, end) = recall.end();
     let info = api::info(link, what, &resource.name);
-    if !resource.recall.ahead() {
-        return Ok((info.await?, Vec::new()));
+    if !recall.ahead() {
+        let info = info.await?;
+        recall.set_end(info.created.clone(), info.state.last_seq);
+        return Ok((info, Vec::new()));
     }
-    let limit = request.limit.clamp(1, MAX_PAGE).min(request.scan.max(1));
-    let heads = filters
-        .iter()
-        .zip(traces)
-        .map(|(filter, trace)| async move {
-            let source = Source {
-                link,
-                what,
-                stream: &resource.name,
-                filter,
-                direct: true,
-            };
-            match request.from {
-                // The oldest message of all is known by the info.
-                From::Newest if filter == ">" && trace.begin(limit).is_none() => Ok(None),
-                From::Newest => Head::newest(&source, trace, limit).await.map(Some),
-                From::After(seq) => {
-                    let head = Head::oldest(&source, seq.saturating_add(1), limit).await;
-                    head.map(Some)
-                }
-                From::Before(_) | From::Since(_) => Ok(None),
+    let ask = async |filter: &String, trace: &Trace| {
+        let source = Source {
+            link,
+            what,
+            stream: &resource.name,
+            filter,
+            direct: true,
+            pull: None,
+        };
+        source.head(trace, request).await
+    };
+    let asked = filters.iter().zip(traces);
+    let heads = try_join_all(asked.clone().map(|(filter, trace)| ask(filter, trace)));
+    // When the info fails the others are given up.
+    let (info, heads) = try_join(info, async { given(heads.await) }).await?;
+    recall.set_end(info.created.clone(), info.state.last_seq);
+    let sure = if created == info.created { end } else { 0 };
+    let heads = heads
+        .into_iter()
+        .zip(asked)
+        .map(async |(head, (filter, trace))| {
+            let lacks = |head: &Head| head.may_lack(info.state.last_seq, sure);
+            match head.as_ref().is_some_and(lacks) {
+                true => ask(filter, trace).await,
+                false => Ok(head),
             }
         });
-    let heads = async {
-        match try_join_all(heads).await {
-            // The info tells whether it is gone.
-            Err(error) if error.kind() == ErrorKind::NoStream => Ok(Vec::new()),
-            heads => heads.map_err(Failure::Failed),
-        }
-    };
-    // The info is polled, and so sent, first; when it fails the others are given up.
-    try_join(info, heads).await
+    let heads = given(try_join_all(heads).await)?;
+    Ok((info, heads))
+}
+
+/// What was asked for ahead; nothing, when the stream is gone: the info tells that.
+fn given(heads: Result<Vec<Option<Head>>, Error>) -> Result<Vec<Option<Head>>, Failure> {
+    match heads {
+        Err(error) if error.kind() == ErrorKind::NoStream => Ok(Vec::new()),
+        heads => heads.map_err(Failure::Failed),
+    }
 }
 
 /// Where batches come from.
@@ -217,8 +229,10 @@ pub(super) struct Source<'a> {
     pub(super) what: &'a str,
     pub(super) stream: &'a str,
     pub(super) filter: &'a str,
-    /// Batch direct get; else single messages from the leader.
+    /// Batch direct get; else from the leader.
     pub(super) direct: bool,
+    /// From the leader by a consumer, unless that is refused; else message by message.
+    pub(super) pull: Option<&'a Recall>,
 }
 
 /// The first message of a batch.
@@ -229,6 +243,26 @@ pub(super) enum Start {
 }
 
 impl Source<'_> {
+    /// Whether a batch costs about the same whatever range it is of, and says how much follows.
+    pub(super) fn is_quick(&self) -> bool {
+        self.direct || self.pull.is_some_and(Recall::may_pull)
+    }
+
+    /// What a page most likely needs, asked for before it is known what there is.
+    async fn head(&self, trace: &Trace, request: &ReadRequest) -> Result<Option<Head>, Error> {
+        let limit = request.limit.clamp(1, MAX_PAGE).min(request.scan.max(1));
+        match request.from {
+            // The oldest message of all is known by the info.
+            From::Newest if self.filter == ">" && trace.begin(limit).is_none() => Ok(None),
+            From::Newest => Head::newest(self, trace, limit).await.map(Some),
+            From::After(seq) => {
+                let head = Head::oldest(self, seq.saturating_add(1), limit).await;
+                head.map(Some)
+            }
+            From::Before(_) | From::Since(_) => Ok(None),
+        }
+    }
+
     /// Matching messages from `start` up to `end` (exclusive), the first `most` of them.
     pub(super) async fn fetch(&self, start: Start, end: u64, most: usize) -> Result<Batch, Error> {
         let most = most.clamp(1, BATCH);
@@ -252,8 +286,15 @@ impl Source<'_> {
             what,
             stream,
             filter,
+            pull,
             ..
         } = *self;
+        if let (Start::Seq(low), Some(recall)) = (start, pull) {
+            match pull::batch(link, what, stream, filter, low..end, most).await? {
+                Some(batch) => return Ok(batch),
+                None => recall.refuse_pull(),
+            }
+        }
         match start {
             Start::Seq(low) => leader::batch(link, what, stream, filter, low..end, most).await,
             // Only the first one: it says where the time is.

@@ -17,6 +17,10 @@ const MAX_SEQS: usize = 1000;
 #[derive(Default)]
 pub(super) struct Recall {
     ahead: AtomicBool,
+    /// The server refused a consumer.
+    unpulled: AtomicBool,
+    /// When the stream was created, and its last sequence, as it was told last.
+    end: Mutex<(Option<String>, u64)>,
     kept: Mutex<Kept>,
 }
 
@@ -49,6 +53,26 @@ impl Recall {
     /// Remembers it.
     pub(super) fn set_ahead(&self, ahead: bool) {
         self.ahead.store(ahead, Ordering::Relaxed);
+    }
+
+    /// When the stream was created, and its last sequence, as it was told last.
+    pub(super) fn end(&self) -> (Option<String>, u64) {
+        lock(&self.end).clone()
+    }
+
+    /// Remembers it.
+    pub(super) fn set_end(&self, created: Option<String>, last: u64) {
+        *lock(&self.end) = (created, last);
+    }
+
+    /// Whether the stream may be read by consumers, as far as is known.
+    pub(super) fn may_pull(&self) -> bool {
+        !self.unpulled.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that it may not.
+    pub(super) fn refuse_pull(&self) {
+        self.unpulled.store(true, Ordering::Relaxed);
     }
 
     /// What is known of a filter.

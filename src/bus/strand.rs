@@ -97,6 +97,13 @@ impl Head {
         let batch = source.fetch(Start::Seq(from), u64::MAX, limit).await?;
         Ok(Self { from, batch })
     }
+
+    /// Whether it may lack messages up to `last`: it has all up to its own last one, and all up to `sure`, which were there
+    /// before it was asked for.
+    pub(super) fn may_lack(&self, last: u64, sure: u64) -> bool {
+        let own = self.batch.messages.last().map_or(0, |stored| stored.seq);
+        self.batch.complete && last > sure.max(own)
+    }
 }
 
 impl<'a> Strand<'a> {
@@ -221,7 +228,7 @@ impl Strand<'_> {
             return Ok(());
         }
         let first = Start::Seq(state.first_seq);
-        if self.source.direct {
+        if self.source.is_quick() {
             let all = state.last_seq.saturating_add(1);
             let batch = self.fetch(first, all, 1).await?;
             let oldest = batch.messages.first().map(|stored| stored.seq);
@@ -417,10 +424,10 @@ impl Strand<'_> {
         self.start = Start::Seq(end);
     }
 
-    /// Where a batch ends. A direct get stops by itself; the leader is asked for many parts of a range at once, which must
-    /// not be much wider than needed.
+    /// Where a batch ends. A quick source stops by itself; else the leader is asked for many parts of a range at once, which
+    /// must not be much wider than needed.
     fn forward_end(&self, want: usize, state: &WireState) -> u64 {
-        if self.source.direct {
+        if self.source.is_quick() {
             return u64::MAX;
         }
         let span = (want as f64 / self.density).ceil() as u64;

@@ -6,15 +6,15 @@ use crate::bus::api::{self, Failure};
 use crate::bus::ensure::nanos;
 use crate::bus::error::{Error, ErrorKind};
 use crate::bus::link::Link;
-use crate::bus::message::{Bytes, listed};
+use crate::bus::message::Bytes;
+use crate::bus::place::Place;
 use crate::bus::read::Stored;
-use crate::bus::time::rfc3339_short;
 use async_nats::Subscriber;
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// How often the server says that nothing came.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -143,16 +143,8 @@ impl Flow {
             return Said::Gap;
         }
         self.last = place.consumer_seq;
-        let stored = Stored {
-            seq: place.seq,
-            time: rfc3339_short(UNIX_EPOCH + Duration::from_nanos(place.nanos)),
-            subject: message.subject.to_string(),
-            headers: listed(message.headers.as_ref(), |_| true),
-            // The message is a part of a larger buffer, which must not be kept as long as this.
-            payload: Bytes::copy_from_slice(&message.payload),
-        };
         Said::Message {
-            stored,
+            stored: place.stored(&message),
             pending: place.pending,
         }
     }
@@ -182,36 +174,6 @@ impl Flow {
     }
 }
 
-/// What the reply subject of a message says of it.
-#[derive(Debug, PartialEq)]
-struct Place {
-    seq: u64,
-    consumer_seq: u64,
-    /// When it was stored, since 1970.
-    nanos: u64,
-    pending: u64,
-}
-
-impl Place {
-    /// `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>`, or with domain and account before
-    /// the stream, and a token at the end.
-    fn read(reply: &str) -> Option<Self> {
-        let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
-        let numbers = match tokens.len() {
-            7 => tokens.get(3..7)?,
-            9.. => tokens.get(5..9)?,
-            _ => return None,
-        };
-        let number = |index: usize| numbers.get(index)?.parse().ok();
-        Some(Self {
-            seq: number(0)?,
-            consumer_seq: number(1)?,
-            nanos: number(2)?,
-            pending: number(3)?,
-        })
-    }
-}
-
 /// An error of the kind that a feed waits out by itself.
 pub(super) fn passes(kind: ErrorKind) -> bool {
     matches!(
@@ -228,34 +190,4 @@ pub(super) fn passes(kind: ErrorKind) -> bool {
 /// The same error, for somebody else.
 pub(super) fn copy(error: &Error) -> Error {
     Error::new(error.kind(), error.context())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_place_of_a_message_is_read() {
-        let place = Some(Place {
-            seq: 12,
-            consumer_seq: 3,
-            nanos: 99,
-            pending: 4,
-        });
-        for reply in [
-            "$JS.ACK.S.c.1.12.3.99.4",
-            "$JS.ACK._.hash.S.c.1.12.3.99.4",
-            "$JS.ACK.hub.hash.S.c.1.12.3.99.4.token",
-        ] {
-            assert_eq!(Place::read(reply), place, "{reply}");
-        }
-        for odd in [
-            "",
-            "_INBOX.x",
-            "$JS.ACK.S.c.1.12.3.99",
-            "$JS.ACK.S.c.1.x.3.99.4",
-        ] {
-            assert_eq!(Place::read(odd), None, "{odd}");
-        }
-    }
 }

@@ -47,6 +47,7 @@ pub(super) async fn read(shared: &Shared, cursor: Cursor, to: u64) -> Result<Opt
             stream: &resource.name,
             filter,
             direct: origin.direct,
+            pull: None,
         };
         part(source, cursor.position, to)
     });
@@ -158,6 +159,7 @@ async fn before(shared: &Shared, link: &Link, what: &str, time: SystemTime) -> R
             stream: &shared.resource.name,
             filter,
             direct: false,
+            pull: None,
         };
         source.first(Start::Time(time)).await
     });

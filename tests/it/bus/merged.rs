@@ -5,9 +5,9 @@ use super::{bus, fill, other_program, spec, vanish};
 use crate::support::server::NatsServer;
 use futures_util::StreamExt as _;
 use jacquard::bus::{From, Outgoing, ReadRequest};
+use std::time::{Duration, Instant};
 
-async fn check_merged(direct: bool) {
-    let server = NatsServer::start();
+async fn check_merged(server: NatsServer, direct: bool) {
     let (stream, alive) = gapped(&server, direct).await;
     // Some fit two filters, and one filter has nothing.
     for subjects in [
@@ -41,12 +41,39 @@ async fn check_merged(direct: bool) {
 
 #[tokio::test]
 async fn several_subjects_are_merged() {
-    check_merged(true).await;
+    check_merged(NatsServer::start(), true).await;
 }
 
 #[tokio::test]
 async fn several_subjects_are_merged_without_direct_get() {
-    check_merged(false).await;
+    check_merged(NatsServer::start(), false).await;
+}
+
+#[tokio::test]
+async fn several_subjects_are_merged_without_direct_get_and_consumers() {
+    let server = NatsServer::with_config(
+        "authorization { users: [{ user: u, password: p, permissions: {\
+         publish: { deny: [\"$JS.API.CONSUMER.>\"] } } }] }\nno_auth_user: u",
+    );
+    check_merged(server, false).await;
+}
+
+/// What a stream is read by without direct get does not stay.
+#[tokio::test]
+async fn reading_leaves_no_consumer_behind() {
+    let server = NatsServer::start();
+    let (stream, alive) = gapped(&server, false).await;
+    let page = read(&stream, &request(["g.rare", "g.three"], 50, From::Newest)).await;
+    let fits = |subject: &str| subject == "g.rare" || subject == "g.three";
+    let expected = alive.iter().filter(|(_, subject)| fits(subject));
+    let expected: Vec<u64> = expected.map(|(seq, _)| *seq).collect();
+    assert_eq!(seqs(&page), expected[expected.len() - 50..]);
+    let start = Instant::now();
+    while stream.info().await.unwrap().unwrap().consumers > 0 {
+        // The server would do it by itself after 5 seconds.
+        assert!(start.elapsed() < Duration::from_secs(4), "a consumer stays");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Whoever goes on after the last message of a page must not miss one of another subject.
