@@ -174,7 +174,7 @@ async fn mcp(
 ) -> Result<Response<Body>, Refusal> {
     let admitted = guard::admit(front, parts, body, toolset, peer).await?;
     let mut place = admitted.place;
-    if admitted.request.method() == Method::GET {
+    if stays_open(&admitted.request) {
         place = front.streams.enter();
         if place.is_none() {
             let text = "the gateway has as many open streams as it may";
@@ -185,6 +185,15 @@ async fn mcp(
     let response = (front.mcp)(admitted.request).await;
     let response = answer::finished(response, admitted.body.as_ref()).await;
     Ok(answer::holding(response, place))
+}
+
+/// Whether a request asks for a stream of notifications. Of versions without sessions the header with the method is trusted,
+/// because rmcp refuses a body that says something else.
+fn stays_open(request: &Request<Body>) -> bool {
+    let text = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+    let listens = text("mcp-method") == Some("subscriptions/listen")
+        && text("mcp-protocol-version").is_some_and(|v| v >= sessions::WITHOUT_SESSIONS);
+    request.method() == Method::GET || listens
 }
 
 /// What goes on beside the requests, for ever.

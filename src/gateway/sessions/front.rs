@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use rmcp::transport::StreamableHttpService;
 use serde_json::json;
 
+use super::WITHOUT_SESSIONS;
 use super::manager::{REQUEST, Request as OnItsWay};
 use super::registry::{NoSession, Sessions};
 use crate::gateway::{Client, Handler};
@@ -16,8 +17,6 @@ use crate::gateway::{Client, Handler};
 const SESSION: &str = "mcp-session-id";
 /// The header with the version of MCP that a client speaks.
 const VERSION: &str = "mcp-protocol-version";
-/// The first version without sessions.
-const WITHOUT_SESSIONS: &str = "2026-07-28";
 /// Seconds after which a refused client may try again.
 const LATER: HeaderValue = HeaderValue::from_static("1");
 
@@ -77,7 +76,6 @@ impl Front {
 
 /// Whether the request is of a version of MCP that has sessions.
 fn has_sessions(headers: &HeaderMap) -> bool {
-    // Versions are dates.
     text(headers, VERSION).is_none_or(|version| version < WITHOUT_SESSIONS)
 }
 

@@ -32,6 +32,8 @@ pub use registry::Sessions;
 
 /// The header by which a client without sessions names one, so that its requests have a state in common.
 pub(super) const SESSION_NAME: &str = "jacquard-session";
+/// The first version of MCP without sessions. Versions are dates.
+pub(super) const WITHOUT_SESSIONS: &str = "2026-07-28";
 /// No body is larger, whatever the guard in front lets through.
 const MAX_BODY: usize = 256 << 20;
 

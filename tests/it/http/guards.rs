@@ -205,6 +205,31 @@ async fn requests_beyond_those_in_flight_are_refused() {
 }
 
 #[tokio::test]
+async fn a_stream_that_stays_open_is_no_request_in_flight() {
+    let gate = Gate::start(&config("  max_in_flight: 1\n"));
+    // In versions of MCP without sessions such a stream is the answer to a POST.
+    let version = "2026-07-28";
+    let body = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen",
+        "params": {"notifications": {"toolsListChanged": true}, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": version,
+            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }},
+    });
+    let listening = gate
+        .post(body.to_string())
+        .header("mcp-protocol-version", version)
+        .header("mcp-method", "subscriptions/listen");
+    let mut listening = listening.send().await.unwrap();
+    assert_eq!(listening.status(), 200);
+    assert!(listening.chunk().await.unwrap().is_some());
+    let health = gate.get("/health").await.text().await.unwrap();
+    assert!(health.contains(r#""requests":0,"streams":1"#), "{health}");
+    gate.begin("/mcp", None).await;
+}
+
+#[tokio::test]
 async fn what_is_no_http_is_closed() {
     let gate = Gate::start(&config(""));
     let huge = format!("GET /mcp HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(200_000));
