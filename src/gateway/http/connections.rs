@@ -68,7 +68,8 @@ fn begin(
 ) {
     // Small messages are sent at once; a connection that does not take the option works all the same.
     let _ = stream.set_nodelay(true);
-    let stream = Patient::new(stream, front.settings.push_timeout);
+    // Where notifications come fast, the session notices first, and its log line says which it is.
+    let stream = Patient::new(stream, 2 * front.settings.push_timeout);
     let front = Arc::clone(front);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let front = Arc::clone(&front);
@@ -84,9 +85,20 @@ fn begin(
         .serve_connection(TokioIo::new(stream), service);
     let connection = open.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%peer, %error, "a connection ended");
+        match connection.await {
+            Ok(()) => {}
+            Err(error) if is_timeout(&error) => {
+                tracing::warn!(%peer, "the client does not take what is sent to it; its connection is closed");
+            }
+            Err(error) => tracing::debug!(%peer, %error, "a connection ended"),
         }
         drop(place);
     });
+}
+
+/// Whether a write has waited too long.
+fn is_timeout(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
