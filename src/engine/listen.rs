@@ -22,6 +22,8 @@ use crate::spec::token;
 
 /// Messages of one listener that wait for their turn; more are dropped, and that is logged.
 const QUEUE: usize = 256;
+/// So many messages a listener looks at before everything else has its turn: with hundreds of them, calls would wait.
+const TURN: u32 = 16;
 /// How long after a refused subscription it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -281,7 +283,12 @@ impl Ear {
     ) -> bool {
         let outlet = Arc::clone(self.routine.session.outlet());
         let mut readers = outlet.readers();
+        let mut turn = 0;
         loop {
+            turn = (turn + 1) % TURN;
+            if turn == 0 {
+                tokio::task::yield_now().await;
+            }
             let heard = tokio::select! {
                 biased;
                 changed = readers.wait_for(|now| *now != reader) => return changed.is_ok(),

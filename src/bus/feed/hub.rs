@@ -14,8 +14,12 @@ use crate::bus::stream::Stream;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// So many readers of a feed read from the stream at the same time. When hundreds are behind at once, what they read would
+/// keep the answers away that everybody else waits for.
+const READING: usize = 4;
 
 /// The feeds of a stream that have readers now.
 #[derive(Default)]
@@ -46,6 +50,8 @@ pub(super) struct Shared {
     changed: watch::Sender<()>,
     /// Somebody knows that the stream is another one than the task believes.
     pub(super) doubt: Notify,
+    /// Places for readers that read from the stream.
+    pub(super) reading: Semaphore,
 }
 
 /// How far the feed has come.
@@ -118,6 +124,7 @@ impl Hub {
             state: Mutex::default(),
             changed: watch::channel(()).0,
             doubt: Notify::new(),
+            reading: Semaphore::new(READING),
         });
         let end = CancellationToken::new();
         tokio::spawn(Follower::new(Arc::clone(&shared)).run(end.clone()));

@@ -35,6 +35,8 @@ pub(super) enum Begin {
 pub(super) async fn read(shared: &Shared, cursor: Cursor, to: u64) -> Result<Option<Past>, Error> {
     let resource = &shared.resource;
     let what = format!("reading on in the {}", resource.label);
+    // The semaphore is never closed.
+    let _place = shared.reading.acquire().await.ok();
     let link = resource.ready(&what).await?;
     let (generation, origin) = shared.with(|state| (state.generation, state.origin.clone()));
     let Some(origin) = origin.filter(|_| generation == cursor.generation) else {

@@ -68,7 +68,8 @@ fn begin(
 ) {
     // Small messages are sent at once; a connection that does not take the option works all the same.
     let _ = stream.set_nodelay(true);
-    let patience = front.settings.push_timeout;
+    // Where notifications come fast, the session notices first, and its log line says which it is.
+    let patience = 2 * front.settings.push_timeout;
     let front = Arc::clone(front);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let front = Arc::clone(&front);

@@ -257,7 +257,7 @@ async fn who_stops_reading_costs_little_and_misses_nothing() {
         broadcast(&jetstream, "g", &text(number)).await;
     }
     until("the reader to be dropped", || {
-        served.stderr().contains("does not take its notifications")
+        served.stderr().contains("the client does not take")
     })
     .await;
     // Its connection is closed too, though it has not said anything.
