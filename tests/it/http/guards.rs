@@ -177,10 +177,10 @@ async fn requests_beyond_those_in_flight_are_refused() {
     gate.begin("/mcp", None).await;
     // Sessions are written before they are told of: while the server hangs, that takes its time.
     let nats = gate.nats.as_ref().unwrap().pid();
-    signal("STOP", nats);
+    signal("-STOP", nats);
     let begin = || gate.post(initialize().to_string()).send();
     let (one, other) = tokio::join!(begin(), begin());
-    signal("CONT", nats);
+    signal("-CONT", nats);
     let mut both = [one.unwrap(), other.unwrap()];
     both.sort_by_key(|response| response.status());
     let [begun, refused] = both;
