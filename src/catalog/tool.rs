@@ -242,9 +242,10 @@ fn fill_in(object: &mut Map<String, Value>, schema: &Map<String, Value>) {
             Some(inner) => fill_defaults(inner, property),
             None => {
                 if let Some(default) = property.get("default") {
-                    let mut default = default.clone();
-                    fill_defaults(&mut default, property);
-                    object.insert(name.clone(), default);
+                    // A default that is an object may leave out what its own properties have defaults for.
+                    let mut whole = default.clone();
+                    fill_defaults(&mut whole, property);
+                    object.insert(name.clone(), whole);
                 }
             }
         }
@@ -290,6 +291,23 @@ mod tests {
             tool.arguments(json!({"n": "5x"}).as_object().cloned())
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_default_is_completed_by_the_defaults_in_it() {
+        let limits = json!({
+            "type": "object", "default": {"age": 1},
+            "properties": {"age": {"default": 7}, "bytes": {"default": 9}}
+        });
+        let schema = json!({"type": "object", "properties": {"limits": limits}});
+        for (given, filled) in [
+            (json!({}), json!({"age": 1, "bytes": 9})),
+            (json!({"limits": {}}), json!({"age": 7, "bytes": 9})),
+        ] {
+            let mut value = given;
+            fill_defaults(&mut value, &schema);
+            assert_eq!(value, json!({"limits": filled}));
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub fn start(setup: &Setup, env: &Environment, usual: LevelFilter) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(super::color())
+        // Else a line that cannot be written is told to standard error, which panics when that is closed.
+        .log_internal_errors(false)
         .with_target(false);
     let started = if json {
         logs.json().flatten_event(true).try_init()

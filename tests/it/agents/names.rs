@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Talker, gateway, until};
 use crate::support::place::Place;
 use crate::support::server::NatsServer;
-use crate::support::signal;
+use crate::support::{signal, wait_for};
 
 #[test]
 fn a_name_goes_over_to_who_registers_it_last() {
@@ -30,6 +30,42 @@ fn a_name_goes_over_to_who_registers_it_last() {
         "channel_send",
         json!({"channel": "c", "message": "still here"}),
     );
+}
+
+#[test]
+fn of_many_who_register_at_once_one_has_the_name_and_the_others_are_told() {
+    let server = NatsServer::start();
+    let talkers: Vec<Talker> = (0..4)
+        .map(|_| Talker::start(gateway(&Place::on(&server), &[])))
+        .collect();
+    let args = json!({"name": "bob", "description": "one of many"});
+    let threads: Vec<_> = talkers
+        .into_iter()
+        .map(|mut talker| {
+            let args = args.clone();
+            std::thread::spawn(move || {
+                let (text, refused) = talker.whole("agent_register", args);
+                assert_eq!(refused, text.contains("at the same moment"), "{text}");
+                (talker, refused)
+            })
+        })
+        .collect();
+    let mut talkers: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    let post = json!({"name": "bob", "channel": "c", "message": "x"});
+    let mut may = Vec::new();
+    wait_for("one to have the name", || {
+        let sends = talkers.iter_mut();
+        may = sends
+            .map(|(talker, _)| !talker.whole("channel_send", post.clone()).1)
+            .collect();
+        may.iter().filter(|may| **may).count() <= 1
+    });
+    assert_eq!(may.iter().filter(|may| **may).count(), 1);
+    for ((talker, refused), may) in talkers.iter_mut().zip(may) {
+        if !may && !*refused {
+            assert_eq!(talker.push()["meta"]["kind"], "evicted");
+        }
+    }
 }
 
 #[test]

@@ -334,3 +334,14 @@ fn a_broadcast_to_all_reaches_every_group() {
     let read = ann.say("group_history", json!({"group": "green"}));
     assert!(read.contains("] ann [low]: everybody"), "{read}");
 }
+
+#[test]
+fn it_needs_no_settings() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let config = place.write("bare.yaml", "packs: [agents]\n");
+    let config = config.to_string_lossy();
+    let done = place.run(&["call", "--config", &config, "agent_groups"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stdout.starts_with("No agents registered."), "{done:?}");
+}

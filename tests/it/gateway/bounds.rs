@@ -1,5 +1,7 @@
 //! What a spec lets a client ask for is bounded: the gateway answers, and goes on.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
@@ -68,4 +70,42 @@ fn a_signal_is_obeyed_while_a_call_keeps_the_gateway_busy() {
     signal("-TERM", raw.pid());
     let (_, took) = raw.wait();
     assert!(took < Duration::from_secs(3), "it took {took:?}");
+}
+
+#[test]
+fn a_client_that_closes_the_log_is_served_all_the_same() {
+    let place = Place::without_nats();
+    let mut child = place
+        .command(&["serve"])
+        .env("LOG_LEVEL", "debug")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let params = r#"{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}"#;
+    writeln!(
+        stdin,
+        r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#
+    )
+    .unwrap();
+    writeln!(
+        stdin,
+        r#"{{"jsonrpc":"2.0","method":"notifications/initialized"}}"#
+    )
+    .unwrap();
+    // What is refused is logged.
+    writeln!(stdin, r#"{{"jsonrpc":"2.0","id":2,"method":"nothing"}}"#).unwrap();
+    let mut lines = BufReader::new(stdout).lines().map(Result::unwrap);
+    lines
+        .find(|line| line.contains(r#""id":2"#))
+        .expect("an answer");
+    writeln!(stdin, r#"{{"jsonrpc":"2.0","id":3,"method":"ping"}}"#).unwrap();
+    lines
+        .find(|line| line.contains(r#""id":3"#))
+        .expect("an answer");
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
