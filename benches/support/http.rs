@@ -199,13 +199,7 @@ pub fn sessions(bed: &Bed, scale: Scale, table: &mut Table) -> Fallible<()> {
         let name = format!("the same with {count} more, each bound");
         table.value(&name, count, bound / 1024.0, "MiB", None);
         let each = (bound - before) / count as f64;
-        table.value(
-            "**a bound session over HTTP**, its connection included",
-            count,
-            each,
-            "KiB",
-            None,
-        );
+        table.value("**a bound session over HTTP**", count, each, "KiB", None);
         let each = (open - bound) / count as f64;
         table.value("its open stream of pushes", count, each, "KiB more", None);
         Ok(())

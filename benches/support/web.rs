@@ -74,6 +74,12 @@ pub struct Web {
     body: Vec<u8>,
 }
 
+async fn connected(address: &str) -> Fallible<tokio::io::BufReader<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(tokio::io::BufReader::new(stream))
+}
+
 /// What the head of an answer says.
 #[derive(Default)]
 struct Head {
@@ -84,10 +90,8 @@ struct Head {
 
 impl Web {
     async fn connect(address: &str) -> Fallible<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
         Ok(Self {
-            stream: tokio::io::BufReader::new(stream),
+            stream: connected(address).await?,
             address: address.to_owned(),
             session: None,
             line: String::new(),
@@ -151,8 +155,9 @@ impl Web {
         Ok(())
     }
 
-    /// Opens the stream of pushes.
+    /// Opens the stream of pushes, on a new connection: the old one may have been closed for having been idle.
     pub async fn listen(&mut self) -> Fallible<()> {
+        self.stream = connected(&self.address).await?;
         let request = format!("{}\r\n", self.head("GET"));
         self.stream.get_mut().write_all(request.as_bytes()).await?;
         let head = self.read_head().await?;
