@@ -1,7 +1,7 @@
 //! How fast the gateway is, beside what NATS itself costs on the same machine in the same run.
 //!
-//! `cargo bench` measures the release program over standard input and output, as an MCP client runs it, on a private
-//! nats-server. `JACQUARD_BENCH_QUICK=1` takes far fewer samples. What the numbers mean: `docs/performance.md`.
+//! `cargo bench` measures the release program over standard input and output and over HTTP, as MCP clients use it, on a
+//! private nats-server. `JACQUARD_BENCH_QUICK=1` takes far fewer samples. What the numbers mean: `docs/performance.md`.
 
 mod support;
 
@@ -12,7 +12,8 @@ use std::time::Duration;
 use support::bed::Bed;
 use support::table::Table;
 use support::{
-    Fallible, Scale, agents, calls, client, history, inside, latest, listing, start, work,
+    Fallible, Scale, agents, calls, client, history, http, inside, latest, listing, push, start,
+    work,
 };
 
 /// After this long something hangs, and the run is given up.
@@ -22,10 +23,13 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 type Part = fn(&Bed, Scale, &mut Table) -> Fallible<()>;
 
 /// All parts, in order. `cargo bench -- agents work` measures only these two.
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 12] = [
     ("start", start::measure),
     ("calls", calls::measure),
     ("throughput", calls::throughput),
+    ("http", http::throughput),
+    ("push", push::measure),
+    ("sessions", http::sessions),
     ("history", history::measure),
     ("latest", latest::measure),
     ("listing", listing::measure),

@@ -1,7 +1,7 @@
 //! The bed: folders of its own, a nats-server of its own, and ways to reach it.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::Fallible;
 use super::client::{Client, ECHO};
+use super::web::Served;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_jacquard");
@@ -109,15 +110,48 @@ impl Bed {
         ]
     }
 
-    /// Starts the program as an MCP client does.
-    pub fn client(&self, url: &str) -> Fallible<Client> {
+    /// The program, in an environment of its own.
+    fn program(&self, url: &str) -> Command {
         let mut command = Command::new(PROGRAM);
         command
             .env_clear()
             .envs(self.variables(url))
-            .current_dir(self.folder.path())
-            .stderr(Stdio::null());
+            .current_dir(self.folder.path());
+        command
+    }
+
+    /// Starts the program as an MCP client does.
+    pub fn client(&self, url: &str) -> Fallible<Client> {
+        let mut command = self.program(url);
+        command.stderr(Stdio::null());
         Client::spawn(command)
+    }
+
+    /// The file of the config of pack `agents`, as it is shipped.
+    fn agents_config(&self) -> Fallible<PathBuf> {
+        let path = self.folder.path().join("agents.yaml");
+        std::fs::write(&path, include_str!("../../configs/agents.yaml"))?;
+        Ok(path)
+    }
+
+    /// Starts the program with pack `agents` as an MCP client does.
+    pub fn agent(&self) -> Fallible<Client> {
+        let mut command = self.program(&self.url());
+        command.arg("--config").arg(self.agents_config()?);
+        command.stderr(Stdio::null());
+        Client::spawn(command)
+    }
+
+    /// Starts the program over HTTP on a free port, with pack `agents` or the default config.
+    pub fn served(&self, agents: bool) -> Fallible<Served> {
+        let mut command = self.program(&self.url());
+        command.args(["serve", "--http", "127.0.0.1:0"]);
+        if agents {
+            command.arg("--config").arg(self.agents_config()?);
+        }
+        // It logs where it listens.
+        command.env("LOG_LEVEL", "info");
+        Served::start(command)
     }
 
     /// Starts a program that answers each line with itself.

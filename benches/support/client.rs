@@ -125,14 +125,7 @@ impl Client {
 
     /// A number of the program's `/proc/<pid>/status`; `None` where there is no such file.
     pub fn status(&self, name: &str) -> Option<f64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let text = std::fs::read_to_string(path).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':')
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
+        status(&self.child, name)
     }
 
     /// Ends the program as clients do: by closing its input.
@@ -150,4 +143,16 @@ impl Drop for Client {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A number of a program's `/proc/<pid>/status`; `None` where there is no such file.
+pub fn status(child: &Child, name: &str) -> Option<f64> {
+    let path = format!("/proc/{}/status", child.id());
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim_start_matches(':')
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }

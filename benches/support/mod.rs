@@ -5,11 +5,14 @@ pub mod bed;
 pub mod calls;
 pub mod client;
 pub mod history;
+pub mod http;
 pub mod inside;
 pub mod latest;
 pub mod listing;
+pub mod push;
 pub mod start;
 pub mod table;
+pub mod web;
 pub mod work;
 
 /// A result with any error: the run ends with its text.
@@ -28,6 +31,8 @@ pub struct Scale {
     pub stored: u64,
     /// Pages read.
     pub pages: usize,
+    /// Sessions over HTTP.
+    pub sessions: usize,
     /// Repetitions of what takes nanoseconds.
     pub repeats: usize,
 }
@@ -44,6 +49,7 @@ impl Scale {
                 burst: 2_000,
                 stored: 5_000,
                 pages: 30,
+                sessions: 50,
                 repeats: 2_000,
             };
         }
@@ -53,6 +59,7 @@ impl Scale {
             burst: 50_000,
             stored: 100_000,
             pages: 500,
+            sessions: 1_000,
             repeats: 100_000,
         }
     }
