@@ -25,16 +25,22 @@ pub(super) fn of_secret(secret: &str) -> Uuid {
     uuid_of(&[secret])
 }
 
-/// The id of the session of a client that has none of its own: by the name it gives, if any, and who it is. `None` when it
-/// says neither, so that its request stands alone.
-pub(super) fn of_client(name: Option<&str>, principal: Option<&str>) -> Option<Uuid> {
-    match (name, principal) {
-        (None, None) => None,
-        // The kinds of names are told apart by their first part.
-        (Some(name), None) => Some(uuid_of(&["name", name])),
-        (None, Some(principal)) => Some(uuid_of(&["principal", principal])),
-        (Some(name), Some(principal)) => Some(uuid_of(&["both", principal, name])),
-    }
+/// The id of the session of a client that has none of its own: by the name it gives, if any, who it is, and the toolset
+/// that it uses. `None` when it says neither name nor who it is, so that its request stands alone.
+pub(super) fn of_client(
+    name: Option<&str>,
+    principal: Option<&str>,
+    toolset: Option<&str>,
+) -> Option<Uuid> {
+    // The kinds of names are told apart by their first part.
+    let mut parts = match (name, principal) {
+        (None, None) => return None,
+        (Some(name), None) => vec!["name", name],
+        (None, Some(principal)) => vec!["principal", principal],
+        (Some(name), Some(principal)) => vec!["both", principal, name],
+    };
+    parts.extend(toolset);
+    Some(uuid_of(&parts))
 }
 
 /// A UUID that looks like a random one (version 4), from the hash of these parts.
@@ -61,16 +67,18 @@ mod tests {
     fn ids_differ_by_every_part() {
         let ids = [
             Some(of_secret("a")),
-            of_client(Some("a"), None),
-            of_client(None, Some("a")),
-            of_client(Some("a"), Some("b")),
-            of_client(Some("b"), Some("a")),
-            of_client(Some("ab"), Some("")),
+            of_client(Some("a"), None, None),
+            of_client(None, Some("a"), None),
+            of_client(Some("a"), Some("b"), None),
+            of_client(Some("b"), Some("a"), None),
+            of_client(Some("ab"), Some(""), None),
+            of_client(Some("ab"), Some(""), Some("c")),
+            of_client(Some("a"), None, Some("b")),
         ];
         let different: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(different.len(), ids.len());
         assert!(ids.iter().all(Option::is_some));
-        assert_eq!(of_client(None, None), None);
+        assert_eq!(of_client(None, None, None), None);
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Sessions {
             }
         };
         let principal = client.principal.as_ref().map(|p| p.id.as_str());
-        match key::of_client(name, principal) {
+        match key::of_client(name, principal, client.toolset.as_deref()) {
             Some(key) => self
                 .seek(key, client, true)
                 .await
