@@ -305,13 +305,21 @@ fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
     }
 }
 
-/// Takes the key out whose value is `omit`. An element of a list stays, and is refused for its form.
+/// Takes the key out whose value is `omit`. An element of a list becomes null, and is refused for that.
 fn remove(value: &mut Value, pointer: &str) {
     let Some((parent, key)) = pointer.rsplit_once('/') else {
         return;
     };
-    if let Some(Value::Object(map)) = value.pointer_mut(parent) {
-        map.shift_remove(&key.replace("~1", "/").replace("~0", "~"));
+    match value.pointer_mut(parent) {
+        Some(Value::Object(map)) => {
+            map.shift_remove(&key.replace("~1", "/").replace("~0", "~"));
+        }
+        Some(Value::Array(_)) => {
+            if let Some(element) = value.pointer_mut(pointer) {
+                *element = Value::Null;
+            }
+        }
+        _ => {}
     }
 }
 
