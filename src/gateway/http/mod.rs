@@ -173,7 +173,8 @@ async fn mcp(
 ) -> Result<Response<Body>, Refusal> {
     let admitted = guard::admit(front, parts, body, toolset, peer).await?;
     let mut place = admitted.place;
-    if admitted.request.method() == Method::GET {
+    let stays_open = admitted.request.method() == Method::GET;
+    if stays_open {
         place = front.streams.enter();
         if place.is_none() {
             let text = "the gateway has as many open streams as it may";
@@ -182,7 +183,10 @@ async fn mcp(
         }
     }
     let response = (front.mcp)(admitted.request).await;
-    let response = answer::finished(response, admitted.body.as_ref()).await;
+    let mut response = answer::finished(response, admitted.body.as_ref()).await;
+    if !stays_open {
+        response = answer::whole(response).await;
+    }
     Ok(answer::holding(response, place))
 }
 
