@@ -85,19 +85,6 @@ impl Head {
         Ok(Self { from, batch })
     }
 
-    /// Asks for the oldest `limit` messages from `from` on.
-    ///
-    /// # Errors
-    /// As [`Source::fetch`].
-    pub(super) async fn oldest(
-        source: &Source<'_>,
-        from: u64,
-        limit: usize,
-    ) -> Result<Self, Error> {
-        let batch = source.fetch(Start::Seq(from), u64::MAX, limit).await?;
-        Ok(Self { from, batch })
-    }
-
     /// Whether it may lack messages up to `last`: it has all up to its own last one, and all up to `sure`, which were there
     /// before it was asked for.
     pub(super) fn may_lack(&self, last: u64, sure: u64) -> bool {
@@ -354,7 +341,6 @@ impl Strand<'_> {
     pub(super) async fn forth_from(
         &mut self,
         start: Start,
-        head: Option<Head>,
         state: &WireState,
     ) -> Result<(), Error> {
         self.start = match start {
@@ -369,9 +355,6 @@ impl Strand<'_> {
                 }
             },
         };
-        if let Some(head) = head {
-            self.advance(head.batch, u64::MAX, state);
-        }
         Ok(())
     }
 

@@ -57,7 +57,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reads the page. `heads` is what was asked for already: nothing, or one for each strand.
+    /// Reads the page. `heads` is what was asked for already of the newest: nothing, or one for each strand.
     pub(super) async fn run(
         mut self,
         from: From,
@@ -72,12 +72,12 @@ impl<'a> Walk<'a> {
                         recall.learn(strand.filter(), strand.learnt());
                     }
                 }
-                From::Before(end) => self.backward(end, heads).await?,
+                From::Before(end) => self.backward(end, Vec::new()).await?,
                 From::After(seq) => {
                     let start = Start::Seq(seq.saturating_add(1));
-                    self.forward(start, heads).await?;
+                    self.forward(start).await?;
                 }
-                From::Since(time) => self.forward(Start::Time(time), heads).await?,
+                From::Since(time) => self.forward(Start::Time(time)).await?,
             }
         }
         self.page.more = self.page.next.is_some();
@@ -166,10 +166,9 @@ impl<'a> Walk<'a> {
     }
 
     /// The oldest messages from `start` on.
-    async fn forward(&mut self, start: Start, heads: Vec<Option<Head>>) -> Result<(), Error> {
-        let heads = heads.into_iter().chain(std::iter::repeat_with(|| None));
-        let begun = self.strands.iter_mut().zip(heads);
-        try_join_all(begun.map(|(s, head)| s.forth_from(start, head, self.state))).await?;
+    async fn forward(&mut self, start: Start) -> Result<(), Error> {
+        let begun = self.strands.iter_mut();
+        try_join_all(begun.map(|s| s.forth_from(start, self.state))).await?;
         let several = self.strands.len() > 1;
         while !self.done() {
             let want = self.want();

@@ -1,9 +1,9 @@
 //! What MCP's library answers, put into the form that clients understand: its refusals are plain text.
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{Response, StatusCode};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -34,10 +34,31 @@ pub async fn finished(response: Response<Body>, body: Option<&Bytes>) -> Respons
     answer
 }
 
-/// Keeps a place among the requests in flight until the whole answer has been sent.
+/// An answer that ends with its first part, put into one piece: it is sent at once and with its length, not as a head, a
+/// chunk and an end. Waits for that first part, which is a sign of life if the answer takes long.
+pub async fn whole(response: Response<Body>) -> Response<Body> {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let mut stream = body.into_data_stream();
+    let body = match stream.next().await {
+        None => Body::empty(),
+        Some(first) => match (first, stream.next().now_or_never()) {
+            (Ok(first), Some(None)) => Body::from(first),
+            (first, next) => {
+                let begun = stream::iter([Some(first), next.flatten()]);
+                Body::from_stream(begun.filter_map(future::ready).chain(stream))
+            }
+        },
+    };
+    Response::from_parts(parts, body)
+}
+
+/// Keeps a place among the requests in flight until the whole answer has been sent, or is on its way in one piece.
 pub fn holding(response: Response<Body>, place: Option<OwnedSemaphorePermit>) -> Response<Body> {
-    use axum::body::HttpBody as _;
-    let Some(place) = place.filter(|_| !response.body().is_end_stream()) else {
+    let in_pieces = response.body().size_hint().exact().is_none();
+    let Some(place) = place.filter(|_| in_pieces) else {
         return response;
     };
     response.map(|body| {
@@ -119,7 +140,32 @@ fn id_in(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[tokio::test]
+    async fn only_what_is_all_there_becomes_one_piece() {
+        type Part = Result<&'static str, std::io::Error>;
+        let parts = |some: Vec<Part>| Body::from_stream(stream::iter(some));
+        let waits = stream::iter([Part::Ok("a")]).chain(stream::pending());
+        let broken = || Err(std::io::Error::other("broken"));
+        for (body, length) in [
+            (parts(vec![]), Some(0)),
+            (parts(vec![Ok("answer")]), Some(6)),
+            (parts(vec![Ok("one"), Ok("two"), Ok("three")]), None),
+            (parts(vec![broken()]), None),
+            (Body::from_stream(waits), None),
+        ] {
+            let body = whole(Response::new(body)).await.into_body();
+            assert_eq!(body.size_hint().exact(), length);
+        }
+        let body = parts(vec![Ok("one"), Ok("two"), Ok("three")]);
+        let body = whole(Response::new(body)).await.into_body();
+        assert_eq!(to_bytes(body, MAX_TEXT).await.unwrap(), "onetwothree");
+        let body = parts(vec![Ok("one"), broken()]);
+        let body = whole(Response::new(body)).await.into_body();
+        assert!(to_bytes(body, MAX_TEXT).await.is_err());
+    }
 
     #[test]
     fn what_is_wrong_with_a_body_is_told() {

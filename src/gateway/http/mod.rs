@@ -174,7 +174,8 @@ async fn mcp(
 ) -> Result<Response<Body>, Refusal> {
     let admitted = guard::admit(front, parts, body, toolset, peer).await?;
     let mut place = admitted.place;
-    if stays_open(&admitted.request) {
+    let stays_open = stays_open(&admitted.request);
+    if stays_open {
         place = front.streams.enter();
         if place.is_none() {
             let text = "the gateway has as many open streams as it may";
@@ -183,7 +184,10 @@ async fn mcp(
         }
     }
     let response = (front.mcp)(admitted.request).await;
-    let response = answer::finished(response, admitted.body.as_ref()).await;
+    let mut response = answer::finished(response, admitted.body.as_ref()).await;
+    if !stays_open {
+        response = answer::whole(response).await;
+    }
     Ok(answer::holding(response, place))
 }
 
