@@ -7,6 +7,7 @@ pub mod builtin;
 mod names;
 pub mod packs;
 pub mod templates;
+mod told;
 pub mod tool;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 pub use packs::PackRef;
 use packs::{Found, Packs, Place};
@@ -143,8 +143,8 @@ impl Catalog {
             fingerprint: Arc::default(),
         };
         catalog.compile(&names, &mut report);
-        catalog.experimental = experimental(&catalog.packs);
-        catalog.fingerprint = fingerprint(&catalog.tools).into();
+        catalog.experimental = told::experimental(&catalog.packs);
+        catalog.fingerprint = told::fingerprint(&catalog.tools).into();
         catalog.instructions = match &config.instructions {
             Some(text) => Some(text.clone()),
             None => catalog.pack_instructions(&names, &mut report),
@@ -280,44 +280,6 @@ impl Catalog {
             Err(problems) => report.extend(problems),
         }
     }
-}
-
-/// What all packs say under `capabilities`; where two say the same name, the fields of both.
-fn experimental(packs: &[LoadedPack]) -> BTreeMap<String, Map<String, Value>> {
-    let mut merged: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    for (name, fields) in packs
-        .iter()
-        .flat_map(|p| p.pack.capabilities.experimental.iter())
-    {
-        let known = merged.entry(name.to_owned()).or_default();
-        known.extend(
-            fields
-                .iter()
-                .map(|(key, json)| (key.to_owned(), json.to_value())),
-        );
-    }
-    merged
-}
-
-/// See [`Catalog::fingerprint`].
-fn fingerprint(tools: &[Tool]) -> String {
-    let mut hash = Sha256::new();
-    for tool in tools {
-        let shown = json!([
-            tool.name,
-            tool.title,
-            tool.description,
-            *tool.input,
-            tool.output.as_deref()
-        ]);
-        hash.update(shown.to_string());
-    }
-    let digest = hash.finalize();
-    digest
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// The packs of a config with those that they use, and which of them the config names.
