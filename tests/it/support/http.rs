@@ -335,7 +335,7 @@ impl Events {
 
     /// The next event; `None` when the stream has ended.
     pub async fn next(&mut self) -> Option<Event> {
-        let next = timeout(LIMIT, self.read()).await;
+        let next = timeout(4 * LIMIT, self.read()).await;
         next.expect("an event in time")
     }
 
