@@ -88,9 +88,7 @@ impl Source {
 
     /// The sequence of the stream's last message.
     async fn last(&self) -> Result<u64, Failure> {
-        self.stream.ensure().await?;
-        let info = self.stream.info().await?;
-        Ok(info.map_or(0, |info| info.last_seq))
+        Ok(self.stream.feed(&self.subjects).last().await?)
     }
 }
 

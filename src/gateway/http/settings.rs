@@ -66,7 +66,6 @@ impl Settings {
                  127.0.0.1, or take the risk that everybody who reaches it may call every tool with {OPEN_FLAG}"
             ));
         }
-        let span = |text: &Option<String>| text.as_deref().and_then(parse_span);
         let size = http.max_body.as_deref().and_then(parse_size);
         let max_body = size
             .and_then(|size| usize::try_from(size).ok())
@@ -89,8 +88,7 @@ impl Settings {
     /// How long sessions are kept where, and how many.
     pub(super) fn session_options(&self) -> SessionOptions {
         let usual = SessionOptions::default();
-        let span =
-            |text: &Option<String>, usual| text.as_deref().and_then(parse_span).unwrap_or(usual);
+        let span = |text: &Option<String>, usual| span(text).unwrap_or(usual);
         let given = &self.sessions;
         SessionOptions {
             unbound: span(&given.unbound, usual.unbound),
@@ -107,4 +105,9 @@ impl Settings {
     pub(super) fn names(&self, own: SocketAddr) -> Names {
         Names::new(&self.hosts, &self.origins, own)
     }
+}
+
+/// A time of the config, if it is given.
+fn span(text: &Option<String>) -> Option<Duration> {
+    text.as_deref().and_then(parse_span)
 }
