@@ -165,6 +165,14 @@ impl<'a> Call<'a> {
                 steps::skip(&step.verb, self);
                 Ok(None)
             }
+            Err(failure) if step.continue_on_error => {
+                steps::skip(&step.verb, self);
+                let failure = self.explained(step, failure);
+                let error = minijinja::context!(
+                    kind => failure.kind.as_str(), message => failure.message
+                );
+                Ok(Some(minijinja::context!(error)))
+            }
             Err(failure) => Err(self.explained(step, failure)),
         }
     }

@@ -47,6 +47,16 @@ impl Scope {
         scope
     }
 
+    /// The names that every step has, without those that steps have bound.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let call = self.locals.iter().find(|(name, _)| name == "call");
+        Self {
+            locals: call.cloned().into_iter().collect(),
+            ..self.clone()
+        }
+    }
+
     /// Replaces the session, after a `set`.
     pub fn set_session(&mut self, session: Value) {
         self.session = session;

@@ -8,7 +8,7 @@ use minijinja::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{coding, filters as own, pattern, times, token};
+use super::{coding, filters as own, lists, pattern, times, token};
 
 pub use times::now;
 
@@ -124,6 +124,7 @@ fn add_own_filters(env: &mut Environment<'static>) {
     env.add_filter("indent", own::indent);
     env.add_filter("join", own::join);
     env.add_filter("json", coding::json);
+    env.add_filter("reachable", lists::reachable);
     env.add_filter("replace", own::replace);
     env.add_filter("sha256", own::sha256);
     env.add_filter("slug", own::slug);
@@ -133,6 +134,7 @@ fn add_own_filters(env: &mut Environment<'static>) {
     env.add_filter("time", times::time);
     env.add_filter("token", own::token);
     env.add_filter("untoken", token::decode);
+    env.add_filter("unwind", lists::unwind);
     env.add_filter("utf16_length", coding::utf16_length);
     env.add_filter("uuid_from", own::uuid_from);
     env.add_filter("with_field", own::with_field);

@@ -10,14 +10,16 @@ use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::{self, AliasDraft, Findings, Instances, Resources, RoutineDraft, ToolDraft};
+use super::check::{
+    self, AliasDraft, Findings, Instances, MacroDraft, Resources, RoutineDraft, ToolDraft,
+};
 use super::data::{Json, List, Map, Text};
 use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply, SpecFile,
-    StreamDecl, TableDecl, TextKind, Timer, Tool,
+    BucketDecl, Example, JournalDecl, Listener, Macro, On, Pack, PackInfo, QueueDecl, Reply,
+    SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
@@ -97,6 +99,8 @@ struct Draft {
     queues: Vec<(String, Option<QueueDecl>)>,
     tables: Vec<(String, Option<TableDecl>)>,
     journals: Vec<(String, Option<JournalDecl>)>,
+    macros: Vec<MacroDraft>,
+    whole_macros: Vec<(String, Option<Macro>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
     aliases: Vec<AliasDraft>,
@@ -130,6 +134,8 @@ impl Draft {
             queues: entries(section("queues")),
             tables: entries(section("tables")),
             journals: entries(section("journals")),
+            macros: check::macro_drafts(&section("macros")),
+            whole_macros: entries(section("macros")),
             whole: entries(tools.clone()),
             aliases: entries(section("aliases"))
                 .into_iter()
@@ -204,7 +210,8 @@ impl Lowering<'_> {
         let base = check::base_scope(settings.as_ref())
             .with("tools", check::tools_shape(tool_names(&drafts)));
         let schemas = self.merged(&drafts, "schemas", |d| d.schemas.clone());
-        let resources = self.resources(&drafts, &base, &session, &schemas);
+        let mut resources = self.resources(&drafts, &base, &session, &schemas);
+        self.check_macros(&drafts, &base, &session, &mut resources);
         let around = check::Surroundings {
             base: &base,
             session: &session,
@@ -265,6 +272,7 @@ impl Lowering<'_> {
         let queues = self.merged(drafts, "queues", |d| d.queues.clone());
         let tables = self.merged(drafts, "tables", |d| d.tables.clone());
         let journals = self.merged(drafts, "journals", |d| d.journals.clone());
+        let macros = self.merged(drafts, "macros", |d| d.whole_macros.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
         let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
@@ -290,6 +298,7 @@ impl Lowering<'_> {
             tables,
             journals,
             origins: self.origins(drafts),
+            macros,
             tools,
             aliases,
             timers,
@@ -306,6 +315,42 @@ impl Lowering<'_> {
             pack.capabilities = info.capabilities;
         }
         pack
+    }
+
+    /// Checks macros before everything that uses them, so that what they yield is known.
+    fn check_macros(
+        &mut self,
+        drafts: &[Draft],
+        base: &super::shape::Scope,
+        session: &Map<Json>,
+        resources: &mut Resources,
+    ) {
+        let all: Vec<(&Doc, &MacroDraft)> = drafts
+            .iter()
+            .flat_map(|draft| draft.macros.iter().map(|found| (&draft.doc, found)))
+            .collect();
+        for (_, draft) in &all {
+            check::note_macro(draft, resources);
+        }
+        let mut results = Vec::new();
+        for (doc, draft) in &all {
+            let around = check::Surroundings {
+                base,
+                session,
+                resources,
+                templates: &self.files.templates,
+            };
+            results.push((
+                &draft.name,
+                check::check_macro(doc, draft, &around, self.report),
+            ));
+        }
+        for (name, result) in results {
+            if let Some((_, known)) = resources.macros.get_mut(name) {
+                *known = result;
+            }
+        }
+        check::check_circles(&all, self.report);
     }
 
     fn check_aliases(&mut self, drafts: &[Draft]) {

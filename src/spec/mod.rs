@@ -17,6 +17,7 @@ pub mod files;
 pub mod filters;
 #[cfg(test)]
 mod golden;
+mod lists;
 pub mod load;
 pub mod mask;
 pub mod model;

@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod macros;
 mod queues;
 mod routines;
 mod stores;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
+pub use macros::Macro;
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
@@ -32,6 +34,7 @@ pub const SECTIONS: &[&str] = &[
     "tables",
     "journals",
     "schemas",
+    "macros",
     "tools",
     "aliases",
     "timers",
@@ -69,6 +72,9 @@ pub struct SpecFile {
     /// Text files that tools of this pack write lines to.
     #[serde(default)]
     pub journals: Map<JournalDecl>,
+    /// Steps with a name, that tools and others share.
+    #[serde(default)]
+    pub macros: Map<Macro>,
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
@@ -148,6 +154,8 @@ pub struct Pack {
     pub tables: Map<TableDecl>,
     /// Its journals.
     pub journals: Map<JournalDecl>,
+    /// Its macros.
+    pub macros: Map<Macro>,
     /// Its tools.
     pub tools: Map<Tool>,
     /// Tools of the packs it uses, by the names that it gives them.

@@ -61,6 +61,10 @@ pub const FILTERS: &[(&str, &str)] = &[
     ),
     ("max", "the largest element"),
     ("min", "the smallest element"),
+    (
+        "reachable",
+        "of an object of lists, which names lead to which (`{a: [b, c]}`): those that the given names lead to, near or far, sorted: `leads | reachable(['a'])`",
+    ),
     ("reject", "the elements that fail a test"),
     ("rejectattr", "the objects whose attribute fails a test"),
     ("replace", "replaces one text by another"),
@@ -105,6 +109,10 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("trim", "without blanks at both ends"),
     ("unique", "every element once"),
     ("untoken", "the text that `token` has made a token of"),
+    (
+        "unwind",
+        "one element for each element of a field that is a list, with that in its place: `unwind('tags')`",
+    ),
     ("upper", "in upper case"),
     ("urlencode", "percent-encoded"),
     (

@@ -34,6 +34,7 @@ mod set;
 mod subjects;
 mod take;
 mod update;
+mod use_;
 
 use minijinja::value::Value;
 
@@ -54,6 +55,7 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Require(step) => require::run(step, call),
         Verb::Let(step) => let_::run(step, call),
         Verb::Set(step) => set::run(step, call),
+        Verb::Use(step) => use_::run(step, call).await,
         Verb::Fail(step) => fail::run(step, call),
         Verb::Check(step) => check::run(step, call),
         Verb::Publish(step) => publish::run(step, call).await,

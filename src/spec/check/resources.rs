@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::macros::MacroInfo;
 use super::queue::QueueInfo;
 use super::step::check_new_name;
 use super::{Findings, check_text, check_tree};
@@ -47,6 +48,8 @@ pub struct Resources {
     pub queues: BTreeMap<String, Option<QueueInfo>>,
     /// Shapes of the entries of tables, by name.
     pub tables: BTreeMap<String, Shape>,
+    /// Macros: their parameters, and the shape of what each yields.
+    pub macros: BTreeMap<String, MacroInfo>,
     /// Journals.
     pub journals: BTreeSet<String>,
     /// Names of the session state.

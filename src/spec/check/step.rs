@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::macros::MacroInfo;
 use super::resources::{Instances, PLACEHOLDER, Resources, check_token, placeholders_replaced};
 use super::{Findings, check_text, check_tree};
 use crate::spec::data::{Json, Map};
@@ -129,6 +130,17 @@ impl StepCheck<'_> {
     pub fn value(&mut self, key: &str, tree: &Tree) -> Shape {
         let pointer = self.at(key);
         check_tree(self.doc, &pointer, tree, self.scope, self.report)
+    }
+
+    /// A macro; answers with its parameters and the shape of what it yields.
+    pub fn macro_named(&mut self, key: &str, name: &str) -> Option<MacroInfo> {
+        let known = self.resources.macros.get(name).cloned();
+        if known.is_none() {
+            let help = suggest::help(name, self.resources.macros.keys().map(String::as_str));
+            let message = format!("there is no macro `{name}`");
+            self.error(Code::UnknownResource, &self.at(key), message, Some(help));
+        }
+        known
     }
 
     /// A text with expressions in it.

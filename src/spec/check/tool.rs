@@ -82,7 +82,7 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         .base
         .clone()
         .with("args", Shape::from_schema(&input))
-        .with("call", Shape::object([("ms", Shape::Number)]))
+        .with("call", call_shape())
         .with("session", session_shape(around.session));
     let before = scope.clone();
     let steps = join(&pointer, "steps");
@@ -110,6 +110,11 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         &input,
         report,
     );
+}
+
+/// The running call.
+pub(super) fn call_shape() -> Shape {
+    Shape::object([("ms", Shape::Number)])
 }
 
 /// What `else` and `failure` call `error`.
@@ -214,7 +219,11 @@ fn check_step(
         report,
     };
     let grammar = step.verb.grammar();
-    let shape = grammar.check(&mut cx);
+    let mut shape = grammar.check(&mut cx);
+    if step.continue_on_error {
+        // The result, or what went wrong.
+        shape = Shape::Any;
+    }
     let binds = grammar.binds(&mut cx);
     if let Some(otherwise) = &step.otherwise {
         let scope = inner.clone().with("error", error_shape());
@@ -224,7 +233,7 @@ fn check_step(
     let shape = rounds(doc, pointer, step, &inner, shape, report);
     // A step that is left out by `when`, or answered with no, leaves null behind.
     let perhaps = |shape: Shape| {
-        if step.when.is_some() || step.optional {
+        if step.when.is_some() || step.optional || step.continue_on_error {
             shape.perhaps()
         } else {
             shape
@@ -234,7 +243,7 @@ fn check_step(
     for (name, shape) in binds.into_iter().filter(|_| step.each.is_none()) {
         scope.bind(&name, perhaps(shape));
     }
-    if step.when.is_none() && step.each.is_none() && !step.optional {
+    if step.when.is_none() && step.each.is_none() && !step.optional && !step.continue_on_error {
         scope.guard(grammar.proves());
     }
     if let Some(name) = &step.bind {

@@ -95,6 +95,9 @@ macro_rules! verbs {
             /// The step may be answered with no: then it leaves null behind, and the steps after it go on. This holds for the outcomes that a step is there to find out, not for anything that goes wrong.
             #[serde(default)]
             optional: Option<bool>,
+            /// Whatever goes wrong in the step, the steps after it go on: its result is then `{error: {kind, message}}`.
+            #[serde(default)]
+            continue_on_error: Option<bool>,
             /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` or `delete` has changed, the `where` of `modify` does not hold, the value of `check` does not fit, no key is free for `lease`, nobody answers a `request`. Anything else that goes wrong keeps its own words.
             #[serde(default, rename = "else")]
             otherwise: Option<Template>,
@@ -117,6 +120,8 @@ verbs! {
     r#let: let_::Let,
     /// Changes what the session remembers.
     set: set::Set,
+    /// Runs the steps of a macro.
+    r#use: use_::Use,
     /// Ends the call with an error.
     fail: fail::Fail,
     /// Checks a value against a schema of the pack.
@@ -202,13 +207,23 @@ pub struct Step {
     pub select: Option<Tree>,
     /// `optional:` whether no is an answer too.
     pub optional: bool,
+    /// `continue_on_error:` whether a failure is a result too.
+    pub continue_on_error: bool,
     /// `else:` what the tool answers when it does not succeed.
     pub otherwise: Option<Template>,
 }
 
 impl Step {
     /// The keys that every step may have, as they are written.
-    pub const KEYS: &'static [&'static str] = &["as", "when", "each", "select", "optional", "else"];
+    pub const KEYS: &'static [&'static str] = &[
+        "as",
+        "when",
+        "each",
+        "select",
+        "optional",
+        "continue_on_error",
+        "else",
+    ];
 }
 
 impl<'de> Deserialize<'de> for Step {
@@ -223,6 +238,7 @@ impl<'de> Deserialize<'de> for Step {
                 each: form.each,
                 select: form.select,
                 optional: form.optional.unwrap_or_default(),
+                continue_on_error: form.continue_on_error.unwrap_or_default(),
                 otherwise: form.otherwise,
             }),
             _ => Err(D::Error::custom("a step has exactly one verb")),
@@ -233,13 +249,14 @@ impl<'de> Deserialize<'de> for Step {
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         if !s.is_human_readable() {
-            let mut out = s.serialize_struct("Step", 7)?;
+            let mut out = s.serialize_struct("Step", 8)?;
             out.serialize_field("verb", &self.verb)?;
             out.serialize_field("bind", &self.bind)?;
             out.serialize_field("when", &self.when)?;
             out.serialize_field("each", &self.each)?;
             out.serialize_field("select", &self.select)?;
             out.serialize_field("optional", &self.optional)?;
+            out.serialize_field("continue_on_error", &self.continue_on_error)?;
             out.serialize_field("otherwise", &self.otherwise)?;
             return out.end();
         }
@@ -259,6 +276,9 @@ impl Serialize for Step {
         }
         if self.optional {
             map.serialize_entry("optional", &true)?;
+        }
+        if self.continue_on_error {
+            map.serialize_entry("continue_on_error", &true)?;
         }
         if let Some(otherwise) = &self.otherwise {
             map.serialize_entry("else", otherwise)?;
