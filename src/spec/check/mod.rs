@@ -1,6 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
 mod counts;
+mod foreign;
 mod queue;
 mod resources;
 mod routine;
@@ -13,6 +14,7 @@ mod uses;
 use std::ops::Range;
 
 pub(crate) use counts::verb_counts;
+pub(crate) use foreign::check_foreign;
 pub(crate) use queue::check_queue;
 pub use queue::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS, QueueInfo};
 pub use resources::{Instances, Resources};
