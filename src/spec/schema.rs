@@ -331,11 +331,12 @@ fn description(error: &ValidationError<'_>, schema: &Value) -> Option<String> {
 fn type_words(kind: &TypeKind) -> String {
     match kind {
         TypeKind::Single(t) => one_type(&t.to_string()),
-        TypeKind::Multiple(types) => types
-            .iter()
-            .map(|t| one_type(&t.to_string()))
-            .collect::<Vec<_>>()
-            .join(" or "),
+        TypeKind::Multiple(types) => {
+            let mut words: Vec<String> = types.iter().map(|t| one_type(&t.to_string())).collect();
+            // What is wanted comes first, and that it may be left empty last.
+            words.sort_by_key(|word| word == "null");
+            words.join(" or ")
+        }
     }
 }
 
