@@ -165,6 +165,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         uses,
         capabilities,
         settings,
+        foreign,
         session,
         schemas,
         streams,
@@ -184,6 +185,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     } = pack;
     let (name, title, instructions) = (rust(name)?, rust(title)?, rust(instructions)?);
     let (settings, session) = (rust(settings)?, rust(session)?);
+    let foreign = rust(foreign)?;
     let capabilities = rust(capabilities)?;
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
@@ -200,6 +202,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             uses: #uses,
             capabilities: #capabilities,
             settings: #settings,
+            foreign: #foreign,
             session: #session,
             schemas: #schemas,
             streams: #streams,
@@ -221,11 +224,11 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
 }
 
 fn constant_name(name: &str) -> Ident {
-    ident(&name.replace('-', "_").to_uppercase())
+    ident(&name.replace(['-', '.'], "_").to_uppercase())
 }
 
 fn pascal(name: &str) -> String {
-    name.split(['_', '-'])
+    name.split(['_', '-', '.'])
         .map(|word| {
             let mut chars = word.chars();
             chars.next().map_or_else(String::new, |first| {

@@ -25,6 +25,7 @@ pub use tool::Tool;
 
 use crate::spec::config::Config;
 use crate::spec::data::{self, Json};
+use crate::spec::defaults::fill_defaults;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
 use crate::spec::model::{self, Pack};
@@ -65,7 +66,7 @@ impl NamedSchema {
 
     /// Fills the defaults of an object's fields in.
     pub fn fill_defaults(&self, value: &mut Value) {
-        tool::fill_defaults(value, &self.schema);
+        fill_defaults(value, &self.schema);
     }
 
     /// Checks a value.
@@ -105,7 +106,7 @@ impl Catalog {
     /// # Errors
     /// All that is wrong with the packs, their settings, or their combination. Warnings come with the catalog.
     pub fn build(config: &Config, base: &Path, project: &Value) -> Result<(Self, Report), Report> {
-        let mut report = Report::new();
+        let mut report = config.warnings.clone();
         let (packs, named) = find(config, base, &mut report);
         unknown_settings(config, &packs, &mut report);
         let names = names::Names::of(&packs, &named);
@@ -248,7 +249,7 @@ impl Catalog {
         }
     }
 
-    /// Adds a tool under a name.
+    /// Adds a tool under a name, if it is there at all.
     fn serve(
         &mut self,
         name: &str,
@@ -272,6 +273,16 @@ impl Catalog {
             return;
         }
         let context = self.context(pack, tools);
+        if let Some(when) = &spec.when {
+            match self.templates.test(when, &context) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let text = format!("`when` of the tool `{name}` ({origin}): {error}");
+                    return report.push(Diagnostic::global(Code::Template, text));
+                }
+            }
+        }
         match Tool::build(name, pack, origin, spec, &self.templates, &context) {
             Ok(tool) => {
                 self.by_name.insert(name.to_owned(), self.tools.len());
@@ -372,7 +383,7 @@ fn settings(pack: &Pack, config: &Config, report: &mut Report) -> Jinja {
         .map_or_else(|| json!({"type": "object"}), |s| s.to_value());
     crate::spec::check::close(&mut schema);
     let mut values = Value::Object(given.clone());
-    tool::fill_defaults(&mut values, &schema);
+    fill_defaults(&mut values, &schema);
     match schema::compile(&schema) {
         Ok(validator) => {
             for line in tool::violations(&validator, &values, &schema) {

@@ -8,6 +8,7 @@ use super::builtin;
 use crate::spec::check::check_uses;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::files::read_folder;
+use crate::spec::foreign::{Form, forms as forms_of};
 use crate::spec::load::load;
 use crate::spec::model::Pack;
 use crate::spec::suggest;
@@ -18,6 +19,11 @@ pub type PackRef = Cow<'static, Pack>;
 /// A built-in pack.
 pub fn builtin(name: &str) -> Option<&'static Pack> {
     builtin::PACKS.iter().find(|p| p.name == name).copied()
+}
+
+/// The foreign files that built-in packs serve.
+pub fn forms() -> Vec<Form<'static>> {
+    forms_of(builtin::PACKS.iter().copied())
 }
 
 /// A path as people write it: without `./` and doubled separators.

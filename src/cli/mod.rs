@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::spec::config::set::Setting;
+
 /// MCP tools declared in YAML, carried on NATS JetStream.
 #[derive(Debug, Parser)]
 #[command(name = "jacquard", version, args_conflicts_with_subcommands = true)]
@@ -38,6 +40,9 @@ struct Source {
     /// The project's folder [default: MCP_PROJECT_PATH or the working directory]
     #[arg(long, value_name = "DIR")]
     project: Option<PathBuf>,
+    /// A setting of a pack, before that of the config; the value is YAML
+    #[arg(long, value_name = "PACK.KEY=VALUE")]
+    set: Vec<Setting>,
     /// Never run a local nats-server
     #[arg(long)]
     no_local_nats: bool,
@@ -57,6 +62,9 @@ enum Command {
         /// Files or folders
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// A setting of a pack, before that of the configs; the value is YAML
+        #[arg(long, value_name = "PACK.KEY=VALUE")]
+        set: Vec<Setting>,
     },
     /// List the tools that a config serves
     Tools {
@@ -128,7 +136,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     match command {
         Command::Serve { source, way } => serve::run(&source, &way),
-        Command::Validate { paths } => validate::run(&paths),
+        Command::Validate { paths, set } => validate::run(&paths, set),
         Command::Tools { source, json } => tools::run(&source, json),
         Command::Call {
             source,

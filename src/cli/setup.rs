@@ -1,9 +1,13 @@
 //! From the command line to what a gateway is started from.
 
+use std::path::Path;
+
 use super::Source;
+use crate::catalog::packs;
 use crate::gateway::{DEFAULT_CONFIG, Setup, base_of};
 use crate::project::{Environment, discover};
-use crate::spec::config::{self, Config};
+use crate::spec::config::set::Setting;
+use crate::spec::config::{self, Around, Config, Lookup};
 use crate::spec::diag::Report;
 use crate::spec::files::read_source;
 use crate::spec::source;
@@ -13,7 +17,7 @@ use crate::spec::source;
 /// # Errors
 /// All that is wrong with either.
 pub fn read(from: &Source, env: &Environment) -> Result<Setup, Report> {
-    let (text, base) = match &from.config {
+    let (text, folder) = match &from.config {
         Some(path) => (
             read_source(path, &path.display().to_string())?,
             base_of(path),
@@ -24,8 +28,9 @@ pub fn read(from: &Source, env: &Environment) -> Result<Setup, Report> {
         ),
     };
     let lookup = |name: &str| env.get(name);
-    let (config, report) = config::load(text, Some(&lookup));
+    let (config, report) = load(text, &folder, Some(&lookup), &from.set);
     let config: Config = config.ok_or(report)?;
+    let base = config.base(folder);
     let start = from
         .project
         .clone()
@@ -38,4 +43,24 @@ pub fn read(from: &Source, env: &Environment) -> Result<Setup, Report> {
         facts,
         allow_local: !from.no_local_nats,
     })
+}
+
+/// Reads a config that lies in this folder, or a foreign file that a built-in pack serves. Without `lookup` the environment
+/// need not be there.
+pub fn load(
+    text: source::Source,
+    folder: &Path,
+    lookup: Option<Lookup<'_>>,
+    set: &[Setting],
+) -> (Option<Config>, Report) {
+    let program = std::env::args_os().next();
+    let stem = program.as_ref().and_then(|p| Path::new(p).file_stem());
+    let around = Around {
+        lookup,
+        forms: &packs::forms(),
+        program: &stem.unwrap_or_default().to_string_lossy(),
+        folder: &folder.to_string_lossy(),
+        set,
+    };
+    config::load_with(text, &around)
 }

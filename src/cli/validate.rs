@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::{runtime, say};
+use super::{runtime, say, setup};
 use crate::bus::{Bus, BusConfig};
 use crate::catalog::Catalog;
-use crate::catalog::packs::{Packs, Place, shown};
+use crate::catalog::packs::{Packs, Place, forms, shown};
 use crate::engine::Engine;
 use crate::gateway::base_of;
 use crate::project::{check_project_file, discover};
-use crate::spec::config;
+use crate::spec::config::set::Setting;
 use crate::spec::diag::{Code, Diagnostic, Report, Severity};
 use crate::spec::doc::Doc;
 use crate::spec::files::{PackFiles, read_source};
+use crate::spec::foreign::fitting;
 use crate::spec::load::load;
 use crate::spec::mask::masked;
 use crate::spec::model::SECTIONS;
@@ -38,11 +39,16 @@ struct Found {
     projects: BTreeSet<PathBuf>,
     /// Folders that were looked into.
     seen: BTreeSet<PathBuf>,
+    /// Settings that come before those of the configs.
+    set: Vec<Setting>,
     report: Report,
 }
 
-pub fn run(paths: &[PathBuf]) -> ExitCode {
-    let mut found = Found::default();
+pub fn run(paths: &[PathBuf], set: Vec<Setting>) -> ExitCode {
+    let mut found = Found {
+        set,
+        ..Found::default()
+    };
     for path in paths {
         if !path.exists() {
             eprintln!("jacquard: {} does not exist", path.display());
@@ -125,7 +131,7 @@ impl Found {
         }
     }
 
-    /// A YAML file is a config if it has `packs`, part of a pack if it has a section of one, and otherwise none of
+    /// A YAML file is a config if it has `packs`, or is a foreign file that a pack serves as one; part of a pack if it has a section of one, and otherwise none of
     /// ours, unless it was named.
     fn yaml(&mut self, path: &Path, named: bool) {
         let doc = read_source(path, &shown(path)).and_then(Doc::parse);
@@ -135,7 +141,12 @@ impl Found {
             Err(report) => return self.report.extend(masked(&report)),
         };
         let has = |keys: &[&str]| keys.iter().any(|key| doc.value.get(key).is_some());
-        if has(&["packs"]) {
+        let foreign = || {
+            // What is not named and lacks something is more probably none of them.
+            let form = fitting(&doc.value, &forms());
+            form.is_some_and(|form| named || form.is_complete(&doc.value))
+        };
+        if has(&["packs"]) || foreign() {
             self.configs.insert(path.to_path_buf());
         } else if has(SECTIONS) || has(&["settings"]) {
             self.packs.insert(base_of(path));
@@ -163,7 +174,7 @@ impl Found {
             }
         }
         for path in &self.configs {
-            check_config(path, &mut report);
+            check_config(path, &self.set, &mut report);
         }
         for path in &self.projects {
             match read_source(path, &shown(path)) {
@@ -176,18 +187,19 @@ impl Found {
 }
 
 /// A config is right when its packs are found, right, and fit together.
-fn check_config(path: &Path, report: &mut Report) {
+fn check_config(path: &Path, set: &[Setting], report: &mut Report) {
     let source = match read_source(path, &shown(path)) {
         Ok(source) => source,
         Err(problems) => return report.extend(problems),
     };
     // Where it is checked, the environment it will run in need not be there.
-    let (config, problems) = config::load(source, None);
+    let folder = base_of(path);
+    let (config, problems) = setup::load(source, &folder, None, set);
     report.extend(problems);
     let Some(config) = config else {
         return;
     };
-    let base = base_of(path);
+    let base = config.base(folder);
     let facts = discover(
         Some(&base),
         config.project.name.as_deref(),

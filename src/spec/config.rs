@@ -1,10 +1,18 @@
 //! The config: the file a person picks with `--config`.
 
+mod environment;
 pub mod http;
+pub mod set;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use environment::expand;
+pub use environment::without_templates;
+pub(in crate::spec) use environment::{given, value_of, variables};
 pub use http::{AuthConfig, HttpConfig, ToolsetConfig, Transport};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,13 +20,12 @@ use serde_json::Value;
 
 use super::diag::{Code, Diagnostic, Report};
 use super::doc::Doc;
-use super::env;
-use super::expr::{self, Form};
+use super::foreign::{self, Form};
 use super::mask::{mask, masked};
+use super::model::{Paths, SECTIONS};
 use super::schema;
-use super::shape::{Scope, Shape};
 use super::source::Source;
-use super::tree::{is_template, sole_expression};
+use set::Setting;
 
 /// What a gateway serves and how it reaches NATS. Any string may hold `{{ env.NAME }}`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -63,6 +70,22 @@ pub struct Config {
     /// The places in the file, for diagnostics; without its values, and with credentials covered.
     #[serde(skip)]
     pub doc: Option<Arc<Doc>>,
+    /// What paths in it are relative to.
+    #[serde(skip)]
+    pub paths: Paths,
+    /// What is odd about the file, without being wrong.
+    #[serde(skip)]
+    pub warnings: Report,
+}
+
+impl Config {
+    /// The folder that paths in it are relative to, if it lies in this one.
+    pub fn base(&self, folder: PathBuf) -> PathBuf {
+        match self.paths {
+            Paths::Config => folder,
+            Paths::WorkingDirectory => PathBuf::from("."),
+        }
+    }
 }
 
 /// How to reach NATS.
@@ -183,43 +206,76 @@ pub fn config_schema() -> Value {
     schema::of::<Config>("Jacquard config")
 }
 
-/// Reads a config. `lookup` answers for environment variables; with `None` in its place, expressions over the environment
-/// are checked but not evaluated (as in CI, where the variables need not be set).
-///
-/// Credentials are covered in the report.
-pub fn load(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) {
-    let (config, report) = read(source, lookup);
-    (config, masked(&report))
+/// What a config is read with.
+#[derive(Clone, Copy, Default)]
+pub struct Around<'a> {
+    /// Answers for environment variables; with `None` in its place, expressions over the environment are checked but not
+    /// evaluated (as in CI, where the variables need not be set).
+    pub lookup: Option<Lookup<'a>>,
+    /// The kinds of foreign files that are served as configs.
+    pub forms: &'a [Form<'a>],
+    /// The name by which the program was started.
+    pub program: &'a str,
+    /// The folder of the file.
+    pub folder: &'a str,
+    /// Settings of packs that come before those of the file.
+    pub set: &'a [Setting],
 }
 
 /// Answers for environment variables.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) {
+/// Reads a config of Jacquard's own.
+///
+/// Credentials are covered in the report.
+pub fn load(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) {
+    let around = Around {
+        lookup,
+        ..Around::default()
+    };
+    load_with(source, &around)
+}
+
+/// Reads a config, or a foreign file that stands for one. Warnings are in the report, and in the config as well.
+///
+/// Credentials are covered in the report.
+pub fn load_with(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
+    let (config, report) = read(source, around);
+    let report = masked(&report);
+    let config = config.map(|mut config| {
+        config.warnings = report.clone();
+        for setting in around.set {
+            let settings = config.settings.entry(setting.pack.clone()).or_default();
+            setting.put(settings);
+        }
+        config
+    });
+    (config, report)
+}
+
+fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
     let mut doc = match Doc::parse(source) {
         Ok(doc) => doc,
         Err(report) => return (None, report),
     };
     let mut report = Report::new();
-    let section = super::model::SECTIONS
-        .iter()
-        .find(|key| doc.value.get(key).is_some());
-    if let Some(section) = section
-        && doc.value.get("packs").is_none()
-    {
-        report.push(
-            Diagnostic::error(
-                Code::Schema,
-                &doc.source,
-                doc.key_range(&format!("/{section}")),
-                "this is a spec, not a config",
-            )
-            .help("a config names the spec's folder: `packs: [./folder]`"),
-        );
-        return (None, report);
+    if doc.value.get("packs").is_none() {
+        if let Some(form) = foreign::fitting(&doc.value, around.forms) {
+            return foreign::read(doc, form, around);
+        }
+        if let Some(problem) = no_packs(&doc, around.forms) {
+            report.push(problem);
+            if foreign::is_spec(&doc.value) {
+                return (None, report);
+            }
+            // Its absence is told; the rest is looked at as if it were there.
+            if let Some(map) = doc.value.as_object_mut() {
+                map.insert("packs".into(), Value::from(vec!["."]));
+            }
+        }
     }
-    expand(&mut doc, lookup, &mut report);
-    if lookup.is_none() {
+    expand(&mut doc, around.lookup, &mut report);
+    if around.lookup.is_none() {
         // What an expression will yield is not known here: it fits wherever it stands.
         without_templates(&mut doc.value);
     }
@@ -233,9 +289,48 @@ fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) 
     if report.has_errors() {
         return (None, report);
     }
-    match serde_json::from_value::<Config>(doc.value.clone()) {
+    let value = std::mem::take(&mut doc.value);
+    finish(value, doc, around, report)
+}
+
+/// What is said of a file without `packs`. What is no mapping is no config at all, which the schema says.
+fn no_packs(doc: &Doc, forms: &[Form<'_>]) -> Option<Diagnostic> {
+    doc.value.as_object()?;
+    let section = SECTIONS.iter().find(|key| doc.value.get(key).is_some());
+    if let Some(section) = section.filter(|_| foreign::is_spec(&doc.value)) {
+        let range = doc.key_range(&format!("/{section}"));
+        let message = "this is a spec, not a config";
+        return Some(
+            Diagnostic::error(Code::Schema, &doc.source, range, message)
+                .help("a config names the spec's folder: `packs: [./folder]`"),
+        );
+    }
+    let missing = Diagnostic::error(
+        Code::Schema,
+        &doc.source,
+        doc.key_range(""),
+        "`packs` is missing",
+    );
+    let kinds: Vec<&str> = forms.iter().map(|f| f.form.description.as_ref()).collect();
+    Some(match kinds.as_slice() {
+        [] => missing,
+        kinds => missing.help(format!(
+            "a config names what it serves: `packs: [./folder]`. Taken without it, and not like this file: {}",
+            kinds.join("; ")
+        )),
+    })
+}
+
+/// The config that a value is, which fits the language.
+pub(in crate::spec) fn finish(
+    value: Value,
+    mut doc: Doc,
+    around: &Around<'_>,
+    mut report: Report,
+) -> (Option<Config>, Report) {
+    match serde_json::from_value::<Config>(value) {
         Ok(config) => {
-            http::check(&config, &doc, lookup.is_some(), &mut report);
+            http::check(&config, &doc, around.lookup.is_some(), &mut report);
             if report.has_errors() {
                 return (None, report);
             }
@@ -248,241 +343,10 @@ fn read(source: Source, lookup: Option<Lookup<'_>>) -> (Option<Config>, Report) 
             (Some(config), report)
         }
         Err(error) => {
-            report.push(Diagnostic::error(
-                Code::Schema,
-                &doc.source,
-                0..0,
-                error.to_string(),
-            ));
+            let message = error.to_string();
+            let problem = Diagnostic::error(Code::Schema, &doc.source, 0..0, message);
+            report.push(problem);
             (None, report)
         }
-    }
-}
-
-/// Puts the values of `{{ env.NAME }}` in.
-fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
-    let places = doc.clone();
-    let scope = Scope::new().with("env", Shape::Any);
-    let mut omitted = Vec::new();
-    doc.map_strings(&mut |pointer, text| {
-        if !is_template(text) {
-            return None;
-        }
-        let (problems, _) = expr::check(text, Form::Template, &scope);
-        for problem in &problems {
-            let range = places.inner_range(pointer, text, problem.range.clone());
-            report.push(
-                Diagnostic::error(problem.code, &places.source, range, problem.message.clone())
-                    .help(problem.help.clone()),
-            );
-        }
-        if !problems.is_empty() {
-            return None;
-        }
-        let lookup = lookup?;
-        match evaluate(text, lookup) {
-            Ok(Some(value)) => Some(value),
-            Ok(None) => {
-                omitted.push(pointer.to_owned());
-                None
-            }
-            Err(missing) => {
-                report.push(
-                    Diagnostic::error(
-                        Code::Environment,
-                        &places.source,
-                        places.value_range(pointer),
-                        missing,
-                    )
-                    .help("set it, or give another value: `{{ env.NAME | default('…') }}`"),
-                );
-                None
-            }
-        }
-    });
-    for pointer in omitted {
-        remove(&mut doc.value, &pointer);
-    }
-}
-
-/// Takes the key out whose value is `omit`. An element of a list becomes null, and is refused for that.
-fn remove(value: &mut Value, pointer: &str) {
-    let Some((parent, key)) = pointer.rsplit_once('/') else {
-        return;
-    };
-    match value.pointer_mut(parent) {
-        Some(Value::Object(map)) => {
-            map.shift_remove(&key.replace("~1", "/").replace("~0", "~"));
-        }
-        Some(Value::Array(_)) => {
-            if let Some(element) = value.pointer_mut(pointer) {
-                *element = Value::Null;
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Takes the keys out whose values are expressions.
-fn without_templates(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, item| !item.as_str().is_some_and(is_template));
-            map.values_mut().for_each(without_templates);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_templates),
-        _ => {}
-    }
-}
-
-/// The value of a text; `None` for `omit`.
-fn evaluate(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<Value>, String> {
-    let names = variables(text);
-    let variables: BTreeMap<&str, String> = names
-        .iter()
-        .filter_map(|name| Some((name.as_str(), lookup(name)?)))
-        .collect();
-    let missing: Vec<&str> = names
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !variables.contains_key(name))
-        .collect();
-    let context =
-        minijinja::context!(env => minijinja::Value::from(minijinja::value::Serde(&variables)));
-    let engine = env::environment();
-    let result = match sole_expression(text) {
-        Some(inner) => engine
-            .compile_expression(inner)
-            .and_then(|e| e.eval(context))
-            .and_then(|value| {
-                if value.is_undefined() {
-                    Err(minijinja::Error::from(minijinja::ErrorKind::UndefinedError))
-                } else if env::is_omit(&value) {
-                    Ok(None)
-                } else {
-                    serde_json::to_value(&value).map(Some).map_err(|e| {
-                        minijinja::Error::new(minijinja::ErrorKind::BadSerialization, e.to_string())
-                    })
-                }
-            }),
-        None => engine
-            .render_str(text, context)
-            .map(|text| Some(Value::String(text))),
-    };
-    result.map_err(|error| match missing.as_slice() {
-        [] => format!("the value cannot be made: {error}"),
-        [name] => format!("the environment variable `{name}` is not set"),
-        names => format!(
-            "the environment variables `{}` are not set",
-            names.join("`, `")
-        ),
-    })
-}
-
-/// The variables that a text names: `env.X`.
-fn variables(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("env.") {
-        let boundary = rest[..at]
-            .chars()
-            .next_back()
-            .is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.');
-        rest = &rest[at + 4..];
-        let name: String = rest
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect();
-        if boundary && !name.is_empty() && !found.contains(&name) {
-            found.push(name);
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn read(text: &str) -> (Option<Config>, Report) {
-        let lookup = |name: &str| (name == "TOKEN").then(|| "s3cret".to_owned());
-        load(Source::new("c.yaml", text), Some(&lookup))
-    }
-
-    fn codes(text: &str) -> Vec<Code> {
-        read(text).1.sorted().iter().map(|d| d.code).collect()
-    }
-
-    #[test]
-    fn the_environment_fills_in() {
-        let (config, report) = read(
-            "packs: [warp]\nnats:\n  token: \"{{ env.TOKEN }}\"\n  url: \"nats://{{ env.HOST | default('h') }}:1\"\n",
-        );
-        assert!(report.is_empty(), "{report}");
-        let nats = config.unwrap().nats;
-        assert_eq!(nats.token.as_deref(), Some("s3cret"));
-        assert_eq!(nats.url.as_deref(), Some("nats://h:1"));
-    }
-
-    #[test]
-    fn what_is_omitted_counts_as_not_given() {
-        let (config, report) =
-            read("packs: [warp]\nnats: {url: \"{{ env.HOST | default(omit) }}\", user: u}\n");
-        assert!(report.is_empty(), "{report}");
-        let nats = config.unwrap().nats;
-        assert_eq!((nats.url, nats.user.as_deref()), (None, Some("u")));
-        assert_eq!(codes("packs: [\"{{ omit }}\"]\n"), [Code::Schema]);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_by_kind() {
-        assert_eq!(
-            codes("packs: [warp]\nnats: {token: \"{{ env.NOPE }}\"}\n"),
-            [Code::Environment]
-        );
-        assert_eq!(
-            codes("packs: [warp]\npack: 1\nnats: {uri: x, local: 3}\n"),
-            [Code::UnknownKey, Code::UnknownKey, Code::Schema]
-        );
-        assert_eq!(codes("packs: []\n"), [Code::Schema]);
-        assert_eq!(
-            codes("packs: [\"{{ env.TOKEN | uper }}\"]\n"),
-            [Code::UnknownFunction]
-        );
-    }
-
-    #[test]
-    fn without_an_environment_only_the_form_is_checked() {
-        let text = "packs: [warp]\nnats: {token: \"{{ env.NOPE }}\"}\n";
-        let (config, report) = load(Source::new("c.yaml", text), None);
-        assert!(config.is_some() && report.is_empty());
-        let text = "packs: [warp]\nnats: {local: \"{{ env.X == 'yes' }}\", request_timeout: \"{{ env.T | default('1s') }}\"}\n";
-        let (config, report) = load(Source::new("c.yaml", text), None);
-        assert!(config.is_some() && report.is_empty(), "{report}");
-    }
-
-    #[test]
-    fn credentials_stay_out_of_diagnostics() {
-        for text in [
-            "packs: [warp]\nnats: {password: 12345678}\n",
-            "packs: [warp]\nnats: {pasword: hunter2}\n",
-            "packs: [warp]\nnats: {url: [nats://u:hunter2@h]}\n",
-            "packs: [warp\nnats: {token: hunter2}\n",
-        ] {
-            let report = read(text).1.render(false);
-            assert!(!report.is_empty(), "{text}");
-            assert!(
-                !report.contains("hunter2") && !report.contains("12345678"),
-                "{report}"
-            );
-        }
-    }
-
-    #[test]
-    fn credentials_stay_out_of_debug_output() {
-        let (config, _) =
-            read("packs: [warp]\nnats: {token: \"{{ env.TOKEN }}\", password: s3cret}\n");
-        assert!(!format!("{:?}", config.unwrap()).contains("s3cret"));
     }
 }

@@ -18,13 +18,13 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, JournalDecl, Listener, Macro, On, Pack, PackInfo, QueueDecl, Reply,
+    BucketDecl, Example, ForeignForm, JournalDecl, Listener, Macro, On, Pack, PackInfo, QueueDecl, Reply,
     SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
 use super::source::Source;
-use super::tree::{Template, Tree};
+use super::tree::{Expr, Template, Tree};
 
 /// The JSON Schema of a spec file, as published in `schemas/spec.schema.json`.
 pub fn spec_schema() -> Value {
@@ -92,6 +92,7 @@ struct Draft {
     doc: Doc,
     pack: Option<PackInfo>,
     settings: Option<Json>,
+    foreign: Vec<(String, Option<ForeignForm>)>,
     session: Vec<(String, Json)>,
     schemas: Vec<(String, Option<Json>)>,
     streams: Vec<(String, Option<StreamDecl>)>,
@@ -124,6 +125,7 @@ impl Draft {
         Self {
             pack: part(&doc.value, "pack"),
             settings: part(&doc.value, "settings"),
+            foreign: entries(section("foreign")),
             session: entries(section("session"))
                 .into_iter()
                 .filter_map(|(n, v)| Some((n, v?)))
@@ -175,6 +177,7 @@ fn tool_draft(name: &str, value: &Value) -> ToolDraft {
         name: name.to_owned(),
         title: part::<Template>(value, "title"),
         description: part::<Template>(value, "description"),
+        when: part::<Expr>(value, "when"),
         input: part::<Tree>(value, "input"),
         output: part::<Tree>(value, "output"),
         steps: check::step_drafts(value, "steps"),
@@ -206,6 +209,11 @@ impl Lowering<'_> {
         });
         for draft in &drafts {
             self.check_state_schemas(draft);
+            for (name, form) in &draft.foreign {
+                if let Some(form) = form {
+                    check::check_foreign(&draft.doc, name, form, settings.as_ref(), self.report);
+                }
+            }
         }
         let base = check::base_scope(settings.as_ref())
             .with("tools", check::tools_shape(tool_names(&drafts)));
@@ -267,6 +275,7 @@ impl Lowering<'_> {
     /// The pack that all files together make, but for what the checks have needed before.
     fn pack(&mut self, drafts: &[Draft]) -> Pack {
         let info = self.single(drafts, "pack", |d| d.pack.clone());
+        let foreign = self.merged(drafts, "foreign", |d| d.foreign.clone());
         let streams = self.merged(drafts, "streams", |d| d.streams.clone());
         let buckets = self.merged(drafts, "buckets", |d| d.buckets.clone());
         let queues = self.merged(drafts, "queues", |d| d.queues.clone());
@@ -290,6 +299,7 @@ impl Lowering<'_> {
             uses: List::default(),
             capabilities: Default::default(),
             settings: None,
+            foreign,
             session: Map::default(),
             schemas: Map::default(),
             streams,

@@ -7,6 +7,7 @@ pub mod check;
 mod coding;
 pub mod config;
 pub mod data;
+pub mod defaults;
 pub mod diag;
 pub mod doc;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub mod env;
 pub mod expr;
 pub mod files;
 pub mod filters;
+pub mod foreign;
 #[cfg(test)]
 mod golden;
 mod lists;

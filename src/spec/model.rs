@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod foreign;
 mod macros;
 mod queues;
 mod routines;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
+pub use foreign::{ForeignForm, Paths};
 pub use macros::Macro;
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
@@ -27,6 +29,7 @@ pub use tools::{Annotations, Example, Expect, Given, Reply, Tool};
 /// other programs.)
 pub const SECTIONS: &[&str] = &[
     "pack",
+    "foreign",
     "session",
     "streams",
     "buckets",
@@ -51,6 +54,9 @@ pub struct SpecFile {
     /// What a config may set for this pack: a JSON Schema of type object. Read as `config.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Json>,
+    /// Files of other programs that are served as if they were configs of this pack.
+    #[serde(default)]
+    pub foreign: Map<ForeignForm>,
     /// What a session remembers: a JSON Schema for each name. Read as `session.*`, written with `set:`.
     #[serde(default)]
     pub session: Map<Json>,
@@ -140,6 +146,8 @@ pub struct Pack {
     pub capabilities: Capabilities,
     /// JSON Schema of its settings.
     pub settings: Option<Json>,
+    /// Files of other programs that are served as if they were configs of it.
+    pub foreign: Map<ForeignForm>,
     /// JSON Schemas of its session state.
     pub session: Map<Json>,
     /// JSON Schemas for the verb `check`, by name.

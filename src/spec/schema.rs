@@ -1,6 +1,7 @@
 //! JSON Schema: the language's own, those inside specs, and violations in words.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
@@ -138,11 +139,7 @@ pub fn check_doc(
     for error in validator.iter_errors(value) {
         let pointer = format!("{base}{}", error.instance_path().as_str());
         for violation in explain(&error, schema) {
-            let range = match &violation.key {
-                Some(key) => doc.key_range(&join(&pointer, key)),
-                None if violation.on_parent => doc.key_range(&pointer),
-                None => doc.value_range(&pointer),
-            };
+            let range = violation.range(doc, &pointer);
             let mut diagnostic =
                 Diagnostic::error(violation.code, &doc.source, range, violation.message);
             diagnostic.help = violation.help;
@@ -180,6 +177,15 @@ impl Violation {
     fn help(mut self, help: Option<String>) -> Self {
         self.help = help;
         self
+    }
+
+    /// Where it is, if this is what it is about.
+    pub fn range(&self, doc: &Doc, pointer: &str) -> Range<usize> {
+        match &self.key {
+            Some(key) => doc.key_range(&join(pointer, key)),
+            None if self.on_parent => doc.key_range(pointer),
+            None => doc.value_range(pointer),
+        }
     }
 }
 
@@ -325,11 +331,12 @@ fn description(error: &ValidationError<'_>, schema: &Value) -> Option<String> {
 fn type_words(kind: &TypeKind) -> String {
     match kind {
         TypeKind::Single(t) => one_type(&t.to_string()),
-        TypeKind::Multiple(types) => types
-            .iter()
-            .map(|t| one_type(&t.to_string()))
-            .collect::<Vec<_>>()
-            .join(" or "),
+        TypeKind::Multiple(types) => {
+            let mut words: Vec<String> = types.iter().map(|t| one_type(&t.to_string())).collect();
+            // What is wanted comes first, and that it may be left empty last.
+            words.sort_by_key(|word| word == "null");
+            words.join(" or ")
+        }
     }
 }
 

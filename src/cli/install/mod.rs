@@ -14,9 +14,9 @@ pub use client::{Client, Scope};
 
 use self::client::Way;
 use self::edit::{Document, pretty};
-use super::{fail, refuse, say};
+use super::{fail, refuse, say, setup};
+use crate::gateway::base_of;
 use crate::project::Environment;
-use crate::spec::config;
 use crate::spec::files::read_source;
 
 /// The longest name of a server.
@@ -81,7 +81,7 @@ fn config_file(request: &Request, env: &Environment) -> Result<Option<PathBuf>, 
     };
     let source = read_source(&path, &path.display().to_string()).map_err(|r| refuse(&r))?;
     // The variables that it names need not be set in this shell.
-    let (config, report) = config::load(source, None);
+    let (config, report) = setup::load(source, &base_of(&path), None, &[]);
     if config.is_none() {
         return Err(refuse(&report));
     }

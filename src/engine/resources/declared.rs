@@ -23,6 +23,8 @@ pub(super) trait Declaration: Clone + 'static {
     /// The handle.
     type Handle: Clone;
 
+    /// The condition without which there is none of it.
+    fn when(&self) -> Option<&Expr>;
     /// The expression that yields one element for each instance.
     fn each(&self) -> Option<&Expr>;
     /// Whether a step gives values that pick the instance.
@@ -38,6 +40,8 @@ pub(super) trait Declaration: Clone + 'static {
 }
 
 enum Instances<H> {
+    /// Its condition does not hold here.
+    Absent,
     One(H),
     Each(Vec<(Value, H)>),
     Params(Mutex<HashMap<String, H>>),
@@ -87,7 +91,7 @@ impl<D: Declaration> Family<D> {
             .flat_map(|declared| match &declared.instances {
                 Instances::One(handle) => vec![handle.clone()],
                 Instances::Each(list) => list.iter().map(|(_, handle)| handle.clone()).collect(),
-                Instances::Params(_) => Vec::new(),
+                Instances::Params(_) | Instances::Absent => Vec::new(),
             })
             .collect()
     }
@@ -95,7 +99,8 @@ impl<D: Declaration> Family<D> {
     /// The handle that these values pick.
     ///
     /// # Errors
-    /// [`FailureKind::NotFound`] when `with` matches no instance; [`FailureKind::Template`] when a name cannot be made.
+    /// [`FailureKind::NotFound`] when `with` matches no instance, or there is none here; [`FailureKind::Template`] when a name
+    /// cannot be made.
     pub(super) fn get(
         &self,
         catalog: &Catalog,
@@ -108,6 +113,7 @@ impl<D: Declaration> Family<D> {
             Failure::new(FailureKind::Internal, text)
         })?;
         match &declared.instances {
+            Instances::Absent => Err(absent::<D>(catalog, pack, name)),
             Instances::One(handle) => Ok(handle.clone()),
             Instances::Each(list) => pick(D::KIND, name, list, with),
             Instances::Params(kept) => {
@@ -126,6 +132,11 @@ fn instances<D: Declaration>(
     bus: &Bus,
     context: &Value,
 ) -> Result<Instances<D::Handle>, Failure> {
+    if let Some(when) = decl.when()
+        && !templates.test(when, context)?
+    {
+        return Ok(Instances::Absent);
+    }
     if decl.has_params() {
         return Ok(Instances::Params(Mutex::default()));
     }
@@ -157,12 +168,21 @@ fn usable<D: Declaration>(
     let first = match &instances {
         Instances::One(handle) => D::problem(handle),
         Instances::Each(list) => list.iter().find_map(|(_, handle)| D::problem(handle)),
-        Instances::Params(_) => None,
+        Instances::Params(_) | Instances::Absent => None,
     };
     match first {
         Some(problem) => Err(Failure::new(FailureKind::Range, problem)),
         None => Ok(instances),
     }
+}
+
+fn absent<D: Declaration>(catalog: &Catalog, pack: usize, name: &str) -> Failure {
+    let pack = catalog.packs.get(pack).map_or("", |p| &p.pack.name);
+    let kind = D::KIND;
+    let text = format!(
+        "the {kind} `{name}` of the pack `{pack}` is not there: its `when` does not hold with the settings of this gateway"
+    );
+    Failure::new(FailureKind::NotFound, text)
 }
 
 fn within<D: Declaration>(catalog: &Catalog, pack: usize, name: &str, error: Failure) -> Failure {

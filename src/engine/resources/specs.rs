@@ -15,6 +15,10 @@ impl Declaration for StreamDecl {
     type Spec = StreamSpec;
     type Handle = Stream;
 
+    fn when(&self) -> Option<&Expr> {
+        self.when.as_ref()
+    }
+
     fn each(&self) -> Option<&Expr> {
         self.each.as_ref()
     }
@@ -75,6 +79,10 @@ impl Declaration for BucketDecl {
     const KIND: &'static str = "bucket";
     type Spec = BucketSpec;
     type Handle = Bucket;
+
+    fn when(&self) -> Option<&Expr> {
+        None
+    }
 
     fn each(&self) -> Option<&Expr> {
         None

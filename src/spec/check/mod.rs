@@ -1,6 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
 mod counts;
+mod foreign;
 mod macros;
 mod queue;
 mod resources;
@@ -14,6 +15,7 @@ mod uses;
 use std::ops::Range;
 
 pub(crate) use counts::verb_counts;
+pub(crate) use foreign::check_foreign;
 pub use macros::{MacroDraft, MacroInfo};
 pub(crate) use macros::{check_circles, check_macro, macro_drafts, note_macro};
 pub(crate) use queue::check_queue;

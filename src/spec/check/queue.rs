@@ -72,6 +72,7 @@ pub(crate) fn check_queue(
     cx.token("subject", Some(&decl.subject));
     let mut cx = StepCheck { scope: &lane, ..cx };
     cx.stream("stream", &decl.stream, decl.with.as_ref());
+    cx.lasting_stream("stream", &decl.stream);
     cx.token("consumer", decl.consumer.as_ref());
     cx.items_are_stored(decl, params.len());
     StepCheck {
@@ -208,6 +209,7 @@ impl StepCheck<'_> {
 
     fn dead_letters(&mut self, dead: &DeadLetters) {
         self.single("stream", "stream", &dead.stream, &self.resources.streams);
+        self.lasting_stream("stream", &dead.stream);
         if self.resources.work_streams.contains(dead.stream.as_ref()) {
             let message = format!(
                 "the stream `{}` loses what is acknowledged, and dead letters are to be kept",

@@ -44,6 +44,8 @@ pub struct Resources {
     pub endless_buckets: BTreeSet<String>,
     /// Streams whose messages go once they are acknowledged.
     pub work_streams: BTreeSet<String>,
+    /// Streams that may not be there.
+    pub conditional_streams: BTreeSet<String>,
     /// Queues by name; nothing is known of one whose declaration is broken.
     pub queues: BTreeMap<String, Option<QueueInfo>>,
     /// Shapes of the entries of tables, by name.
@@ -66,6 +68,11 @@ pub(crate) fn check_stream(
     report: &mut Findings,
 ) {
     let mut cx = DeclCheck::new(doc, join("/streams", name), base, report);
+    if let Some(when) = &decl.when {
+        let (at, kind) = (join(&cx.pointer, "when"), TextKind::Condition);
+        check_text(doc, &at, &when.0, kind, base, cx.report);
+        resources.conditional_streams.insert(name.to_owned());
+    }
     let instances = cx.instances(decl.each.as_ref(), decl.params.as_ref());
     cx.token("name", &decl.name);
     for (index, subject) in decl.subjects.iter().enumerate() {

@@ -176,6 +176,7 @@ fn check_source(
         }
         (None, Some(stream)) => {
             cx.stream("stream", stream, listener.with.as_ref());
+            cx.lasting_stream("stream", stream);
             if listener.reply.is_some() {
                 cx.needs("`reply` belongs to a `subject`: nobody waits for an answer to a stored message");
             }

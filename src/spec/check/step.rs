@@ -298,6 +298,15 @@ impl StepCheck<'_> {
         self.resource("stream", key, name, found.cloned(), known, with);
     }
 
+    /// A declared stream that must be there whatever the config says: what is made of it lives as long as the gateway.
+    pub(super) fn lasting_stream(&mut self, key: &str, name: &str) {
+        if self.resources.conditional_streams.contains(name) {
+            let message = format!("the stream `{name}` has a `when`, so it may not be there");
+            let help = "only steps may name it: take another stream, or its `when` out".to_owned();
+            self.error(Code::UnknownResource, &self.at(key), message, Some(help));
+        }
+    }
+
     /// A declared bucket and the values that pick its instance.
     pub fn bucket(&mut self, key: &str, name: &str, with: Option<&Map<Tree>>) {
         let found = self.resources.buckets.get(name).cloned();

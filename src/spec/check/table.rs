@@ -30,6 +30,7 @@ pub(crate) fn check_table(
         report,
     };
     cx.stream("stream", &decl.stream, decl.with.as_ref());
+    cx.lasting_stream("stream", &decl.stream);
     if decl.subjects.as_ref().is_some_and(|list| list.is_empty()) {
         let message = "a table without subjects hears nothing: leave `subjects` out, or name some";
         cx.error(Code::Schema, &cx.at("subjects"), message.to_owned(), None);

@@ -16,7 +16,7 @@ use crate::spec::schema;
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::source::Source;
 use crate::spec::suggest;
-use crate::spec::tree::{Template, Tree};
+use crate::spec::tree::{Expr, Template, Tree};
 use crate::spec::verbs::Step;
 
 /// A step; a broken one is the name it would have bound, if any.
@@ -30,6 +30,8 @@ pub struct ToolDraft {
     pub title: Option<Template>,
     /// What a model reads.
     pub description: Option<Template>,
+    /// Whether it is there.
+    pub when: Option<Expr>,
     /// The input schema.
     pub input: Option<Tree>,
     /// The output schema.
@@ -65,6 +67,10 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
             let at = join(&pointer, key);
             check_text(doc, &at, &text.0, TextKind::Text, around.base, report);
         }
+    }
+    if let Some(when) = &tool.when {
+        let (at, kind) = (join(&pointer, "when"), TextKind::Condition);
+        check_text(doc, &at, &when.0, kind, around.base, report);
     }
     let mut output = None;
     let input = check_schema(
@@ -139,7 +145,7 @@ pub(super) fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findi
         && name.len() <= 64
         && name
             .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
     if !fits {
         report.push(
             Diagnostic::error(
@@ -148,7 +154,7 @@ pub(super) fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findi
                 doc.key_range(pointer),
                 format!("`{name}` cannot be the name of a tool"),
             )
-            .help("1 to 64 letters, digits, `_` and `-`: clients take no others"),
+            .help("1 to 64 letters, digits, `_`, `-` and `.`: clients take no others"),
         );
     }
 }

@@ -13,6 +13,10 @@ pub struct StreamDecl {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
+    /// An expression over `project` and `config`: the stream is only there if this holds. A step that names it fails
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expr>,
     /// An expression that yields a list: one stream for each element, called `item` in the keys below. A step
     /// picks one by `with:`, which names fields of the element.
     #[serde(default, skip_serializing_if = "Option::is_none")]

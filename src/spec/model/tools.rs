@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::data::{Json, List, Text};
-use crate::spec::tree::{Template, Tree};
+use crate::spec::tree::{Expr, Template, Tree};
 use crate::spec::verbs::Step;
 
 /// A tool.
@@ -17,6 +17,9 @@ pub struct Tool {
     /// What a model reads to decide when to use the tool. May use `project`, `config` and `tools`.
     #[schemars(extend("minLength" = 1))]
     pub description: Template,
+    /// An expression over `project` and `config`: the tool is only there if this holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expr>,
     /// Hints for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,

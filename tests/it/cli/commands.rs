@@ -314,3 +314,34 @@ fn help_and_version_go_to_standard_output() {
     }
     assert!(!help.stdout.contains("supervise") && !help.stdout.contains("hold"));
 }
+
+#[test]
+fn settings_of_the_command_line_come_before_those_of_the_config() {
+    let place = Place::without_nats();
+    place.write(
+        "greeter/greeter.yaml",
+        "settings: {type: object, properties: {word: {type: string, default: Hello}, to: {type: object, properties: {name: {type: string}}}}}\n\
+         tools: {gr.eet: {description: \"{{ config.word }} {{ config.to.name | default('you') }}\", reply: {text: x}}}\n",
+    );
+    let config = place.write(
+        "c.yaml",
+        "packs: [./greeter]\nsettings: {greeter: {word: Welcome}}\n",
+    );
+    let tools =
+        |set: &[&str]| place.run(&[&["tools", "-c", config.to_str().unwrap()], set].concat());
+    assert_eq!(good(&tools(&[])), "gr.eet  Welcome you\n");
+    let set = ["--set", "greeter.word=Hi", "--set", "greeter.to.name=Ada"];
+    assert_eq!(good(&tools(&set)), "gr.eet  Hi Ada\n");
+    let done = tools(&["--set", "greeter.word=[1]"]);
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.stderr.contains("`word`: expected a string"),
+        "{done:?}"
+    );
+    let done = place.run(&["validate", "c.yaml", "--set", "greeter.wrd=x"]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("`wrd`"), "{done:?}");
+    let done = tools(&["--set", "greeter"]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains("pack.key=value"), "{done:?}");
+}

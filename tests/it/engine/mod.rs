@@ -1,5 +1,6 @@
 //! The verbs against a real server, without a gateway around the engine.
 
+mod conditional;
 mod failure;
 mod lease;
 mod macros;
