@@ -16,8 +16,8 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply, SpecFile,
-    StreamDecl, TableDecl, TextKind, Timer, Tool,
+    BucketDecl, Example, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply,
+    ResourceDecl, SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
@@ -97,6 +97,7 @@ struct Draft {
     queues: Vec<(String, Option<QueueDecl>)>,
     tables: Vec<(String, Option<TableDecl>)>,
     journals: Vec<(String, Option<JournalDecl>)>,
+    served: Vec<(String, Option<ResourceDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
     aliases: Vec<AliasDraft>,
@@ -130,6 +131,7 @@ impl Draft {
             queues: entries(section("queues")),
             tables: entries(section("tables")),
             journals: entries(section("journals")),
+            served: entries(section("resources")),
             whole: entries(tools.clone()),
             aliases: entries(section("aliases"))
                 .into_iter()
@@ -253,6 +255,7 @@ impl Lowering<'_> {
         for draft in drafts {
             self.check_queues(draft, base, &mut resources);
             self.check_tables(draft, base, &mut resources);
+            self.check_served(draft, base, &resources);
         }
         resources
     }
@@ -265,6 +268,7 @@ impl Lowering<'_> {
         let queues = self.merged(drafts, "queues", |d| d.queues.clone());
         let tables = self.merged(drafts, "tables", |d| d.tables.clone());
         let journals = self.merged(drafts, "journals", |d| d.journals.clone());
+        let served = self.merged(drafts, "resources", |d| d.served.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
         let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
@@ -289,6 +293,7 @@ impl Lowering<'_> {
             queues,
             tables,
             journals,
+            resources: served,
             origins: self.origins(drafts),
             tools,
             aliases,
@@ -427,6 +432,19 @@ impl Lowering<'_> {
                 check::check_journal(&draft.doc, name, decl, base, self.report);
             }
             resources.journals.insert(name.clone());
+        }
+    }
+
+    fn check_served(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &Resources,
+    ) {
+        for (name, decl) in &draft.served {
+            if let Some(decl) = decl {
+                check::check_served(&draft.doc, name, decl, base, resources, self.report);
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod queues;
 mod routines;
+mod served;
 mod stores;
 mod tables;
 mod tools;
@@ -17,6 +18,7 @@ use super::tree::Template;
 
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
+pub use served::{RESOURCE_BYTES, ResourceDecl};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
 pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
 pub use tools::{Annotations, Example, Expect, Given, Reply, Tool};
@@ -31,6 +33,7 @@ pub const SECTIONS: &[&str] = &[
     "queues",
     "tables",
     "journals",
+    "resources",
     "schemas",
     "tools",
     "aliases",
@@ -69,6 +72,9 @@ pub struct SpecFile {
     /// Text files that tools of this pack write lines to.
     #[serde(default)]
     pub journals: Map<JournalDecl>,
+    /// Files that clients read as MCP resources.
+    #[serde(default)]
+    pub resources: Map<ResourceDecl>,
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
@@ -148,6 +154,8 @@ pub struct Pack {
     pub tables: Map<TableDecl>,
     /// Its journals.
     pub journals: Map<JournalDecl>,
+    /// The files that it serves as MCP resources.
+    pub resources: Map<ResourceDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
     /// Tools of the packs it uses, by the names that it gives them.
