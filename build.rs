@@ -176,6 +176,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         queues,
         tables,
         journals,
+        resources,
         templates,
         origins,
         texts,
@@ -187,6 +188,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
     let (tables, journals) = (rust(tables)?, rust(journals)?);
+    let resources = rust(resources)?;
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
     let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
@@ -205,6 +207,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             queues: #queues,
             tables: #tables,
             journals: #journals,
+            resources: #resources,
             tools: Map(b(&[#(#tools),*])),
             aliases: #aliases,
             timers: #timers,

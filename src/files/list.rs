@@ -61,6 +61,19 @@ impl Entry {
     }
 }
 
+impl Listing<'_> {
+    /// Whether a file with this name, as an [`Entry`] has it, is one that is listed: of whatever is at that name.
+    pub fn selects(&self, name: &str) -> bool {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let patterns: Option<Vec<Pattern>> =
+            self.patterns.iter().map(|p| compile(p).ok()).collect();
+        let depth = name.bytes().filter(|b| *b == b'/').count();
+        !last.ends_with('~')
+            && depth <= if self.recursive { MAX_DEPTH } else { 0 }
+            && patterns.is_some_and(|patterns| fits(&patterns, self.recursive, name, last))
+    }
+}
+
 /// Whether a text is a pattern that [`Listing`] takes.
 ///
 /// Errors: `BadPattern`.
@@ -193,9 +206,11 @@ impl Walk<'_> {
     }
 
     fn fits(&self, path: &str, name: &str) -> bool {
-        self.patterns.is_empty()
-            || self.patterns.iter().any(|pattern| {
-                pattern.matches(name) || (self.listing.recursive && pattern.matches(path))
-            })
+        fits(&self.patterns, self.listing.recursive, path, name)
     }
+}
+
+fn fits(patterns: &[Pattern], recursive: bool, path: &str, name: &str) -> bool {
+    let fits = |pattern: &Pattern| pattern.matches(name) || recursive && pattern.matches(path);
+    patterns.is_empty() || patterns.iter().any(fits)
 }

@@ -22,7 +22,7 @@ use cap_std::fs::{Dir, Metadata};
 
 pub use error::{Error, ErrorKind};
 pub use list::{Entry, Listed, Listing, MAX_VISITED, check_pattern};
-pub use name::{MAX_NAME_BYTES, check_name};
+pub use name::{MAX_NAME_BYTES, check_name, plain_name};
 pub use write::{Replace, Written};
 
 /// An open folder. It stays the folder that was opened even if another one takes its path: open it again for each use

@@ -51,6 +51,13 @@ pub fn check_name(name: &str) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
+/// A name as lists show it: without `.` and doubled slashes.
+///
+/// Errors: `BadName`.
+pub fn plain_name(name: &str) -> Result<String, Error> {
+    check_name(name).map(|path| text(&path))
+}
+
 /// A checked path as a name again: with slashes on every system.
 pub(super) fn text(path: &Path) -> String {
     path.iter()

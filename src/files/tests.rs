@@ -180,6 +180,28 @@ fn a_list_is_sorted_matched_and_bounded() {
 }
 
 #[test]
+fn a_name_is_selected_as_it_is_listed() {
+    let patterns = ["*.yaml".to_owned(), "sub/*".to_owned()];
+    for (recursive, name, expected) in [
+        (false, "a.yaml", true),
+        (false, "a.md", false),
+        (false, "a.yaml~", false),
+        (false, "sub/a.yaml", false),
+        (true, "sub/a.yaml", true),
+        (true, "sub/a.md", true),
+        (true, "x/a.md", false),
+    ] {
+        let listing = Listing {
+            patterns: &patterns,
+            recursive,
+            after: None,
+            limit: 1,
+        };
+        assert_eq!(listing.selects(name), expected, "{recursive} {name}");
+    }
+}
+
+#[test]
 fn a_folder_is_opened_or_made() {
     let (home, _folder) = place();
     let missing = home.path().join("x/y");

@@ -21,6 +21,7 @@ pub(crate) use resources::{check_bucket, check_stream};
 pub use routine::{RoutineDraft, RoutineKind};
 pub(crate) use routine::{check_routine, list, routine_drafts, step_drafts};
 pub(crate) use schemas::{check_named, check_valid, close};
+pub use served::address_problem;
 pub(crate) use served::check_served;
 pub use step::StepCheck;
 pub(crate) use table::{check_journal, check_table};

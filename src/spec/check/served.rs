@@ -101,6 +101,9 @@ pub fn address_problem(text: &str) -> Option<&'static str> {
     if !first || !scheme.chars().all(plain) {
         return Some("the scheme of an address is small letters, digits, `+`, `-` and `.`");
     }
+    if rest == "//" {
+        return Some("`//` begins a host: without one, an address goes on with a third `/`");
+    }
     if !rest.ends_with('/') {
         return Some("what addresses begin with ends in `/`: the path of the file follows");
     }
@@ -121,12 +124,19 @@ mod tests {
             assert_eq!(address_problem(good), None, "{good}");
         }
         for bad in [
-            "", "files", "///", "Files:///", "1f:///", "files://", "f:///x", "f:///a b/", "f:///?/",
-            "f:///{x}/", "f:///ä/",
+            "",
+            "files",
+            "///",
+            "Files:///",
+            "1f:///",
+            "files://",
+            "f:///x",
+            "f:///a b/",
+            "f:///?/",
+            "f:///{x}/",
+            "f:///ä/",
         ] {
-            // `files://` alone would make the first folder of a path a host.
-            let only_host = bad == "files://";
-            assert!(address_problem(bad).is_some() != only_host, "{bad}");
+            assert!(address_problem(bad).is_some(), "{bad}");
         }
     }
 }

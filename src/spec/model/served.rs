@@ -26,7 +26,7 @@ pub struct ResourceDecl {
     pub uri: Template,
     /// Only files whose name fits one of these patterns, in which `*` stands for any text, `?` for one character and `[ab]` for
     /// one of several. With `recursive`, the path in the folder may fit instead of the name. A list of texts, or one `{{
-    /// expression }}` that yields it; `omit` and null are as if it were not given: all files.
+    /// expression }}` that yields it: where it yields `omit` or null, all files are, and where it yields an empty list, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "patterns")]
     pub patterns: Option<Tree>,
@@ -36,6 +36,9 @@ pub struct ResourceDecl {
     /// The largest file that is read: at most 64MiB, 10MiB when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<Size>,
+    /// Scopes that a client must have to see and read them, where clients log in.
+    #[serde(default)]
+    pub scopes: List<Text>,
     /// Subjects, perhaps with wildcards, by which other programs say that something has changed. A message `{uri: …}` or
     /// `{uris: […]}` names the resources; any other says that one should look.
     #[serde(default)]
