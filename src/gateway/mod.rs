@@ -7,6 +7,7 @@ pub mod http;
 pub mod nats;
 mod news;
 pub mod observe;
+mod resources;
 pub mod sessions;
 pub mod stdio;
 
@@ -26,6 +27,7 @@ pub use client::{Client, Principal};
 pub use handler::{Handler, listing};
 pub use nats::Nats;
 pub use news::Change;
+pub use resources::Resources;
 use sessions::{Counts, Sessions};
 
 use crate::bus;
@@ -83,6 +85,7 @@ pub struct Gateway {
     nats: Nats,
     permits: Semaphore,
     news: news::News,
+    resources: Resources,
     sessions: OnceLock<Weak<Sessions>>,
 }
 
@@ -103,6 +106,7 @@ impl Gateway {
         let nats = Nats::start(&setup, env).await.map_err(StartError::Nats)?;
         let engine =
             Engine::new(Arc::new(catalog), nats.bus().clone()).map_err(StartError::Resources)?;
+        let resources = Resources::new(engine.catalog()).map_err(StartError::Resources)?;
         let tools = handler::listing(engine.catalog());
         let gateway = Arc::new(Self {
             name: setup.config.name.unwrap_or_else(|| "jacquard".to_owned()),
@@ -115,6 +119,7 @@ impl Gateway {
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
             news: news::News::new(),
+            resources,
             sessions: OnceLock::new(),
         });
         Ok(gateway)
@@ -143,6 +148,29 @@ impl Gateway {
             let pause = self.serving.load_full().engine.sweep().await;
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Watches the folders of resources and tells clients what has changed. Ends never.
+    pub async fn keep_watched(self: &Arc<Self>) {
+        let gateway = Arc::downgrade(self);
+        let tell = move |change| {
+            if let Some(gateway) = gateway.upgrade() {
+                gateway.announce(change);
+            }
+        };
+        self.resources.watch(self.nats.bus(), tell).await;
+    }
+
+    /// Whether resources are served.
+    pub fn has_resources(&self) -> bool {
+        self.resources.any()
+    }
+
+    /// The resources. While the gateway starts, waits a moment until they are watched: so whoever reads one and hears nothing
+    /// has what it says.
+    async fn resources(&self) -> &Resources {
+        let _ = timeout(START_GRACE, self.resources.watched()).await;
+        &self.resources
     }
 
     /// The server's name as clients see it.

@@ -16,8 +16,8 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply,
-    ResourceDecl, SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
+    BucketDecl, Example, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply, ResourceDecl,
+    SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
@@ -435,12 +435,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn check_served(
-        &mut self,
-        draft: &Draft,
-        base: &super::shape::Scope,
-        resources: &Resources,
-    ) {
+    fn check_served(&mut self, draft: &Draft, base: &super::shape::Scope, resources: &Resources) {
         for (name, decl) in &draft.served {
             if let Some(decl) = decl {
                 check::check_served(&draft.doc, name, decl, base, resources, self.report);

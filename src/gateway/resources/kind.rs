@@ -32,8 +32,16 @@ const OURS: &[(&str, &str)] = &[
 
 /// Files that are text and have no ending.
 const PLAIN: &[&str] = &[
-    "AUTHORS", "CHANGELOG", "CHANGES", "COPYING", "Dockerfile", "LICENSE", "Makefile", "NOTICE",
-    "README", "VERSION",
+    "AUTHORS",
+    "CHANGELOG",
+    "CHANGES",
+    "COPYING",
+    "Dockerfile",
+    "LICENSE",
+    "Makefile",
+    "NOTICE",
+    "README",
+    "VERSION",
 ];
 
 /// Types that are text although their names do not begin so.
@@ -53,7 +61,11 @@ const TEXTS: &[&str] = &[
 pub(super) fn of(name: &str) -> &'static str {
     let last = name.rsplit('/').next().unwrap_or_default();
     let Some((_, ending)) = last.rsplit_once('.') else {
-        return if PLAIN.contains(&last) { "text/plain" } else { UNKNOWN };
+        return if PLAIN.contains(&last) {
+            "text/plain"
+        } else {
+            UNKNOWN
+        };
     };
     let ending = ending.to_ascii_lowercase();
     let ours = OURS.iter().find(|(known, _)| *known == ending);
@@ -66,7 +78,9 @@ pub(super) fn of(name: &str) -> &'static str {
 pub(super) fn is_text(kind: &str) -> bool {
     kind.starts_with("text/")
         || TEXTS.contains(&kind)
-        || ["+json", "+xml", "+yaml"].iter().any(|end| kind.ends_with(end))
+        || ["+json", "+xml", "+yaml"]
+            .iter()
+            .any(|end| kind.ends_with(end))
 }
 
 #[cfg(test)]
