@@ -176,6 +176,8 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         queues,
         tables,
         journals,
+        folders,
+        programs,
         templates,
         origins,
         texts,
@@ -187,6 +189,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
     let (tables, journals) = (rust(tables)?, rust(journals)?);
+    let (folders, programs) = (rust(folders)?, rust(programs)?);
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
     let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
@@ -205,6 +208,8 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             queues: #queues,
             tables: #tables,
             journals: #journals,
+            folders: #folders,
+            programs: #programs,
             tools: Map(b(&[#(#tools),*])),
             aliases: #aliases,
             timers: #timers,

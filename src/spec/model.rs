@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod machine;
 mod queues;
 mod routines;
 mod stores;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
+pub use machine::{FolderDecl, ProgramDecl};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
@@ -31,6 +33,8 @@ pub const SECTIONS: &[&str] = &[
     "queues",
     "tables",
     "journals",
+    "folders",
+    "programs",
     "schemas",
     "tools",
     "aliases",
@@ -69,6 +73,12 @@ pub struct SpecFile {
     /// Text files that tools of this pack write lines to.
     #[serde(default)]
     pub journals: Map<JournalDecl>,
+    /// Folders of this machine whose files tools of this pack use.
+    #[serde(default)]
+    pub folders: Map<FolderDecl>,
+    /// Programs of this machine that tools of this pack run.
+    #[serde(default)]
+    pub programs: Map<ProgramDecl>,
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
@@ -148,6 +158,10 @@ pub struct Pack {
     pub tables: Map<TableDecl>,
     /// Its journals.
     pub journals: Map<JournalDecl>,
+    /// Its folders.
+    pub folders: Map<FolderDecl>,
+    /// Its programs.
+    pub programs: Map<ProgramDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
     /// Tools of the packs it uses, by the names that it gives them.
