@@ -176,6 +176,8 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         queues,
         tables,
         journals,
+        folders,
+        programs,
         resources,
         templates,
         origins,
@@ -188,6 +190,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
     let (tables, journals) = (rust(tables)?, rust(journals)?);
+    let (folders, programs) = (rust(folders)?, rust(programs)?);
     let resources = rust(resources)?;
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
@@ -207,6 +210,8 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             queues: #queues,
             tables: #tables,
             journals: #journals,
+            folders: #folders,
+            programs: #programs,
             resources: #resources,
             tools: Map(b(&[#(#tools),*])),
             aliases: #aliases,

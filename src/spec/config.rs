@@ -1,10 +1,12 @@
 //! The config: the file a person picks with `--config`.
 
+pub mod allow;
 pub mod http;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use allow::AllowConfig;
 pub use http::{AuthConfig, HttpConfig, ToolsetConfig, Transport};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,6 +41,9 @@ pub struct Config {
     /// Where NATS is. Environment variables of the same meaning come first.
     #[serde(default)]
     pub nats: NatsConfig,
+    /// What packs may use of this machine.
+    #[serde(default)]
+    pub allow: AllowConfig,
     /// The project that is served.
     #[serde(default)]
     pub project: ProjectConfig,

@@ -16,8 +16,8 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply, ResourceDecl,
-    SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
+    BucketDecl, Example, FolderDecl, JournalDecl, Listener, On, Pack, PackInfo, ProgramDecl,
+    QueueDecl, Reply, ResourceDecl, SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
@@ -97,6 +97,8 @@ struct Draft {
     queues: Vec<(String, Option<QueueDecl>)>,
     tables: Vec<(String, Option<TableDecl>)>,
     journals: Vec<(String, Option<JournalDecl>)>,
+    folders: Vec<(String, Option<FolderDecl>)>,
+    programs: Vec<(String, Option<ProgramDecl>)>,
     served: Vec<(String, Option<ResourceDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
@@ -131,6 +133,8 @@ impl Draft {
             queues: entries(section("queues")),
             tables: entries(section("tables")),
             journals: entries(section("journals")),
+            folders: entries(section("folders")),
+            programs: entries(section("programs")),
             served: entries(section("resources")),
             whole: entries(tools.clone()),
             aliases: entries(section("aliases"))
@@ -255,6 +259,9 @@ impl Lowering<'_> {
         for draft in drafts {
             self.check_queues(draft, base, &mut resources);
             self.check_tables(draft, base, &mut resources);
+            self.check_machine(draft, base, &mut resources);
+        }
+        for draft in drafts {
             self.check_served(draft, base, &resources);
         }
         resources
@@ -268,6 +275,8 @@ impl Lowering<'_> {
         let queues = self.merged(drafts, "queues", |d| d.queues.clone());
         let tables = self.merged(drafts, "tables", |d| d.tables.clone());
         let journals = self.merged(drafts, "journals", |d| d.journals.clone());
+        let folders = self.merged(drafts, "folders", |d| d.folders.clone());
+        let programs = self.merged(drafts, "programs", |d| d.programs.clone());
         let served = self.merged(drafts, "resources", |d| d.served.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
         let aliases = self.merged(drafts, "aliases", |d| {
@@ -293,6 +302,8 @@ impl Lowering<'_> {
             queues,
             tables,
             journals,
+            folders,
+            programs,
             resources: served,
             origins: self.origins(drafts),
             tools,
@@ -432,6 +443,26 @@ impl Lowering<'_> {
                 check::check_journal(&draft.doc, name, decl, base, self.report);
             }
             resources.journals.insert(name.clone());
+        }
+    }
+
+    fn check_machine(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &mut Resources,
+    ) {
+        for (name, decl) in &draft.folders {
+            let known = decl
+                .as_ref()
+                .map(|decl| check::check_folder(&draft.doc, name, decl, base, self.report));
+            resources.folders.insert(name.clone(), known);
+        }
+        for (name, decl) in &draft.programs {
+            if let Some(decl) = decl {
+                check::check_program(&draft.doc, name, decl, base, self.report);
+            }
+            resources.programs.insert(name.clone());
         }
     }
 

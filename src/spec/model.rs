@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod machine;
 mod queues;
 mod routines;
 mod served;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
+pub use machine::{FolderDecl, ProgramDecl};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use served::{RESOURCE_BYTES, ResourceDecl};
@@ -33,6 +35,8 @@ pub const SECTIONS: &[&str] = &[
     "queues",
     "tables",
     "journals",
+    "folders",
+    "programs",
     "resources",
     "schemas",
     "tools",
@@ -72,6 +76,12 @@ pub struct SpecFile {
     /// Text files that tools of this pack write lines to.
     #[serde(default)]
     pub journals: Map<JournalDecl>,
+    /// Folders of this machine whose files tools of this pack use.
+    #[serde(default)]
+    pub folders: Map<FolderDecl>,
+    /// Programs of this machine that tools of this pack run.
+    #[serde(default)]
+    pub programs: Map<ProgramDecl>,
     /// Files that clients read as MCP resources.
     #[serde(default)]
     pub resources: Map<ResourceDecl>,
@@ -154,6 +164,10 @@ pub struct Pack {
     pub tables: Map<TableDecl>,
     /// Its journals.
     pub journals: Map<JournalDecl>,
+    /// Its folders.
+    pub folders: Map<FolderDecl>,
+    /// Its programs.
+    pub programs: Map<ProgramDecl>,
     /// The files that it serves as MCP resources.
     pub resources: Map<ResourceDecl>,
     /// Its tools.

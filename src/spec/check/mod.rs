@@ -1,6 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
 mod counts;
+mod machine;
 mod queue;
 mod resources;
 mod routine;
@@ -14,6 +15,8 @@ mod uses;
 use std::ops::Range;
 
 pub(crate) use counts::verb_counts;
+pub use machine::FolderInfo;
+pub(crate) use machine::{check_folder, check_program};
 pub(crate) use queue::check_queue;
 pub use queue::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS, QueueInfo};
 pub use resources::{Instances, Resources};

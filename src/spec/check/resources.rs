@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::machine::FolderInfo;
 use super::queue::QueueInfo;
 use super::step::check_new_name;
 use super::{Findings, check_text, check_tree};
@@ -49,6 +50,10 @@ pub struct Resources {
     pub tables: BTreeMap<String, Shape>,
     /// Journals.
     pub journals: BTreeSet<String>,
+    /// Folders by name; nothing is known of one whose declaration is broken.
+    pub folders: BTreeMap<String, Option<FolderInfo>>,
+    /// Programs.
+    pub programs: BTreeSet<String>,
     /// Names of the session state.
     pub session: Vec<String>,
 }

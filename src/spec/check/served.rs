@@ -37,6 +37,7 @@ pub(crate) fn check_served(
     if let Some(text) = &decl.description {
         cx.template("description", text);
     }
+    cx.folder("folder", &decl.folder, false);
     cx.address(&decl.uri.0);
     cx.template("uri", &decl.uri);
     if let Some(patterns) = &decl.patterns {
