@@ -217,9 +217,13 @@ impl Gateway {
         self.serving.load().access.enter(client)
     }
 
-    /// Every scope that a tool or a toolset asks for.
+    /// Every scope that a tool, a toolset or a resource asks for, sorted.
     pub fn scopes(&self) -> Vec<String> {
-        self.serving.load().access.all_scopes()
+        let mut all = self.serving.load().access.all_scopes();
+        all.extend(self.resources.scopes().cloned());
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// One tool as clients see it.

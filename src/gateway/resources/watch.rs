@@ -6,9 +6,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
@@ -83,6 +84,8 @@ struct Eye {
     source: Arc<Source>,
     look: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
+    /// The folder that is watched was removed or renamed.
+    left: Arc<AtomicBool>,
     /// The folder that is watched.
     watched: Option<Identity>,
     before: Snapshot,
@@ -99,6 +102,7 @@ impl Eye {
             source,
             look,
             watcher: None,
+            left: Arc::default(),
             watched: None,
             before: Snapshot::default(),
             last: None,
@@ -153,12 +157,12 @@ impl Eye {
         };
         let path = place.path.clone();
         let identity = identity(&path);
-        if identity == self.watched {
+        if identity == self.watched && !self.left.swap(false, Ordering::Relaxed) {
             return false;
         }
         self.watcher = None;
         if identity.is_some() {
-            match watcher(&path, recursive, Arc::clone(&self.look)) {
+            match watcher(&path, recursive, &self.look, &self.left) {
                 Ok(watcher) => self.watcher = Some(watcher),
                 Err(error) => {
                     self.complain(&format!("{error}; it is looked at now and then instead"));
@@ -182,13 +186,28 @@ impl Eye {
     }
 }
 
-fn watcher(path: &Path, recursive: bool, look: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+fn watcher(
+    path: &Path,
+    recursive: bool,
+    look: &Arc<Notify>,
+    left: &Arc<AtomicBool>,
+) -> notify::Result<RecommendedWatcher> {
+    let (look, left, folder) = (Arc::clone(look), Arc::clone(left), path.to_owned());
     let handler = move |event: notify::Result<Event>| {
         // An error may mean that events were lost.
-        if event.is_ok_and(|event| !changes(&event)) {
-            return;
+        let Ok(event) = event else {
+            return look.notify_one();
+        };
+        let moves = matches!(
+            event.kind,
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+        );
+        if moves && event.paths.contains(&folder) {
+            left.store(true, Ordering::Relaxed);
         }
-        look.notify_one();
+        if changes(&event) {
+            look.notify_one();
+        }
     };
     let config = Config::default().with_follow_symlinks(false);
     let mut watcher = RecommendedWatcher::new(handler, config)?;

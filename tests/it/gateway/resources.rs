@@ -378,25 +378,18 @@ async fn over_http_the_same_is_served_and_told() {
     place.write("files/plan.md", "1");
     let served = Served::start(&place, &["--config", &config(&place, "")]);
     let web = Web::begin(&served.url).await;
-    let ask = async |method: &str, params: Value| -> Value {
-        let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
-        let response = web.post(&body).await;
-        let text = response.text().await.unwrap();
-        let data = text.lines().find_map(|line| line.strip_prefix("data: "));
-        serde_json::from_str(data.unwrap_or(&text)).unwrap()
-    };
     let uri = "workspace:///plan.md";
-    let listed = ask("resources/list", json!({})).await;
+    let listed = ask(&web, "resources/list", json!({})).await;
     assert_eq!(listed["result"]["resources"][0]["uri"], uri, "{listed}");
-    let read = ask("resources/read", json!({"uri": uri})).await;
+    let read = ask(&web, "resources/read", json!({"uri": uri})).await;
     assert_eq!(read["result"]["contents"][0]["text"], "1", "{read}");
-    let wrong = ask("resources/read", json!({"uri": "workspace:///../x"})).await;
+    let wrong = ask(&web, "resources/read", json!({"uri": "workspace:///../x"})).await;
     assert_eq!(wrong["error"]["code"], -32602, "{wrong}");
-    let none = ask("resources/read", json!({"uri": "workspace:///x"})).await;
+    let none = ask(&web, "resources/read", json!({"uri": "workspace:///x"})).await;
     assert_eq!(none["error"]["code"], -32002, "{none}");
-    let malformed = ask("resources/read", json!({"uri": 5})).await;
+    let malformed = ask(&web, "resources/read", json!({"uri": 5})).await;
     assert_eq!(malformed["error"]["code"], -32602, "{malformed}");
-    let subscribed = ask("resources/subscribe", json!({"uri": uri})).await;
+    let subscribed = ask(&web, "resources/subscribe", json!({"uri": uri})).await;
     assert_eq!(subscribed["result"], json!({}), "{subscribed}");
     let mut events = web.listen(None).await;
     place.write("files/plan.md", "two");
@@ -406,6 +399,14 @@ async fn over_http_the_same_is_served_and_told() {
     );
     place.write("files/b.md", "1");
     assert_eq!(next_change(&mut events).await.0, LIST);
+}
+
+async fn ask(web: &Web, method: &str, params: Value) -> Value {
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+    let response = web.post(&body).await;
+    let text = response.text().await.unwrap();
+    let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+    serde_json::from_str(data.unwrap_or(&text)).unwrap()
 }
 
 async fn next_change(events: &mut Events) -> (String, Value) {
@@ -438,6 +439,33 @@ async fn a_subscription_goes_on_in_another_gateway() {
         next_change(&mut events).await,
         (UPDATED.to_owned(), json!(uri))
     );
+}
+
+#[tokio::test]
+async fn who_logs_in_needs_the_scopes() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    place.write("files/plan.md", "1");
+    place.write(
+        "pack/pack.yaml",
+        "folders: {files: {path: files}}\nresources: {files: {folder: files, uri: 'files:///', scopes: [see]}}\n",
+    );
+    let config = "packs: [./pack]\nallow: {read: [files]}\nauth: {tokens: [{name: ann, token: ann-token-0123456789, scopes: [see]}, {name: bob, token: bob-token-0123456789}]}\n";
+    let served = Served::with(&place, config);
+    for (token, count, code) in [
+        ("ann-token-0123456789", 1, Value::Null),
+        ("bob-token-0123456789", 0, json!(-32002)),
+    ] {
+        let web = Web::begin_as(&served.url, Some(token)).await;
+        let listed = ask(&web, "resources/list", json!({})).await;
+        let listed = listed["result"]["resources"].as_array().unwrap().len();
+        assert_eq!(listed, count, "{token}");
+        let uri = json!({"uri": "files:///plan.md"});
+        for method in ["resources/read", "resources/subscribe"] {
+            let answer = ask(&web, method, uri.clone()).await;
+            assert_eq!(answer["error"]["code"], code, "{token}: {answer}");
+        }
+    }
 }
 
 #[test]
