@@ -178,6 +178,9 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         tables,
         journals,
         macros,
+        folders,
+        programs,
+        resources,
         templates,
         origins,
         texts,
@@ -191,6 +194,8 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
     let (tables, journals) = (rust(tables)?, rust(journals)?);
     let macros = rust(macros)?;
+    let (folders, programs) = (rust(folders)?, rust(programs)?);
+    let resources = rust(resources)?;
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
     let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
@@ -211,6 +216,9 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             tables: #tables,
             journals: #journals,
             macros: #macros,
+            folders: #folders,
+            programs: #programs,
+            resources: #resources,
             tools: Map(b(&[#(#tools),*])),
             aliases: #aliases,
             timers: #timers,

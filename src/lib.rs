@@ -5,6 +5,7 @@ pub mod bus;
 pub mod catalog;
 pub mod cli;
 pub mod engine;
+pub mod files;
 pub mod gateway;
 pub mod project;
 pub mod spec;

@@ -4,6 +4,7 @@
 
 pub mod bound;
 pub mod builtin;
+pub mod machine;
 mod names;
 pub mod packs;
 pub mod templates;
@@ -18,6 +19,7 @@ use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
+pub use machine::{FolderPlace, Machine};
 pub use packs::PackRef;
 use packs::{Found, Packs, Place};
 pub use templates::Templates;
@@ -94,6 +96,8 @@ pub struct Catalog {
     pub base: PathBuf,
     /// What the packs say the server can do besides, by name: the experimental capabilities.
     pub experimental: BTreeMap<String, Map<String, Value>>,
+    /// What the packs use of this machine.
+    pub machine: Machine,
     tools: Vec<Tool>,
     by_name: HashMap<String, usize>,
     fingerprint: Arc<str>,
@@ -139,11 +143,15 @@ impl Catalog {
             instructions: None,
             base: base.to_owned(),
             experimental: BTreeMap::new(),
+            machine: Machine::default(),
             tools: Vec::new(),
             by_name: HashMap::new(),
             fingerprint: Arc::default(),
         };
         catalog.compile(&names, &mut report);
+        if !report.has_errors() {
+            catalog.machine = Machine::of(&catalog, config, &mut report);
+        }
         catalog.experimental = told::experimental(&catalog.packs);
         catalog.fingerprint = told::fingerprint(&catalog.tools).into();
         catalog.instructions = match &config.instructions {

@@ -6,20 +6,32 @@ use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, Extensions, Implementation, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
-    ToolAnnotations,
+    CustomResult, ErrorCode, ErrorData, Extensions, Implementation, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ResourcesCapability, ServerCapabilities, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, Tool, ToolAnnotations, UnsubscribeRequestParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
-use super::sessions::{Live, SESSION_NAME, Sessions, notification};
-use super::{Client, Gateway};
+use super::sessions::{Live, SESSION_NAME, Sessions};
+use super::{Client, Gateway, news};
 use crate::catalog::Catalog;
+use crate::engine::session::MAX_SUBSCRIBED;
 use crate::engine::{CallError, Reply, Session};
 
 /// The methods that are answered here.
-const METHODS: &[&str] = &["initialize", "ping", "tools/list", "tools/call"];
+const METHODS: &[&str] = &[
+    "initialize",
+    "ping",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "tools/call",
+    "tools/list",
+];
 
 /// The service of one client, or over HTTP of whoever sends a request.
 #[derive(Clone)]
@@ -108,6 +120,35 @@ impl Handler {
     }
 }
 
+impl Handler {
+    /// Changes what the session of a request subscribes to.
+    async fn subscribing(
+        &self,
+        uri: &str,
+        context: &RequestContext<RoleServer>,
+        change: impl Fn(&Session, &str) -> bool,
+    ) -> Result<(), ErrorData> {
+        let resources = self.gateway.resources().await;
+        let uri = resources.canonical(Client::of(context), uri)?;
+        let found = self.find(&context.extensions).await?;
+        let (session, stored) = match &found {
+            Found::One(session) | Found::Fleeting(session) => (session, None),
+            Found::Live(sessions, live) => (live.session(), Some((sessions, live))),
+        };
+        if !change(session, &uri) {
+            let text = format!(
+                "a session may subscribe to {MAX_SUBSCRIBED} resources; unsubscribe from others first"
+            );
+            return Err(ErrorData::invalid_request(text, None));
+        }
+        if let Some((sessions, live)) = stored {
+            let _busy = live.busy();
+            sessions.keep(live).await;
+        }
+        Ok(())
+    }
+}
+
 /// A session of a single request: nothing goes on beside it.
 fn fleeting(client: &Client) -> Session {
     let session = Session::new();
@@ -157,6 +198,12 @@ impl ServerHandler for Handler {
             .build();
         let experimental = self.gateway.catalog().experimental.clone();
         capabilities.experimental = Some(experimental).filter(|named| !named.is_empty());
+        if self.gateway.has_resources() {
+            let mut served = ResourcesCapability::default();
+            served.subscribe = Some(true);
+            served.list_changed = Some(true);
+            capabilities.resources = Some(served);
+        }
         let config = ServerConfig::new(capabilities).with_server_info(Implementation::new(
             self.gateway.name(),
             env!("CARGO_PKG_VERSION"),
@@ -230,37 +277,73 @@ impl ServerHandler for Handler {
         }
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let cursor = request.and_then(|request| request.cursor);
+        let resources = self.gateway.resources().await;
+        resources
+            .list(Client::of(&context), cursor.as_deref())
+            .await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let resources = self.gateway.resources().await;
+        Ok(resources.templates(Client::of(&context)))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let resources = self.gateway.resources().await;
+        let read = resources.read(Client::of(&context), &request.uri).await?;
+        Ok(read.into())
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscribing(&request.uri, &context, Session::subscribe)
+            .await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let forget = |session: &Session, uri: &str| {
+            session.unsubscribe(uri);
+            true
+        };
+        self.subscribing(&request.uri, &context, forget).await
+    }
+
     fn accepted_subscription_filter(
         &self,
         requested: &SubscriptionFilter,
     ) -> Option<SubscriptionFilter> {
-        // A client without a session takes its pushes on this stream; rmcp leaves out what is not offered.
-        Some(requested.clone())
+        // A client without a session takes its pushes on this stream, too.
+        Some(news::accepted(requested))
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let request = context.request_context();
-        let Found::Live(_sessions, live) = self.find(&request.extensions).await? else {
-            context.cancelled().await;
-            return Ok(());
+        let changes = self.gateway.news.listen();
+        let found = self.find(&context.request_context().extensions).await?;
+        let live = match &found {
+            Found::Live(_, live) => Some(live.as_ref()),
+            Found::One(_) | Found::Fleeting(_) => None,
         };
-        let _busy = live.streaming();
-        let mut pushes = live.session().attach(None);
-        loop {
-            let push = tokio::select! {
-                () = context.cancelled() => return Ok(()),
-                () = live.left() => return Ok(()),
-                push = pushes.next() => push,
-            };
-            let Some(push) = push else { return Ok(()) };
-            if request
-                .peer
-                .send_notification(notification(push))
-                .await
-                .is_err()
-            {
-                return Ok(());
-            }
-        }
+        news::tell(&context, live, changes).await
     }
 }

@@ -5,7 +5,9 @@ mod client;
 mod handler;
 pub mod http;
 pub mod nats;
+mod news;
 pub mod observe;
+mod resources;
 pub mod sessions;
 pub mod stdio;
 
@@ -24,6 +26,8 @@ pub use access::Access;
 pub use client::{Client, Principal};
 pub use handler::{Handler, listing};
 pub use nats::Nats;
+pub use news::Change;
+pub use resources::Resources;
 use sessions::{Counts, Sessions};
 
 use crate::bus;
@@ -80,6 +84,8 @@ pub struct Gateway {
     serving: ArcSwap<Serving>,
     nats: Nats,
     permits: Semaphore,
+    news: news::News,
+    resources: Resources,
     sessions: OnceLock<Weak<Sessions>>,
 }
 
@@ -100,6 +106,7 @@ impl Gateway {
         let nats = Nats::start(&setup, env).await.map_err(StartError::Nats)?;
         let engine =
             Engine::new(Arc::new(catalog), nats.bus().clone()).map_err(StartError::Resources)?;
+        let resources = Resources::new(engine.catalog()).map_err(StartError::Resources)?;
         let tools = handler::listing(engine.catalog());
         let gateway = Arc::new(Self {
             name: setup.config.name.unwrap_or_else(|| "jacquard".to_owned()),
@@ -111,6 +118,8 @@ impl Gateway {
             }),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
+            news: news::News::new(),
+            resources,
             sessions: OnceLock::new(),
         });
         Ok(gateway)
@@ -139,6 +148,29 @@ impl Gateway {
             let pause = self.serving.load_full().engine.sweep().await;
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Watches the folders of resources and tells clients what has changed. Ends never.
+    pub async fn keep_watched(self: &Arc<Self>) {
+        let gateway = Arc::downgrade(self);
+        let tell = move |change| {
+            if let Some(gateway) = gateway.upgrade() {
+                gateway.announce(change);
+            }
+        };
+        self.resources.watch(self.nats.bus(), tell).await;
+    }
+
+    /// Whether resources are served.
+    pub fn has_resources(&self) -> bool {
+        self.resources.any()
+    }
+
+    /// The resources. While the gateway starts, waits a moment until they are watched: so whoever reads one and hears nothing
+    /// has what it says.
+    async fn resources(&self) -> &Resources {
+        let _ = timeout(START_GRACE, self.resources.watched()).await;
+        &self.resources
     }
 
     /// The server's name as clients see it.
@@ -185,9 +217,13 @@ impl Gateway {
         self.serving.load().access.enter(client)
     }
 
-    /// Every scope that a tool or a toolset asks for.
+    /// Every scope that a tool, a toolset or a resource asks for, sorted.
     pub fn scopes(&self) -> Vec<String> {
-        self.serving.load().access.all_scopes()
+        let mut all = self.serving.load().access.all_scopes();
+        all.extend(self.resources.scopes().cloned());
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// One tool as clients see it.
@@ -209,6 +245,17 @@ impl Gateway {
     /// The catalog that is served now.
     pub fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(self.serving.load().engine.catalog())
+    }
+
+    /// Tells the clients that something has changed. Equal news that still wait for a client are told once. Never waits.
+    pub fn announce(&self, change: Change) {
+        let fingerprint = Arc::clone(self.catalog().fingerprint());
+        self.news.announce(change, &fingerprint);
+    }
+
+    /// From now on this session is told of changes ([`Gateway::announce`]): its client is of a version with `initialize`.
+    pub fn tell_from_now_on(&self, session: &Arc<Session>) {
+        self.news.tell_from_now_on(session);
     }
 
     /// How many sessions there are over HTTP.

@@ -1,6 +1,7 @@
 //! The config: the file a person picks with `--config`.
 
 mod environment;
+pub mod allow;
 pub mod http;
 pub mod set;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use environment::expand;
 pub use environment::without_templates;
 pub(in crate::spec) use environment::{given, value_of, variables};
+pub use allow::AllowConfig;
 pub use http::{AuthConfig, HttpConfig, ToolsetConfig, Transport};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -46,6 +48,9 @@ pub struct Config {
     /// Where NATS is. Environment variables of the same meaning come first.
     #[serde(default)]
     pub nats: NatsConfig,
+    /// What packs may use of this machine.
+    #[serde(default)]
+    pub allow: AllowConfig,
     /// The project that is served.
     #[serde(default)]
     pub project: ProjectConfig,

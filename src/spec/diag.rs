@@ -70,6 +70,8 @@ codes! {
     Environment = "environment",
     /// A file or folder that was named cannot be read.
     Io = "io",
+    /// A folder or program of this machine that the config does not let a pack use.
+    NotAllowed = "not-allowed",
 }
 
 impl fmt::Display for Code {

@@ -46,6 +46,7 @@ broken! {
     steps_without_a_tool: "routines.yaml",
     tables_and_journals: "tables.yaml",
     macros_and_their_use: "macros.yaml",
+    resources_that_are_none: "resources.yaml",
     a_name_declared_twice: "duplicate.yaml",
     foreign_files: "foreign.yaml",
 }

@@ -18,8 +18,8 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, ForeignForm, JournalDecl, Listener, Macro, On, Pack, PackInfo, QueueDecl, Reply,
-    SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
+    BucketDecl, Example, FolderDecl, ForeignForm, JournalDecl, Listener, Macro, On, Pack, PackInfo, ProgramDecl,
+    QueueDecl, Reply, ResourceDecl, SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
@@ -102,6 +102,9 @@ struct Draft {
     journals: Vec<(String, Option<JournalDecl>)>,
     macros: Vec<MacroDraft>,
     whole_macros: Vec<(String, Option<Macro>)>,
+    folders: Vec<(String, Option<FolderDecl>)>,
+    programs: Vec<(String, Option<ProgramDecl>)>,
+    served: Vec<(String, Option<ResourceDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
     aliases: Vec<AliasDraft>,
@@ -138,6 +141,9 @@ impl Draft {
             journals: entries(section("journals")),
             macros: check::macro_drafts(&section("macros")),
             whole_macros: entries(section("macros")),
+            folders: entries(section("folders")),
+            programs: entries(section("programs")),
+            served: entries(section("resources")),
             whole: entries(tools.clone()),
             aliases: entries(section("aliases"))
                 .into_iter()
@@ -268,6 +274,10 @@ impl Lowering<'_> {
         for draft in drafts {
             self.check_queues(draft, base, &mut resources);
             self.check_tables(draft, base, &mut resources);
+            self.check_machine(draft, base, &mut resources);
+        }
+        for draft in drafts {
+            self.check_served(draft, base, &resources);
         }
         resources
     }
@@ -282,6 +292,9 @@ impl Lowering<'_> {
         let tables = self.merged(drafts, "tables", |d| d.tables.clone());
         let journals = self.merged(drafts, "journals", |d| d.journals.clone());
         let macros = self.merged(drafts, "macros", |d| d.whole_macros.clone());
+        let folders = self.merged(drafts, "folders", |d| d.folders.clone());
+        let programs = self.merged(drafts, "programs", |d| d.programs.clone());
+        let served = self.merged(drafts, "resources", |d| d.served.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
         let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
@@ -307,6 +320,9 @@ impl Lowering<'_> {
             queues,
             tables,
             journals,
+            folders,
+            programs,
+            resources: served,
             origins: self.origins(drafts),
             macros,
             tools,
@@ -482,6 +498,34 @@ impl Lowering<'_> {
                 check::check_journal(&draft.doc, name, decl, base, self.report);
             }
             resources.journals.insert(name.clone());
+        }
+    }
+
+    fn check_machine(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &mut Resources,
+    ) {
+        for (name, decl) in &draft.folders {
+            let known = decl
+                .as_ref()
+                .map(|decl| check::check_folder(&draft.doc, name, decl, base, self.report));
+            resources.folders.insert(name.clone(), known);
+        }
+        for (name, decl) in &draft.programs {
+            if let Some(decl) = decl {
+                check::check_program(&draft.doc, name, decl, base, self.report);
+            }
+            resources.programs.insert(name.clone());
+        }
+    }
+
+    fn check_served(&mut self, draft: &Draft, base: &super::shape::Scope, resources: &Resources) {
+        for (name, decl) in &draft.served {
+            if let Some(decl) = decl {
+                check::check_served(&draft.doc, name, decl, base, resources, self.report);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! Pure: no runtime, no network. The build script includes this very module (`#[path = "src/spec/mod.rs"]`) to
 //! compile the built-in packs, so that there is one meaning of a spec.
 
+pub mod address;
 pub mod check;
 mod coding;
 pub mod config;

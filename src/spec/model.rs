@@ -5,8 +5,10 @@
 
 mod foreign;
 mod macros;
+mod machine;
 mod queues;
 mod routines;
+mod served;
 mod stores;
 mod tables;
 mod tools;
@@ -19,8 +21,10 @@ use super::tree::Template;
 
 pub use foreign::{ForeignForm, Paths};
 pub use macros::Macro;
+pub use machine::{FolderDecl, ProgramDecl};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
+pub use served::{RESOURCE_BYTES, ResourceDecl};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
 pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
 pub use tools::{Annotations, Example, Expect, Given, Reply, Tool};
@@ -36,6 +40,9 @@ pub const SECTIONS: &[&str] = &[
     "queues",
     "tables",
     "journals",
+    "folders",
+    "programs",
+    "resources",
     "schemas",
     "macros",
     "tools",
@@ -81,6 +88,15 @@ pub struct SpecFile {
     /// Steps with a name, that tools and others share.
     #[serde(default)]
     pub macros: Map<Macro>,
+    /// Folders of this machine whose files tools of this pack use.
+    #[serde(default)]
+    pub folders: Map<FolderDecl>,
+    /// Programs of this machine that tools of this pack run.
+    #[serde(default)]
+    pub programs: Map<ProgramDecl>,
+    /// Files that clients read as MCP resources.
+    #[serde(default)]
+    pub resources: Map<ResourceDecl>,
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
@@ -164,6 +180,12 @@ pub struct Pack {
     pub journals: Map<JournalDecl>,
     /// Its macros.
     pub macros: Map<Macro>,
+    /// Its folders.
+    pub folders: Map<FolderDecl>,
+    /// Its programs.
+    pub programs: Map<ProgramDecl>,
+    /// The files that it serves as MCP resources.
+    pub resources: Map<ResourceDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
     /// Tools of the packs it uses, by the names that it gives them.

@@ -190,7 +190,7 @@ fn within<D: Declaration>(catalog: &Catalog, pack: usize, name: &str, error: Fai
 }
 
 /// Says which declaration it is that cannot work here.
-pub(in crate::engine) fn cannot_be_made(
+pub fn cannot_be_made(
     kind: &str,
     catalog: &Catalog,
     pack: usize,

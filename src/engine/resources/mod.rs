@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use minijinja::value::Value;
 
+pub use declared::cannot_be_made;
 pub use queues::{Queue, lane_text};
 pub use reader::{Reader, with_values};
 
@@ -19,7 +20,6 @@ use crate::catalog::Catalog;
 use crate::spec::model::{BucketDecl, StreamDecl};
 use crate::spec::suggest;
 use declared::Family;
-pub(super) use declared::cannot_be_made;
 
 /// All streams, buckets and queues of a catalog.
 pub struct Resources {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::macros::MacroInfo;
+use super::machine::FolderInfo;
 use super::queue::QueueInfo;
 use super::step::check_new_name;
 use super::{Findings, check_text, check_tree};
@@ -54,6 +55,10 @@ pub struct Resources {
     pub macros: BTreeMap<String, MacroInfo>,
     /// Journals.
     pub journals: BTreeSet<String>,
+    /// Folders by name; nothing is known of one whose declaration is broken.
+    pub folders: BTreeMap<String, Option<FolderInfo>>,
+    /// Programs.
+    pub programs: BTreeSet<String>,
     /// Names of the session state.
     pub session: Vec<String>,
 }

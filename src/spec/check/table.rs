@@ -1,5 +1,6 @@
 //! Tables and journals: their declarations, and the steps that name them.
 
+use super::machine::check_path;
 use super::resources::check_token;
 use super::step::StepCheck;
 use super::{Findings, Resources, check_text, check_tree};
@@ -65,22 +66,7 @@ pub(crate) fn check_journal(
     report: &mut Findings,
 ) {
     let at = join(&join("/journals", name), "file");
-    let fits = match &decl.file {
-        Tree::Literal(json) => matches!(json, Json::Null | Json::Str(_)),
-        Tree::Expr(_) | Tree::Template(_) => true,
-        Tree::List(_) | Tree::Map(_) => false,
-    };
-    if !fits {
-        let message = "the path of a journal is a text, or null".to_owned();
-        let range = doc.value_range(&at);
-        report.push(super::Diagnostic::error(
-            Code::Schema,
-            &doc.source,
-            range,
-            message,
-        ));
-    }
-    check_tree(doc, &at, &decl.file, base, report);
+    check_path(doc, &at, &decl.file, "a journal", base, report);
 }
 
 /// An entry of a table as expressions see it.

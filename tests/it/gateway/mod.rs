@@ -13,6 +13,7 @@ mod outage;
 mod own_pack;
 mod protocol;
 mod queues;
+mod resources;
 mod wire;
 
 use std::path::PathBuf;

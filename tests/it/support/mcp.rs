@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rmcp::handler::client::ClientHandler;
-use rmcp::model::{CallToolRequestParams, CustomNotification, Tool};
+use rmcp::model::{
+    CallToolRequestParams, CustomNotification, ResourceUpdatedNotificationParam, Tool,
+};
 use rmcp::service::{NotificationContext, RoleClient, RunningService, ServiceError, ServiceExt};
 use rmcp::transport::TokioChildProcess;
 use serde_json::Value;
@@ -34,6 +36,22 @@ impl ClientHandler for Told {
     ) {
         let params = notification.params.unwrap_or_default();
         self.0.lock().unwrap().push((notification.method, params));
+    }
+
+    async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        let method = "notifications/resources/list_changed";
+        let told = (method.to_owned(), Value::Null);
+        self.0.lock().unwrap().push(told);
+    }
+
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        let method = "notifications/resources/updated";
+        let told = (method.to_owned(), serde_json::json!({ "uri": params.uri }));
+        self.0.lock().unwrap().push(told);
     }
 }
 
