@@ -2,6 +2,7 @@
 
 mod failure;
 mod lease;
+mod machine;
 mod modify;
 mod push;
 mod reads;
