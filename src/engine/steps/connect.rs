@@ -6,7 +6,7 @@ use minijinja::value::Value;
 use tokio::net::TcpStream;
 
 use crate::engine::call::Call;
-use crate::engine::failure::Failure;
+use crate::engine::failure::{Failure, FailureKind};
 use crate::spec::address::Address;
 use crate::spec::verbs::forms::Connect;
 
@@ -16,7 +16,9 @@ const DEFAULT: Duration = Duration::from_secs(3);
 pub(super) async fn run(step: &Connect, call: &mut Call<'_>) -> Result<Value, Failure> {
     let context = call.context();
     let text = call.templates().text(&step.address, &context)?;
-    let addresses = call.servers(&text)?;
+    let addresses =
+        Address::several(&text).map_err(|problem| Failure::new(FailureKind::Range, problem))?;
+    call.may_look_at(&addresses)?;
     let timeout = call
         .reader(&context)
         .span_within("timeout", step.timeout.as_ref(), Connect::MOST)?

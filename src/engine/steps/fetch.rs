@@ -21,11 +21,11 @@ const MAX_REDIRECTS: usize = 3;
 pub(super) async fn run(step: &Fetch, call: &mut Call<'_>) -> Result<Value, Failure> {
     let context = call.context();
     let url = call.templates().text(&step.url, &context)?;
-    if origin(&url).is_none() {
+    let Some((_, server)) = origin(&url) else {
         let text = "`url` must begin with `http://` or `https://` and name a server";
         return Err(Failure::new(FailureKind::Range, text));
-    }
-    call.servers(&url.replace(',', "%2C"))?;
+    };
+    call.may_look_at(&[server])?;
     let headers = call.headers(step.headers.as_ref(), &context)?;
     let timeout = call
         .reader(&context)
