@@ -326,22 +326,32 @@ impl Stream {
     /// # Errors
     /// Those of the connection and of the JetStream API; the other messages may be gone nevertheless.
     pub async fn remove(&self, seqs: &[u64]) -> Result<(), Error> {
-        let what = format!("removing messages of the {}", self.resource.label);
-        let link = self.resource.link(&what).await?;
-        let verb = format!("STREAM.MSG.DELETE.{}", self.resource.name);
-        let removed = seqs.iter().map(|seq| {
-            let body = serde_json::json!({ "seq": seq, "no_erase": true }).to_string();
-            api::call::<api::Done>(&link, &what, &verb, body.into_bytes())
-        });
+        let removed = seqs.iter().map(|seq| self.erase(*seq));
         for done in futures_util::future::join_all(removed).await {
-            match done {
-                Err(failure) if failure.code() != api::code::NO_SEQUENCE => {
-                    return Err(failure.into_error(&what));
-                }
-                _ => {}
-            }
+            done?;
         }
         Ok(())
+    }
+
+    /// Deletes one message, and says whether it was there. One round trip; a stream that does not exist is not made.
+    ///
+    /// # Errors
+    /// Those of the connection and of the JetStream API.
+    pub async fn erase(&self, seq: u64) -> Result<bool, Error> {
+        let what = format!("removing a message of the {}", self.resource.label);
+        let link = self.resource.link(&what).await?;
+        let verb = format!("STREAM.MSG.DELETE.{}", self.resource.name);
+        let body = serde_json::json!({ "seq": seq, "no_erase": true }).to_string();
+        let done = api::call::<api::Done>(&link, &what, &verb, body.into_bytes()).await;
+        match done {
+            Ok(_) => Ok(true),
+            Err(failure)
+                if matches!(failure.code(), code::NO_SEQUENCE | code::STREAM_NOT_FOUND) =>
+            {
+                Ok(false)
+            }
+            Err(failure) => Err(failure.into_error(&what)),
+        }
     }
 
     /// Reads a page of history. `accept` sees each message once and says whether it belongs to the

@@ -2,8 +2,8 @@
 
 use std::error::Error as _;
 
-use crate::bus;
 use crate::spec::env::TOKEN_SUFFIX;
+use crate::{bus, files};
 
 /// What counts failures of tools, by kind.
 pub const COUNTER: &str = "jacquard_errors_total";
@@ -29,6 +29,18 @@ pub enum FailureKind {
     Invalid,
     /// The structured result does not fit the tool's output schema.
     Output,
+    /// A file whose text is not of the form that it should have.
+    Syntax,
+    /// A folder that the settings do not name.
+    Unconfigured,
+    /// What the config does not let this gateway use.
+    NotAllowed,
+    /// A program that cannot be started.
+    Program,
+    /// Something of this machine takes too long.
+    Timeout,
+    /// A file or folder.
+    File(files::ErrorKind),
     /// A fault in this program.
     Internal,
     /// NATS.
@@ -45,6 +57,7 @@ impl FailureKind {
             Self::Require
                 | Self::NotFound
                 | Self::Invalid
+                | Self::File(files::ErrorKind::NotFound | files::ErrorKind::AlreadyExists)
                 | Self::Bus(
                     ErrorKind::AlreadyExists
                         | ErrorKind::Conflict
@@ -59,6 +72,7 @@ impl FailureKind {
     pub fn as_str(self) -> &'static str {
         use bus::ErrorKind;
         match self {
+            Self::File(kind) => file_word(kind),
             Self::Arguments => "arguments",
             Self::Require => "require",
             Self::Fail => "fail",
@@ -69,6 +83,11 @@ impl FailureKind {
             Self::Range => "range",
             Self::Invalid => "invalid",
             Self::Output => "output",
+            Self::Syntax => "syntax",
+            Self::Unconfigured => "not_configured",
+            Self::NotAllowed => "not_allowed",
+            Self::Program => "program",
+            Self::Timeout => "timeout",
             Self::Internal => "internal",
             Self::Bus(ErrorKind::Disconnected) => "disconnected",
             Self::Bus(ErrorKind::Unauthorized) => "unauthorized",
@@ -86,6 +105,21 @@ impl FailureKind {
             Self::Bus(ErrorKind::InvalidSubject) => "invalid_subject",
             Self::Bus(_) => "nats",
         }
+    }
+}
+
+/// The word for what is wrong with a file.
+fn file_word(kind: files::ErrorKind) -> &'static str {
+    use files::ErrorKind;
+    match kind {
+        ErrorKind::BadName | ErrorKind::Outside => "invalid_path",
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::AlreadyExists => "already_exists",
+        ErrorKind::NotAFile => "not_a_file",
+        ErrorKind::TooLarge => "too_large",
+        ErrorKind::BadPattern => "range",
+        ErrorKind::Permission => "permission",
+        ErrorKind::NotAFolder | ErrorKind::Io => "io",
     }
 }
 
@@ -122,6 +156,16 @@ impl From<bus::Error> for Failure {
     fn from(error: bus::Error) -> Self {
         Self {
             kind: FailureKind::Bus(error.kind()),
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl From<files::Error> for Failure {
+    fn from(error: files::Error) -> Self {
+        Self {
+            kind: FailureKind::File(error.kind()),
             message: error.to_string(),
             source: Some(Box::new(error)),
         }

@@ -8,6 +8,7 @@ mod decoded;
 pub mod failure;
 mod journal;
 mod listen;
+mod machine;
 mod outlet;
 mod page;
 mod payload;

@@ -47,6 +47,7 @@ broken! {
     tables_and_journals: "tables.yaml",
     macros_and_their_use: "macros.yaml",
     resources_that_are_none: "resources.yaml",
+    files_programs_and_servers: "machine.yaml",
     a_name_declared_twice: "duplicate.yaml",
     foreign_files: "foreign.yaml",
 }

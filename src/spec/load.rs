@@ -1,5 +1,6 @@
 //! From files to a pack: check everything, lower into one form.
 
+mod machine;
 mod merge;
 
 use std::collections::BTreeMap;
@@ -498,26 +499,6 @@ impl Lowering<'_> {
                 check::check_journal(&draft.doc, name, decl, base, self.report);
             }
             resources.journals.insert(name.clone());
-        }
-    }
-
-    fn check_machine(
-        &mut self,
-        draft: &Draft,
-        base: &super::shape::Scope,
-        resources: &mut Resources,
-    ) {
-        for (name, decl) in &draft.folders {
-            let known = decl
-                .as_ref()
-                .map(|decl| check::check_folder(&draft.doc, name, decl, base, self.report));
-            resources.folders.insert(name.clone(), known);
-        }
-        for (name, decl) in &draft.programs {
-            if let Some(decl) = decl {
-                check::check_program(&draft.doc, name, decl, base, self.report);
-            }
-            resources.programs.insert(name.clone());
         }
     }
 

@@ -22,6 +22,15 @@ pub fn now() -> String {
     written(OffsetDateTime::now_utc()).unwrap_or_default()
 }
 
+/// A time of the file system; absent where no RFC 3339 tells it.
+pub fn of_system(time: std::time::SystemTime) -> Option<String> {
+    let since = time
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .ok()?;
+    let nanos = i128::try_from(since.as_nanos()).ok()?;
+    written(OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?)
+}
+
 fn read(text: &Value) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text.as_str()?, &Rfc3339).ok()
 }

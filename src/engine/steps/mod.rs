@@ -4,37 +4,46 @@ mod append;
 mod check;
 mod claim;
 mod complete;
+mod connect;
 mod create;
 mod dead;
 mod delete;
+mod delete_file;
 mod depth;
 mod discard;
 mod drop;
 mod enqueue;
+mod erase;
 mod extend;
 mod fail;
+mod fetch;
 mod find;
 mod get;
 mod info;
 mod lease;
 mod let_;
 mod list;
+mod list_files;
 mod modify;
 mod notify;
+mod parse;
 mod peek;
 mod publish;
 mod put;
 mod queues;
 mod read;
+mod read_file;
 mod release;
 mod request;
 mod require;
 mod revive;
+mod run;
 mod set;
 mod subjects;
 mod take;
 mod update;
 mod use_;
+mod write_file;
 
 use minijinja::value::Value;
 
@@ -76,6 +85,15 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::List(step) => list::run(step, call).await,
         Verb::Find(step) => find::run(step, call).await,
         Verb::Append(step) => append::run(step, call).await,
+        Verb::ListFiles(step) => list_files::run(step, call).await,
+        Verb::ReadFile(step) => read_file::run(step, call).await,
+        Verb::WriteFile(step) => write_file::run(step, call).await,
+        Verb::DeleteFile(step) => delete_file::run(step, call).await,
+        Verb::Parse(step) => parse::run(step, call),
+        Verb::Run(step) => run::run(step, call).await,
+        Verb::Connect(step) => connect::run(step, call).await,
+        Verb::Fetch(step) => fetch::run(step, call).await,
+        Verb::Erase(step) => erase::run(step, call).await,
         Verb::Enqueue(step) => enqueue::run(step, call).await,
         Verb::Claim(step) => claim::run(step, call).await,
         Verb::Extend(step) => extend::run(step, call).await,

@@ -3,6 +3,7 @@
 //! A verb's counterpart in `src/engine/steps/` runs it. To add one: a file here with its struct and
 //! [`Grammar`], its line in `verbs!` below, and a file there; the compiler names what is still missing.
 
+pub mod files;
 pub mod queues;
 
 use std::borrow::Cow;
@@ -162,6 +163,24 @@ verbs! {
     find: find::Find,
     /// Writes a line to a journal.
     append: append::Append,
+    /// Lists the files of a folder.
+    list_files: list_files::ListFiles,
+    /// Reads one file of a folder.
+    read_file: read_file::ReadFile,
+    /// Writes one file of a folder, as a whole.
+    write_file: write_file::WriteFile,
+    /// Removes one file of a folder.
+    delete_file: delete_file::DeleteFile,
+    /// Reads a text as YAML or JSON.
+    parse: parse::Parse,
+    /// Starts a program and waits for its end.
+    run: run::Run,
+    /// Tells whether a server takes connections.
+    connect: connect::Connect,
+    /// Asks a web server.
+    fetch: fetch::Fetch,
+    /// Removes one message of a stream.
+    erase: erase::Erase,
     /// Puts an item into a queue.
     enqueue: enqueue::Enqueue,
     /// Takes the most urgent item of a queue for a time.

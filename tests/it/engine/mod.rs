@@ -3,6 +3,7 @@
 mod conditional;
 mod failure;
 mod lease;
+mod machine;
 mod macros;
 mod modify;
 mod push;
