@@ -176,6 +176,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         queues,
         tables,
         journals,
+        inboxes,
         templates,
         origins,
         texts,
@@ -186,7 +187,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let capabilities = rust(capabilities)?;
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
-    let (tables, journals) = (rust(tables)?, rust(journals)?);
+    let (tables, journals, inboxes) = (rust(tables)?, rust(journals)?, rust(inboxes)?);
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
     let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
@@ -205,6 +206,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             queues: #queues,
             tables: #tables,
             journals: #journals,
+            inboxes: #inboxes,
             tools: Map(b(&[#(#tools),*])),
             aliases: #aliases,
             timers: #timers,

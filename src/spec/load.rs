@@ -16,7 +16,7 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply, SpecFile,
+    BucketDecl, Example, InboxDecl, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply, SpecFile,
     StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
@@ -97,6 +97,7 @@ struct Draft {
     queues: Vec<(String, Option<QueueDecl>)>,
     tables: Vec<(String, Option<TableDecl>)>,
     journals: Vec<(String, Option<JournalDecl>)>,
+    inboxes: Vec<(String, Option<InboxDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
     aliases: Vec<AliasDraft>,
@@ -130,6 +131,7 @@ impl Draft {
             queues: entries(section("queues")),
             tables: entries(section("tables")),
             journals: entries(section("journals")),
+            inboxes: entries(section("inboxes")),
             whole: entries(tools.clone()),
             aliases: entries(section("aliases"))
                 .into_iter()
@@ -253,6 +255,7 @@ impl Lowering<'_> {
         for draft in drafts {
             self.check_queues(draft, base, &mut resources);
             self.check_tables(draft, base, &mut resources);
+            self.check_inboxes(draft, base, &mut resources);
         }
         resources
     }
@@ -265,6 +268,7 @@ impl Lowering<'_> {
         let queues = self.merged(drafts, "queues", |d| d.queues.clone());
         let tables = self.merged(drafts, "tables", |d| d.tables.clone());
         let journals = self.merged(drafts, "journals", |d| d.journals.clone());
+        let inboxes = self.merged(drafts, "inboxes", |d| d.inboxes.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
         let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
@@ -289,6 +293,7 @@ impl Lowering<'_> {
             queues,
             tables,
             journals,
+            inboxes,
             origins: self.origins(drafts),
             tools,
             aliases,
@@ -427,6 +432,20 @@ impl Lowering<'_> {
                 check::check_journal(&draft.doc, name, decl, base, self.report);
             }
             resources.journals.insert(name.clone());
+        }
+    }
+
+    fn check_inboxes(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &mut Resources,
+    ) {
+        for (name, decl) in &draft.inboxes {
+            if let Some(decl) = decl {
+                check::check_inbox(&draft.doc, name, decl, base, self.report);
+            }
+            resources.inboxes.insert(name.clone());
         }
     }
 

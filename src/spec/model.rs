@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod inboxes;
 mod queues;
 mod routines;
 mod stores;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
+pub use inboxes::{Answer, InboxDecl, Served, Telling};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
@@ -31,6 +33,7 @@ pub const SECTIONS: &[&str] = &[
     "queues",
     "tables",
     "journals",
+    "inboxes",
     "schemas",
     "tools",
     "aliases",
@@ -69,6 +72,9 @@ pub struct SpecFile {
     /// Text files that tools of this pack write lines to.
     #[serde(default)]
     pub journals: Map<JournalDecl>,
+    /// Subjects on which answers arrive.
+    #[serde(default)]
+    pub inboxes: Map<InboxDecl>,
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
@@ -148,6 +154,8 @@ pub struct Pack {
     pub tables: Map<TableDecl>,
     /// Its journals.
     pub journals: Map<JournalDecl>,
+    /// Its inboxes.
+    pub inboxes: Map<InboxDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
     /// Tools of the packs it uses, by the names that it gives them.
@@ -176,6 +184,8 @@ pub enum TextKind {
     Condition,
     /// A bare expression that is asked of each element, called `item`.
     Filter,
+    /// A bare expression in which whatever is absent is passed over.
+    Key,
     /// Exactly one `{{ … }}`: its value keeps its type.
     Value,
     /// A template that renders to a text.

@@ -1,6 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
 mod counts;
+mod inboxes;
 mod queue;
 mod resources;
 mod routine;
@@ -13,6 +14,7 @@ mod uses;
 use std::ops::Range;
 
 pub(crate) use counts::verb_counts;
+pub(crate) use inboxes::check_inbox;
 pub(crate) use queue::check_queue;
 pub use queue::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS, QueueInfo};
 pub use resources::{Instances, Resources};
@@ -92,6 +94,21 @@ pub fn tools_shape<'a>(names: impl IntoIterator<Item = &'a str>) -> Shape {
     Shape::object(names.into_iter().map(|name| (name, Shape::Text)))
 }
 
+/// What is known of the gateway that runs steps.
+pub(crate) fn gateway_shape() -> Shape {
+    Shape::object([("id", Shape::Text)])
+}
+
+/// A message that was heard on a subject: its fields.
+pub(crate) fn received_shape() -> [(&'static str, Shape); 4] {
+    [
+        ("subject", Shape::Text),
+        ("data", Shape::Any),
+        ("text", Shape::Text),
+        ("headers", Shape::Any),
+    ]
+}
+
 /// The facts about a project (`src/project/`), as expressions see them.
 fn project_shape() -> Shape {
     let channel = Shape::object([
@@ -134,7 +151,7 @@ pub(crate) fn check_text(
     report.text(kind, text);
     let form = match kind {
         TextKind::Expr => Form::Bare,
-        TextKind::Condition | TextKind::Filter => Form::Condition,
+        TextKind::Condition | TextKind::Filter | TextKind::Key => Form::Condition,
         TextKind::Value | TextKind::Text | TextKind::Token => Form::Template,
     };
     let (problems, shape) = expr::check(text, form, scope);

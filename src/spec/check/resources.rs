@@ -47,6 +47,8 @@ pub struct Resources {
     pub queues: BTreeMap<String, Option<QueueInfo>>,
     /// Shapes of the entries of tables, by name.
     pub tables: BTreeMap<String, Shape>,
+    /// Inboxes.
+    pub inboxes: BTreeSet<String>,
     /// Journals.
     pub journals: BTreeSet<String>,
     /// Names of the session state.
