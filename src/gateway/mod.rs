@@ -7,7 +7,6 @@ pub mod http;
 pub mod nats;
 pub mod observe;
 mod progress;
-mod progress;
 pub mod sessions;
 pub mod stdio;
 

@@ -16,8 +16,8 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, InboxDecl, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply, SpecFile,
-    StreamDecl, TableDecl, TextKind, Timer, Tool,
+    BucketDecl, Example, InboxDecl, JournalDecl, Listener, On, Pack, PackInfo, QueueDecl, Reply,
+    SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;

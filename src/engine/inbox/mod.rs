@@ -247,7 +247,7 @@ impl Inbox {
     /// Hands a message to those whom it is for. Whether one of them has many to read.
     fn hear(&self, message: &Message) -> bool {
         let item = payload::heard(&self.name, message);
-        let context = minijinja::context!(item => item, ..self.base.clone());
+        let context = minijinja::context!(item => item.clone(), ..self.base.clone());
         let keys = match self.catalog.templates.keys(&self.key, &context) {
             Ok(keys) => keys,
             Err(error) => {

@@ -245,7 +245,10 @@ mod tests {
         waiting.add("a", &waiter.tray);
         let item = Value::from(1);
         let many = (0..MESSAGES).map(|_| waiting.tell(&keys(&["a"]), &item));
-        assert_eq!(many.filter(|many| *many == Some(true)).count(), MESSAGES / 2);
+        assert_eq!(
+            many.filter(|many| *many == Some(true)).count(),
+            MESSAGES / 2
+        );
         assert!(waiter.next().await.is_ok());
         for _ in 0..2 {
             waiting.tell(&keys(&["a"]), &item);

@@ -256,7 +256,10 @@ impl Exchange<'_, '_> {
     fn timed_out(&self) -> Failure {
         let subjects = self.waiter.subjects();
         let waited = if Instant::now() >= self.limits.end {
-            format!("no answer came on {subjects} within {:?}", self.limits.timeout)
+            format!(
+                "no answer came on {subjects} within {:?}",
+                self.limits.timeout
+            )
         } else {
             let idle = self.limits.idle.unwrap_or_default();
             format!("nothing was heard on {subjects} for {idle:?}")

@@ -140,7 +140,6 @@ async fn work(client: &Client, task: Value) {
     }
 }
 
-
 /// The tools, and the worker.
 async fn mesh(server: &NatsServer) -> (Tools, Client) {
     let client = worker(server).await;
@@ -200,14 +199,19 @@ async fn stages_are_kept_and_told_in_order() {
     let done = tools.ok("work", json!({"how": "stages"})).await;
     let stages = json!([{"stage": "read"}, {"stage": "think"}, {"stage": "write"}]);
     assert_eq!(done["heard"], stages);
-    let (reply, told) = tools.telling("work", json!({"how": "stages", "tell": true})).await;
+    let (reply, told) = tools
+        .telling("work", json!({"how": "stages", "tell": true}))
+        .await;
     assert!(!reply.is_error, "{}", reply.text);
     let told: Vec<_> = told
         .into_iter()
         .map(|done| (done.done, done.total, done.message.unwrap()))
         .collect();
     let expected = [(1, "read"), (2, "think"), (3, "write")];
-    assert_eq!(told, expected.map(|(n, stage)| (n, Some(3), stage.to_owned())));
+    assert_eq!(
+        told,
+        expected.map(|(n, stage)| (n, Some(3), stage.to_owned()))
+    );
     let (_, told) = tools.telling("work", json!({"how": "stages"})).await;
     assert_eq!(told, []);
 }
@@ -226,12 +230,24 @@ async fn a_message_more_than_can_wait_fails_clearly_or_is_read_in_time() {
 async fn silence_and_time_end_a_call_with_what_was_heard() {
     let server = NatsServer::start();
     let (tools, _client) = mesh(&server).await;
-    let text = tools.fails("work", json!({"how": "one stage", "idle": "200ms"})).await;
-    assert!(text.starts_with("timeout after read: nothing was heard on mesh.results."), "{text}");
+    let text = tools
+        .fails("work", json!({"how": "one stage", "idle": "200ms"}))
+        .await;
+    assert!(
+        text.starts_with("timeout after read: nothing was heard on mesh.results."),
+        "{text}"
+    );
     assert!(text.contains("200ms"), "{text}");
-    let text = tools.fails("work", json!({"how": "one stage", "timeout": "200ms"})).await;
-    assert!(text.starts_with("timeout after read: no answer came on mesh.results."), "{text}");
-    let text = tools.fails("work", json!({"how": "silent", "timeout": "100ms"})).await;
+    let text = tools
+        .fails("work", json!({"how": "one stage", "timeout": "200ms"}))
+        .await;
+    assert!(
+        text.starts_with("timeout after read: no answer came on mesh.results."),
+        "{text}"
+    );
+    let text = tools
+        .fails("work", json!({"how": "silent", "timeout": "100ms"}))
+        .await;
     assert!(text.starts_with("timeout after : no answer"), "{text}");
     let done = tools.ok("work", json!({"how": "echo", "n": 1})).await;
     assert_eq!(done["got"]["output"], 1);
@@ -242,7 +258,10 @@ async fn nobody_to_do_the_work_is_told_at_once() {
     let server = NatsServer::start();
     let tools = Tools::new(&server, PACK).await;
     let text = tools.fails("work", json!({"how": "echo"})).await;
-    assert_eq!(text, "no_responders after : asking mesh.tasks: nobody listens on mesh.tasks");
+    assert_eq!(
+        text,
+        "no_responders after : asking mesh.tasks: nobody listens on mesh.tasks"
+    );
 
     // Somebody takes the tasks, but nobody does the work.
     let (_client, served) = (worker(&server).await, json!(["mesh.gpu", "mesh.cpu"]));
@@ -254,7 +273,9 @@ async fn nobody_to_do_the_work_is_told_at_once() {
     let mut asked = other.subscribe("mesh.cpu").await.unwrap();
     settled(&other).await;
     for n in 0..3 {
-        let done = tools.ok("work", json!({"how": "echo", "n": n, "served": served})).await;
+        let done = tools
+            .ok("work", json!({"how": "echo", "n": n, "served": served}))
+            .await;
         assert_eq!(done["got"]["output"], n);
     }
     let empty = timeout(LIMIT, asked.next()).await.unwrap().unwrap();
@@ -291,7 +312,11 @@ async fn a_lost_connection_ends_calls_soon_and_inboxes_hear_again_after_it() {
     tools.ok("work", json!({"how": "echo"})).await;
     let waiting = tokio::spawn({
         let tools = tools.clone();
-        async move { tools.fails("work", json!({"how": "one stage", "tell": false})).await }
+        async move {
+            tools
+                .fails("work", json!({"how": "one stage", "tell": false}))
+                .await
+        }
     });
     let mut seen = client.subscribe("mesh.results.>").await.unwrap();
     settled(&client).await;
