@@ -181,6 +181,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         folders,
         programs,
         resources,
+        inboxes,
         templates,
         origins,
         texts,
@@ -192,7 +193,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let capabilities = rust(capabilities)?;
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
-    let (tables, journals) = (rust(tables)?, rust(journals)?);
+    let (tables, journals, inboxes) = (rust(tables)?, rust(journals)?, rust(inboxes)?);
     let macros = rust(macros)?;
     let (folders, programs) = (rust(folders)?, rust(programs)?);
     let resources = rust(resources)?;
@@ -219,6 +220,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             folders: #folders,
             programs: #programs,
             resources: #resources,
+            inboxes: #inboxes,
             tools: Map(b(&[#(#tools),*])),
             aliases: #aliases,
             timers: #timers,

@@ -238,7 +238,7 @@ impl Bus {
     }
 
     /// Another one for every connection: what the server said on an earlier one may no longer hold.
-    pub(super) fn epoch(&self) -> (u64, u64) {
+    pub fn epoch(&self) -> (u64, u64) {
         let links = *self.0.links.borrow();
         let statistics = self.current().client.statistics();
         (links, statistics.connects.load(Ordering::Relaxed))

@@ -50,6 +50,8 @@ pub(super) struct Health {
     signal: watch::Sender<u64>,
     violations: Mutex<VecDeque<Violation>>,
     refusals: AtomicU64,
+    /// Counts how often the connection went down.
+    losses: AtomicU64,
     /// The server does not let this user subscribe to its inbox: no request can work.
     inbox_refused: AtomicBool,
     /// The last error the server sent on a live connection: it explains a following disconnect.
@@ -63,6 +65,7 @@ impl Health {
             signal: watch::channel(0).0,
             violations: Mutex::default(),
             refusals: AtomicU64::new(0),
+            losses: AtomicU64::new(0),
             inbox_refused: AtomicBool::new(false),
             last_error: Mutex::default(),
         }
@@ -122,6 +125,7 @@ impl Health {
             !same
         });
         if changed {
+            self.losses.fetch_add(1, Ordering::Relaxed);
             self.bump();
         }
         changed
@@ -203,6 +207,7 @@ impl Health {
             signal: self.signal.subscribe(),
             since: self.refusals.load(Ordering::Relaxed),
             health: self.clone(),
+            losses: None,
             inbox,
         }
     }
@@ -215,11 +220,19 @@ pub(super) struct Vigil {
     health: Arc<Health>,
     signal: watch::Receiver<u64>,
     since: u64,
+    /// How often the connection had gone down, where one that came back is trouble too.
+    losses: Option<u64>,
     /// A refused inbox is trouble too.
     inbox: bool,
 }
 
 impl Vigil {
+    /// For a call whose answers come only while the connection of now lasts.
+    pub(super) fn of_one_connection(mut self) -> Self {
+        self.losses = Some(self.health.losses.load(Ordering::Relaxed));
+        self
+    }
+
     /// Resolves when the call on `subject` cannot succeed any more; otherwise never.
     pub(super) async fn trouble(&mut self, what: &str, subject: &str) -> Error {
         loop {
@@ -239,13 +252,19 @@ impl Vigil {
         if self.refused(subject) {
             return Some(permission(what, subject));
         }
-        match self.health.state() {
-            State::Disconnected { reason, .. } => Some(Error::new(
+        let lost = |reason: &str| {
+            Error::new(
                 ErrorKind::Disconnected,
                 format!(
                     "{what}: the connection to NATS was lost while waiting, so it may or may not have been done: {reason}"
                 ),
-            )),
+            )
+        };
+        match (self.health.state(), self.losses) {
+            (State::Disconnected { reason, .. }, _) => Some(lost(&reason)),
+            (_, Some(before)) if self.health.losses.load(Ordering::Relaxed) != before => {
+                Some(lost("it is there again"))
+            }
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use super::error::{Error, ErrorKind};
 use super::events::Health;
 pub(super) use super::events::permission;
 use super::message::{self, Bytes, Outgoing};
+use super::post::Desk;
 use arc_swap::ArcSwapOption;
 use async_nats::client::{PublishErrorKind, RequestErrorKind};
 use async_nats::{Client, HeaderMap, Subscriber};
@@ -12,7 +13,7 @@ use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// The oldest nats-server with batch direct get, per-message TTL and limit markers
 /// (measured on real servers, stack notes 4.2).
@@ -72,6 +73,8 @@ pub(super) struct Link {
     pub(super) limit: Duration,
     /// Turns for batches: see [`super::direct::BATCHES`].
     pub(super) batches: Semaphore,
+    /// Where the server says that nobody listens; made with the first message that needs it.
+    pub(super) desk: OnceCell<Desk>,
     /// Why streams and buckets cannot be used on the connected server.
     lacks: ArcSwapOption<String>,
 }
@@ -97,6 +100,7 @@ impl Link {
             shown,
             limit,
             batches: Semaphore::new(super::direct::BATCHES),
+            desk: OnceCell::new(),
             lacks: ArcSwapOption::empty(),
         }
     }

@@ -26,6 +26,7 @@ pub mod local;
 mod message;
 mod mirror;
 mod place;
+mod post;
 mod publish;
 mod pull;
 mod queue;
@@ -49,6 +50,7 @@ pub use events::State;
 pub use feed::{Feed, FeedReader, FeedStart, Heard, Pace, Stand, Told};
 pub use link::ServerInfo;
 pub use message::{Bytes, Message, Outgoing};
+pub use post::Posted;
 pub use publish::Ack;
 pub use queue::{
     Claim, Completed, Dead, DeadLetter, DeadPage, DeadQuery, Extended, Found, Item, ItemState,

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use minijinja::value::Value;
-use minijinja::{Environment, Error, ErrorKind, Expression};
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior};
 
 use super::bound;
 use crate::spec::data::{List, Text};
@@ -23,6 +23,8 @@ const RESULT: &str = "__value";
 #[derive(Debug)]
 pub struct Templates {
     values: Environment<'static>,
+    /// As `values`, but what is absent has absent parts.
+    keys: Environment<'static>,
     texts: Environment<'static>,
     tokens: Environment<'static>,
     seen: HashSet<(TextKind, Text)>,
@@ -33,8 +35,11 @@ pub struct Templates {
 impl Templates {
     /// An empty set.
     pub fn new() -> Self {
+        let mut keys = environment();
+        keys.set_undefined_behavior(UndefinedBehavior::Chainable);
         Self {
             values: environment(),
+            keys,
             texts: environment(),
             tokens: environment(),
             seen: HashSet::new(),
@@ -52,18 +57,19 @@ impl Templates {
                 continue;
             }
             match kind {
-                TextKind::Expr | TextKind::Condition => self.add_value(text, text)?,
+                TextKind::Expr | TextKind::Condition => add_value(&mut self.values, text, text)?,
+                TextKind::Key => add_value(&mut self.keys, text, text)?,
                 TextKind::Filter => {
-                    self.add_value(text, text)?;
+                    add_value(&mut self.values, text, text)?;
                     let outside = outside(text);
                     for path in &outside {
-                        self.add_value(&path.0, &path.0)?;
+                        add_value(&mut self.values, &path.0, &path.0)?;
                     }
                     self.inputs.insert(text.clone(), outside);
                 }
                 TextKind::Value => {
                     let inner = sole_expression(text).unwrap_or(text);
-                    self.add_value(text, inner)?;
+                    add_value(&mut self.values, text, inner)?;
                 }
                 TextKind::Text => self
                     .texts
@@ -76,18 +82,27 @@ impl Templates {
         Ok(())
     }
 
-    fn add_value(&mut self, name: &str, expression: &str) -> Result<(), Error> {
-        self.values.add_template_owned(
-            name.to_owned(),
-            format!("{{% set {RESULT} = ({expression}) %}}"),
-        )
+    fn value(&self, name: &str, context: &Value) -> Result<Value, Error> {
+        value_in(&self.values, name, context)
     }
 
-    fn value(&self, name: &str, context: &Value) -> Result<Value, Error> {
-        let captured = self.values.get_template(name)?.render_captured(context)?;
-        let value = captured.state().lookup(RESULT).unwrap_or_default();
-        bound::check(&value)?;
-        Ok(value)
+    /// The keys that an expression finds in a message: a text or a number, or each of a list of them. What is absent, or
+    /// anything else, is passed over.
+    ///
+    /// # Errors
+    /// Whatever else the expression runs into.
+    pub fn keys(&self, expr: &Expr, context: &Value) -> Result<Vec<String>, Error> {
+        let found = value_in(&self.keys, &expr.0, context)?;
+        let is_key = |value: &Value| match value.kind() {
+            ValueKind::String | ValueKind::Number => Some(value.to_string()),
+            _ => None,
+        };
+        match found.kind() {
+            ValueKind::Seq | ValueKind::Iterable => {
+                Ok(found.try_iter()?.filter_map(|v| is_key(&v)).collect())
+            }
+            _ => Ok(is_key(&found).into_iter().collect()),
+        }
     }
 
     /// The value of an expression.
@@ -240,6 +255,24 @@ impl Templates {
     pub fn json(&self, tree: &Tree, context: &Value) -> Result<serde_json::Value, Error> {
         to_json(&self.tree(tree, context)?)
     }
+}
+
+fn add_value(
+    environment: &mut Environment<'static>,
+    name: &str,
+    expression: &str,
+) -> Result<(), Error> {
+    environment.add_template_owned(
+        name.to_owned(),
+        format!("{{% set {RESULT} = ({expression}) %}}"),
+    )
+}
+
+fn value_in(environment: &Environment<'_>, name: &str, context: &Value) -> Result<Value, Error> {
+    let captured = environment.get_template(name)?.render_captured(context)?;
+    let value = captured.state().lookup(RESULT).unwrap_or_default();
+    bound::check(&value)?;
+    Ok(value)
 }
 
 /// A condition or another expression, ready to be asked of many elements.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::Engine;
 use super::failure::{Failure, FailureKind};
 use super::outlet::{Note, Pressure, WAITING};
+use super::progress::Progress;
 use super::resources::{Reader, with_values};
 use super::scope::{Running, Scope};
 use super::session::Session;
@@ -56,6 +57,10 @@ pub(super) struct Call<'a> {
     pub(super) has_else: bool,
     /// What becomes of its notifications.
     pub(super) notes: Notes,
+    /// Where it tells how far it is.
+    pub(super) progress: Progress,
+    /// What the running step tells its `else` besides the error.
+    pub(super) aside: Option<(&'static str, Jinja)>,
 }
 
 /// What becomes of the notifications of a run of steps.
@@ -83,12 +88,14 @@ impl<'a> Call<'a> {
         tool: &'a Tool,
         session: &'a Session,
         arguments: Option<Map<String, Value>>,
+        progress: Progress,
     ) -> Result<Reply, Failure> {
         let running = Running::begins();
         let arguments = tool.arguments(arguments).map_err(|lines| {
             Failure::new(FailureKind::Arguments, wrong_arguments(&tool.name, &lines))
         })?;
         let mut call = Call::new(engine, &tool.name, tool.pack, session, tool.tools.clone());
+        call.progress = progress;
         call.scope.bind("call", running);
         call.scope.bind("args", Jinja::from(Serde(&arguments)));
         match call.steps(&tool.spec.steps).await {
@@ -117,9 +124,12 @@ impl<'a> Call<'a> {
                 catalog.project.clone(),
                 settings.unwrap_or_default(),
                 tools,
+                engine.gateway.clone(),
             ),
             has_else: false,
             notes: Notes::Sent(Pressure::GivesWay),
+            progress: Progress::none(),
+            aside: None,
         }
     }
 
@@ -159,6 +169,7 @@ impl<'a> Call<'a> {
             }
         }
         self.has_else = step.otherwise.is_some();
+        self.aside = None;
         match steps::run(&step.verb, self).await {
             Ok(value) => Ok(Some(value)),
             Err(failure) if step.optional && failure.kind.is_an_answer() => {
@@ -253,7 +264,11 @@ impl<'a> Call<'a> {
         let error = minijinja::context!(
             kind => failure.kind.as_str(), message => failure.message.as_str()
         );
-        let context = self.scope.with("error", error).context();
+        let mut scope = self.scope.with("error", error);
+        if let Some((name, value)) = &self.aside {
+            scope.bind(*name, value.clone());
+        }
+        let context = scope.context();
         match self.templates().text(words, &context) {
             Ok(message) => failure.reworded(message),
             Err(inner) => {

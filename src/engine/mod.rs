@@ -6,12 +6,14 @@ mod contest;
 pub mod cursor;
 mod decoded;
 pub mod failure;
+pub mod inbox;
 mod journal;
 mod listen;
 mod machine;
 mod outlet;
 mod page;
 mod payload;
+mod progress;
 pub mod push;
 pub mod resources;
 pub mod scope;
@@ -32,6 +34,7 @@ pub use background::{Background, Begin};
 pub use call::Reply;
 pub use failure::{Failure, FailureKind};
 pub use outlet::PUSH_TIMEOUT;
+pub use progress::{Done, Progress};
 pub use push::{NotSeen, Push, Pushes, Seen};
 pub use session::Session;
 
@@ -49,6 +52,10 @@ pub struct Engine {
     bus: Bus,
     resources: Resources,
     tables: tables::Tables,
+    inboxes: inbox::Inboxes,
+    served: inbox::Served,
+    /// What expressions call `gateway`.
+    gateway: minijinja::Value,
     journals: journal::Journals,
     beats: Vec<Beat>,
     sweeps: sweep::Sweeps,
@@ -91,6 +98,8 @@ impl Engine {
     pub fn new(catalog: Arc<Catalog>, bus: Bus) -> Result<Self, Failure> {
         let resources = Resources::new(&catalog, bus.clone())?;
         let tables = tables::Tables::new(&catalog, &resources)?;
+        let gateway = minijinja::context!(id => scope::random_id());
+        let inboxes = inbox::Inboxes::new(&catalog, &gateway)?;
         let journals = journal::Journals::new(&catalog)?;
         let beats = background::beats(&catalog)?;
         Ok(Self {
@@ -99,6 +108,9 @@ impl Engine {
             bus,
             resources,
             tables,
+            inboxes,
+            served: inbox::Served::default(),
+            gateway,
             journals,
             beats,
             sweeps: sweep::Sweeps::default(),
@@ -168,7 +180,7 @@ impl Engine {
         missing.map(|stream| stream.spec().name.clone()).collect()
     }
 
-    /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
+    /// Calls a tool; it tells `progress` how far it is. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
     /// [`CallError::UnknownTool`]. Whoever drops the call stops its steps where they wait.
@@ -177,12 +189,13 @@ impl Engine {
         session: &Session,
         name: &str,
         arguments: Option<Map<String, Value>>,
+        progress: Progress,
     ) -> Result<Reply, CallError> {
         let Some(tool) = self.catalog.tool(name) else {
             let names = self.catalog.tools().iter().map(|t| t.name.as_str());
             return Err(CallError::unknown(name, names));
         };
-        Ok(answer(name, Call::run(self, tool, session, arguments)).await)
+        Ok(answer(name, Call::run(self, tool, session, arguments, progress)).await)
     }
 }
 

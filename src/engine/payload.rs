@@ -71,6 +71,15 @@ pub fn message(message: &Message) -> Value {
     })))
 }
 
+/// A message that was heard in an inbox.
+pub fn heard(inbox: &str, message: &Message) -> Value {
+    let (data, text) = decode(&message.payload);
+    Value::from(Serde(&json!({
+        "inbox": inbox, "subject": message.subject, "data": data, "text": text,
+        "headers": headers(&message.headers),
+    })))
+}
+
 /// An item that becomes a dead letter.
 pub fn lost(dead: &Dead) -> Value {
     let (data, text) = decode(&dead.message.payload);

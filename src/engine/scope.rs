@@ -1,6 +1,6 @@
 //! The names that expressions see during a call.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use minijinja::value::{Enumerator, Object, Value};
@@ -14,17 +14,25 @@ pub struct Scope {
     project: Value,
     config: Value,
     tools: Value,
+    gateway: Value,
     locals: Vec<(Text, Value)>,
 }
 
 impl Scope {
     /// The names every step has.
-    pub fn new(session: Value, project: Value, config: Value, tools: Value) -> Self {
+    pub fn new(
+        session: Value,
+        project: Value,
+        config: Value,
+        tools: Value,
+        gateway: Value,
+    ) -> Self {
         Self {
             session,
             project,
             config,
             tools,
+            gateway,
             locals: Vec::new(),
         }
     }
@@ -87,28 +95,43 @@ impl Items {
     }
 }
 
-/// The running call as expressions see it: `call.ms` is how long it has run when it is looked at.
+/// The running call as expressions see it: `call.ms` is how long it has run when it is looked at, `call.id` a text that no
+/// other call has.
 #[derive(Debug)]
-pub struct Running(Instant);
+pub struct Running {
+    begun: Instant,
+    id: OnceLock<String>,
+}
 
 impl Running {
     /// A call that begins now.
     pub fn begins() -> Value {
-        Value::from_object(Self(Instant::now()))
+        Value::from_object(Self {
+            begun: Instant::now(),
+            id: OnceLock::new(),
+        })
     }
 }
 
 impl Object for Running {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
-            "ms" => Some(Value::from(self.0.elapsed().as_millis())),
+            "ms" => Some(Value::from(self.begun.elapsed().as_millis())),
+            "id" => Some(Value::from(self.id.get_or_init(random_id).as_str())),
             _ => None,
         }
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Str(&["ms"])
+        Enumerator::Str(&["ms", "id"])
     }
+}
+
+/// 12 random hexadecimal digits: one token of a subject.
+pub fn random_id() -> String {
+    let mut id = uuid::Uuid::new_v4().simple().to_string();
+    id.truncate(12);
+    id
 }
 
 #[derive(Debug)]
@@ -149,6 +172,7 @@ impl Object for Scope {
             "project" => Some(self.project.clone()),
             "config" => Some(self.config.clone()),
             "tools" => Some(self.tools.clone()),
+            "gateway" => Some(self.gateway.clone()),
             _ => None,
         }
     }

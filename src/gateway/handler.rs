@@ -14,11 +14,12 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
+use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
 use super::{Client, Gateway, news};
 use crate::catalog::Catalog;
 use crate::engine::session::MAX_SUBSCRIBED;
-use crate::engine::{CallError, Reply, Session};
+use crate::engine::{CallError, Progress, Reply, Session};
 
 /// The methods that are answered here.
 const METHODS: &[&str] = &[
@@ -95,11 +96,15 @@ impl Handler {
         found: &Found,
         request: CallToolRequestParams,
         cancel: &CancellationToken,
+        progress: Progress,
     ) -> Result<Reply, CallError> {
         let CallToolRequestParams {
             name, arguments, ..
         } = request;
-        let call = |session| self.gateway.call(session, &name, arguments, cancel);
+        let call = |session| {
+            let gateway = &self.gateway;
+            gateway.call_telling(session, &name, arguments, cancel, progress)
+        };
         match found {
             Found::One(session) => call(session).await,
             Found::Live(sessions, live) => {
@@ -255,7 +260,8 @@ impl ServerHandler for Handler {
             open.map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         }
         let found = self.find(&context.extensions).await?;
-        match self.call_in(&found, request, &context.ct).await {
+        let call = |progress| self.call_in(&found, request, &context.ct, progress);
+        match told(&context, call).await {
             Ok(reply) => {
                 let content = vec![ContentBlock::text(reply.text)];
                 let mut result = if reply.is_error {

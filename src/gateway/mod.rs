@@ -7,6 +7,7 @@ pub mod http;
 pub mod nats;
 mod news;
 pub mod observe;
+mod progress;
 mod resources;
 pub mod sessions;
 pub mod stdio;
@@ -32,7 +33,7 @@ use sessions::{Counts, Sessions};
 
 use crate::bus;
 use crate::catalog::Catalog;
-use crate::engine::{Background, Begin, CallError, Engine, Failure, Reply, Session};
+use crate::engine::{Background, Begin, CallError, Engine, Failure, Progress, Reply, Session};
 use crate::project::{Environment, Facts};
 use crate::spec::config::Config;
 use crate::spec::diag::Report;
@@ -312,13 +313,33 @@ impl Gateway {
         arguments: Option<Map<String, Value>>,
         cancel: &CancellationToken,
     ) -> Result<Reply, CallError> {
+        let progress = Progress::none();
+        self.call_telling(session, name, arguments, cancel, progress)
+            .await
+    }
+
+    /// Calls a tool for a session whose client may want to know how far it is.
+    ///
+    /// # Errors
+    /// As [`Gateway::call`].
+    pub async fn call_telling(
+        &self,
+        session: &Session,
+        name: &str,
+        arguments: Option<Map<String, Value>>,
+        cancel: &CancellationToken,
+        progress: Progress,
+    ) -> Result<Reply, CallError> {
         let begun = Instant::now();
         let work = async {
             // The semaphore is never closed: without a permit the call still runs.
             let _permit = self.permits.acquire().await;
             self.settle(session).await;
             let serving = self.serving.load_full();
-            let mut reply = serving.engine.call(session, name, arguments).await?;
+            let mut reply = serving
+                .engine
+                .call(session, name, arguments, progress)
+                .await?;
             if reply.is_error
                 && let Some(reason) = self.nats.failure()
             {

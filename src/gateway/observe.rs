@@ -12,6 +12,8 @@ pub const CALLS: &str = "jacquard_tool_calls_total";
 pub const CALL_SECONDS: &str = "jacquard_tool_call_seconds";
 /// Failures of tools, by kind.
 pub const ERRORS: &str = crate::engine::failure::COUNTER;
+/// Answers that no call waited for, by inbox.
+pub const UNCLAIMED: &str = crate::engine::inbox::UNCLAIMED;
 /// Requests over HTTP, by status.
 pub const REQUESTS: &str = "jacquard_http_requests_total";
 /// Notifications that clients have taken.
@@ -36,6 +38,7 @@ pub fn describe() {
     describe_counter!(CALLS, "Calls of tools, by tool and outcome");
     describe_histogram!(CALL_SECONDS, "How long calls take, by tool");
     describe_counter!(ERRORS, "Failures of tools, by kind");
+    describe_counter!(UNCLAIMED, "Answers that no call waited for, by inbox");
     describe_counter!(REQUESTS, "Requests over HTTP, by status");
     describe_counter!(PUSHES, "Notifications that clients have taken");
     describe_histogram!(

@@ -48,6 +48,7 @@ broken! {
     macros_and_their_use: "macros.yaml",
     resources_that_are_none: "resources.yaml",
     files_programs_and_servers: "machine.yaml",
+    inboxes_and_progress: "inboxes.yaml",
     a_name_declared_twice: "duplicate.yaml",
     foreign_files: "foreign.yaml",
 }

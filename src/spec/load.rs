@@ -19,8 +19,9 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, FolderDecl, ForeignForm, JournalDecl, Listener, Macro, On, Pack, PackInfo, ProgramDecl,
-    QueueDecl, Reply, ResourceDecl, SpecFile, StreamDecl, TableDecl, TextKind, Timer, Tool,
+    BucketDecl, Example, FolderDecl, ForeignForm, InboxDecl, JournalDecl, Listener, Macro, On,
+    Pack, PackInfo, ProgramDecl, QueueDecl, Reply, ResourceDecl, SpecFile, StreamDecl, TableDecl,
+    TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;
@@ -106,6 +107,7 @@ struct Draft {
     folders: Vec<(String, Option<FolderDecl>)>,
     programs: Vec<(String, Option<ProgramDecl>)>,
     served: Vec<(String, Option<ResourceDecl>)>,
+    inboxes: Vec<(String, Option<InboxDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
     aliases: Vec<AliasDraft>,
@@ -145,6 +147,7 @@ impl Draft {
             folders: entries(section("folders")),
             programs: entries(section("programs")),
             served: entries(section("resources")),
+            inboxes: entries(section("inboxes")),
             whole: entries(tools.clone()),
             aliases: entries(section("aliases"))
                 .into_iter()
@@ -276,6 +279,7 @@ impl Lowering<'_> {
             self.check_queues(draft, base, &mut resources);
             self.check_tables(draft, base, &mut resources);
             self.check_machine(draft, base, &mut resources);
+            self.check_inboxes(draft, base, &mut resources);
         }
         for draft in drafts {
             self.check_served(draft, base, &resources);
@@ -296,6 +300,7 @@ impl Lowering<'_> {
         let folders = self.merged(drafts, "folders", |d| d.folders.clone());
         let programs = self.merged(drafts, "programs", |d| d.programs.clone());
         let served = self.merged(drafts, "resources", |d| d.served.clone());
+        let inboxes = self.merged(drafts, "inboxes", |d| d.inboxes.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
         let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
@@ -324,6 +329,7 @@ impl Lowering<'_> {
             folders,
             programs,
             resources: served,
+            inboxes,
             origins: self.origins(drafts),
             macros,
             tools,
@@ -507,6 +513,20 @@ impl Lowering<'_> {
             if let Some(decl) = decl {
                 check::check_served(&draft.doc, name, decl, base, resources, self.report);
             }
+        }
+    }
+
+    fn check_inboxes(
+        &mut self,
+        draft: &Draft,
+        base: &super::shape::Scope,
+        resources: &mut Resources,
+    ) {
+        for (name, decl) in &draft.inboxes {
+            if let Some(decl) = decl {
+                check::check_inbox(&draft.doc, name, decl, base, self.report);
+            }
+            resources.inboxes.insert(name.clone());
         }
     }
 

@@ -6,6 +6,7 @@
 mod foreign;
 mod macros;
 mod machine;
+mod inboxes;
 mod queues;
 mod routines;
 mod served;
@@ -22,6 +23,7 @@ use super::tree::Template;
 pub use foreign::{ForeignForm, Paths};
 pub use macros::Macro;
 pub use machine::{FolderDecl, ProgramDecl};
+pub use inboxes::{Answer, InboxDecl, Served, Telling};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use served::{RESOURCE_BYTES, ResourceDecl};
@@ -43,6 +45,7 @@ pub const SECTIONS: &[&str] = &[
     "folders",
     "programs",
     "resources",
+    "inboxes",
     "schemas",
     "macros",
     "tools",
@@ -97,6 +100,9 @@ pub struct SpecFile {
     /// Files that clients read as MCP resources.
     #[serde(default)]
     pub resources: Map<ResourceDecl>,
+    /// Subjects on which answers arrive.
+    #[serde(default)]
+    pub inboxes: Map<InboxDecl>,
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
@@ -186,6 +192,8 @@ pub struct Pack {
     pub programs: Map<ProgramDecl>,
     /// The files that it serves as MCP resources.
     pub resources: Map<ResourceDecl>,
+    /// Its inboxes.
+    pub inboxes: Map<InboxDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
     /// Tools of the packs it uses, by the names that it gives them.
@@ -214,6 +222,8 @@ pub enum TextKind {
     Condition,
     /// A bare expression that is asked of each element, called `item`.
     Filter,
+    /// A bare expression in which whatever is absent is passed over.
+    Key,
     /// Exactly one `{{ … }}`: its value keeps its type.
     Value,
     /// A template that renders to a text.

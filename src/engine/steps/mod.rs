@@ -28,6 +28,7 @@ mod modify;
 mod notify;
 mod parse;
 mod peek;
+mod progress;
 mod publish;
 mod put;
 mod queues;
@@ -70,6 +71,7 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Publish(step) => publish::run(step, call).await,
         Verb::Request(step) => request::run(step, call).await,
         Verb::Notify(step) => notify::run(step, call).await,
+        Verb::Progress(step) => progress::run(step, call),
         Verb::Read(step) => read::run(step, call).await,
         Verb::Take(step) => take::run(step, call).await,
         Verb::Subjects(step) => subjects::run(step, call).await,

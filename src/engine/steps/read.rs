@@ -81,11 +81,24 @@ pub(super) async fn run(step: &Read, call: &mut Call<'_>) -> Result<Value, Failu
 fn subjects(step: &Read, call: &Call<'_>, context: &Value) -> Result<Vec<String>, Failure> {
     let templates = call.templates();
     let token = |token| templates.token(token, context).map_err(Failure::from);
-    let given = match (&step.subject, &step.subjects) {
-        (Some(subject), _) => return Ok(vec![token(subject)?]),
-        (None, None) => return Ok(Vec::new()),
-        (None, Some(SubjectList::List(list))) => list.iter().map(token).collect(),
-        (None, Some(SubjectList::Expr(text))) => {
+    match (&step.subject, &step.subjects) {
+        (Some(subject), _) => Ok(vec![token(subject)?]),
+        (None, None) => Ok(Vec::new()),
+        (None, Some(subjects)) => listed(subjects, call, context),
+    }
+}
+
+/// Several subjects.
+pub(super) fn listed(
+    subjects: &SubjectList,
+    call: &Call<'_>,
+    context: &Value,
+) -> Result<Vec<String>, Failure> {
+    let templates = call.templates();
+    let token = |token| templates.token(token, context).map_err(Failure::from);
+    let given = match subjects {
+        SubjectList::List(list) => list.iter().map(token).collect(),
+        SubjectList::Expr(text) => {
             let value = templates.tree(&Tree::Expr(text.clone()), context)?;
             whole_subjects(&value)
         }

@@ -4,6 +4,7 @@ mod counts;
 mod foreign;
 mod macros;
 mod machine;
+mod inboxes;
 mod queue;
 mod resources;
 mod routine;
@@ -22,6 +23,7 @@ pub use macros::{MacroDraft, MacroInfo};
 pub(crate) use macros::{check_circles, check_macro, macro_drafts, note_macro};
 pub use machine::FolderInfo;
 pub(crate) use machine::{check_folder, check_program};
+pub(crate) use inboxes::check_inbox;
 pub(crate) use queue::check_queue;
 pub use queue::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS, QueueInfo};
 pub use resources::{Instances, Resources};
@@ -103,6 +105,21 @@ pub fn tools_shape<'a>(names: impl IntoIterator<Item = &'a str>) -> Shape {
     Shape::object(names.into_iter().map(|name| (name, Shape::Text)))
 }
 
+/// What is known of the gateway that runs steps.
+pub(crate) fn gateway_shape() -> Shape {
+    Shape::object([("id", Shape::Text)])
+}
+
+/// A message that was heard on a subject: its fields.
+pub(crate) fn received_shape() -> [(&'static str, Shape); 4] {
+    [
+        ("subject", Shape::Text),
+        ("data", Shape::Any),
+        ("text", Shape::Text),
+        ("headers", Shape::Any),
+    ]
+}
+
 /// The facts about a project (`src/project/`), as expressions see them.
 fn project_shape() -> Shape {
     let channel = Shape::object([
@@ -145,7 +162,7 @@ pub(crate) fn check_text(
     report.text(kind, text);
     let form = match kind {
         TextKind::Expr => Form::Bare,
-        TextKind::Condition | TextKind::Filter => Form::Condition,
+        TextKind::Condition | TextKind::Filter | TextKind::Key => Form::Condition,
         TextKind::Value | TextKind::Text | TextKind::Token => Form::Template,
     };
     let (problems, shape) = expr::check(text, form, scope);

@@ -53,6 +53,8 @@ pub struct Resources {
     pub tables: BTreeMap<String, Shape>,
     /// Macros: their parameters, and the shape of what each yields.
     pub macros: BTreeMap<String, MacroInfo>,
+    /// Inboxes.
+    pub inboxes: BTreeSet<String>,
     /// Journals.
     pub journals: BTreeSet<String>,
     /// Folders by name; nothing is known of one whose declaration is broken.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::resources::check_token;
 use super::tool::{StepDraft, Surroundings, check_steps, session_shape};
-use super::{Findings, StepCheck, check_text, check_tree};
+use super::{Findings, StepCheck, check_text, check_tree, gateway_shape, received_shape};
 use crate::spec::data::{Json, Map};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
@@ -93,7 +93,10 @@ pub(crate) fn check_routine(
 ) {
     let at = |key: &str| join(&routine.pointer, key);
     let session = session_shape(around.session);
-    let mut scope = around.base.clone().with("session", session);
+    let base = around.base.clone();
+    let mut scope = base
+        .with("session", session)
+        .with("gateway", gateway_shape());
     match &routine.kind {
         RoutineKind::Timer(Some(timer)) => {
             check_period(doc, &at("every"), &timer.every, around.base, report);
@@ -106,7 +109,7 @@ pub(crate) fn check_routine(
         RoutineKind::Listener(listener) => {
             let item = match listener {
                 Some(listener) if listener.stream.is_some() => message_shape(),
-                _ => received_shape(),
+                _ => Shape::object(received_shape()),
             };
             scope.bind("item", item);
             if let Some(listener) = listener {
@@ -200,16 +203,6 @@ fn check_source(
             }
         }
     }
-}
-
-/// A message as a listener on a subject sees it.
-fn received_shape() -> Shape {
-    Shape::object([
-        ("subject", Shape::Text),
-        ("data", Shape::Any),
-        ("text", Shape::Text),
-        ("headers", Shape::Any),
-    ])
 }
 
 fn check_period(doc: &Doc, pointer: &str, every: &Span, base: &Scope, report: &mut Findings) {

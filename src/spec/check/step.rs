@@ -18,8 +18,8 @@ use crate::spec::tree::{
 
 /// Names that a step cannot give to something of its own.
 const TAKEN: &[&str] = &[
-    "args", "call", "session", "project", "config", "tools", "item", "result", "error", "omit",
-    "loop",
+    "args", "call", "session", "project", "config", "tools", "gateway", "item", "result", "error",
+    "omit", "loop",
 ];
 
 /// A step's place and surroundings.
@@ -39,6 +39,22 @@ impl StepCheck<'_> {
             doc: self.doc,
             pointer: self.at(key),
             scope: self.scope,
+            resources: self.resources,
+            report: self.report,
+        }
+    }
+
+    /// The names in force.
+    pub fn names(&self) -> Scope {
+        self.scope.clone()
+    }
+
+    /// The same place with other names in force.
+    pub fn among<'s>(&'s mut self, scope: &'s Scope) -> StepCheck<'s> {
+        StepCheck {
+            doc: self.doc,
+            pointer: self.pointer.clone(),
+            scope,
             resources: self.resources,
             report: self.report,
         }
@@ -174,11 +190,16 @@ impl StepCheck<'_> {
 
     /// Several subjects that may have wildcards.
     pub fn filters(&mut self, key: &str, subjects: &SubjectList) {
+        self.subjects(key, subjects, true);
+    }
+
+    /// Several subjects; `wild` allows wildcards.
+    pub fn subjects(&mut self, key: &str, subjects: &SubjectList, wild: bool) {
         match subjects {
             SubjectList::List(list) => {
                 for (index, token) in list.iter().enumerate() {
                     let pointer = join(&self.at(key), &index.to_string());
-                    check_token(self.doc, &pointer, token, true, self.scope, self.report);
+                    check_token(self.doc, &pointer, token, wild, self.scope, self.report);
                 }
             }
             SubjectList::Expr(text) => {

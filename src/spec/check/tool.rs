@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::schemas::{check_schema, close};
 use super::step::{StepCheck, check_new_name};
-use super::{Findings, Resources, check_file, check_text, check_tree};
+use super::{Findings, Resources, check_file, check_text, check_tree, gateway_shape};
 use crate::spec::data::{Json, Map, Text};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
@@ -89,7 +89,8 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         .clone()
         .with("args", Shape::from_schema(&input))
         .with("call", call_shape())
-        .with("session", session_shape(around.session));
+        .with("session", session_shape(around.session))
+        .with("gateway", gateway_shape());
     let before = scope.clone();
     let steps = join(&pointer, "steps");
     check_steps(doc, &steps, &tool.steps, &mut scope, around, report);
@@ -118,9 +119,9 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
     );
 }
 
-/// The running call.
+/// What is known of the running call.
 pub(super) fn call_shape() -> Shape {
-    Shape::object([("ms", Shape::Number)])
+    Shape::object([("ms", Shape::Number), ("id", Shape::Text)])
 }
 
 /// What `else` and `failure` call `error`.
@@ -232,7 +233,10 @@ fn check_step(
     }
     let binds = grammar.binds(&mut cx);
     if let Some(otherwise) = &step.otherwise {
-        let scope = inner.clone().with("error", error_shape());
+        let mut scope = inner.clone().with("error", error_shape());
+        if let Some((name, shape)) = grammar.aside() {
+            scope.bind(name, shape);
+        }
         let (at, kind) = (join(pointer, "else"), TextKind::Text);
         check_text(doc, &at, &otherwise.0, kind, &scope, report);
     }

@@ -28,6 +28,11 @@ pub trait Grammar {
         Vec::new()
     }
 
+    /// A name that the step's `else` sees besides `error`.
+    fn aside(&self) -> Option<(&'static str, Shape)> {
+        None
+    }
+
     /// Optional paths known to be there once the step has passed.
     fn proves(&self) -> Vec<String> {
         Vec::new()
@@ -129,10 +134,12 @@ verbs! {
     check: check::Check,
     /// Sends a message: into a declared stream, acknowledged, or to a plain subject.
     publish: publish::Publish,
-    /// Sends a message and waits for one answer.
+    /// Sends a message and waits for an answer: a reply, or a message in an inbox.
     request: request::Request,
     /// Tells the client of the session something unasked.
     notify: notify::Notify,
+    /// Tells a client that asks how far the call is.
+    progress: progress::Progress,
     /// Reads stored messages without consuming them, page by page.
     read: read::Read,
     /// Takes messages that nobody has taken at a read position, and moves the position.

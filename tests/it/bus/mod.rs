@@ -61,3 +61,27 @@ pub async fn vanish(other: &async_nats::jetstream::Context, stream: &str) {
     other.delete_stream(stream).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
+
+/// A server with its monitoring endpoint, and the port of that.
+pub fn monitored() -> (NatsServer, u16) {
+    let any = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = any.local_addr().unwrap().port();
+    drop(any);
+    let server = NatsServer::with_config(&format!("http: \"127.0.0.1:{port}\""));
+    (server, port)
+}
+
+/// The number of subscriptions the server knows, from its monitoring endpoint.
+pub async fn subscriptions(port: u16) -> u64 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
+    let ask = b"GET /subsz HTTP/1.0\r\n\r\n";
+    socket.write_all(ask).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    body["num_subscriptions"].as_u64().unwrap()
+}

@@ -1,4 +1,4 @@
-use super::{bus, fill, other_program, spec};
+use super::{bus, fill, monitored, other_program, spec, subscriptions};
 use crate::support::server::NatsServer;
 use async_nats::jetstream;
 use jacquard::bus::{ErrorKind, From, Outgoing, Page, ReadRequest, Stored, Stream};
@@ -372,29 +372,9 @@ async fn reading_can_be_spawned() {
     .unwrap();
 }
 
-/// The number of subscriptions the server knows, from its monitoring endpoint.
-async fn subscriptions(port: u16) -> u64 {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
-        .await
-        .unwrap();
-    let ask = b"GET /subsz HTTP/1.0\r\n\r\n";
-    socket.write_all(ask).await.unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    let body = answer.split_once("\r\n\r\n").unwrap().1;
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    body["num_subscriptions"].as_u64().unwrap()
-}
-
 #[tokio::test]
 async fn abandoned_calls_leave_no_subscriptions() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let server = NatsServer::with_config(&format!("http: \"127.0.0.1:{port}\""));
+    let (server, port) = monitored();
     let bus = bus(&server).await;
     let stream = bus.stream(spec("A", "a.>"));
     fill(&stream, "a.x", 300).await;

@@ -2,6 +2,7 @@
 
 mod conditional;
 mod failure;
+mod inbox;
 mod lease;
 mod machine;
 mod macros;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use jacquard::bus::Bus;
 use jacquard::catalog::Catalog;
-use jacquard::engine::{Engine, Reply, Session};
+use jacquard::engine::{Done, Engine, Progress, Reply, Session};
 use jacquard::spec::config;
 use jacquard::spec::source::Source;
 use serde_json::{Value, json};
@@ -52,7 +53,19 @@ impl Tools {
 
     pub async fn call(&self, tool: &str, args: Value) -> Reply {
         let args = args.as_object().cloned();
-        self.engine.call(&self.session, tool, args).await.unwrap()
+        let progress = Progress::none();
+        let answer = self.engine.call(&self.session, tool, args, progress);
+        answer.await.unwrap()
+    }
+
+    /// Calls a tool, and gives all that it has told meanwhile.
+    pub async fn telling(&self, tool: &str, args: Value) -> (Reply, Vec<Done>) {
+        let args = args.as_object().cloned();
+        let (progress, mut told) = Progress::asked();
+        let answer = self.engine.call(&self.session, tool, args, progress);
+        let reply = answer.await.unwrap();
+        let told = std::iter::from_fn(|| told.try_recv().ok());
+        (reply, told.collect())
     }
 
     /// The structured result of a call that succeeds.
