@@ -61,6 +61,7 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
     let telling = tokio::spawn(tell(session.attach(None), service.peer().clone()));
     let background = gateway.begin(&session, Begin::LIVE);
     let ending = until_end(service, &stop, &ended).await;
+    gateway.tasks.forget(session.id());
     background.end(END.saturating_sub(ending.elapsed())).await;
     telling.abort();
     Ok(())

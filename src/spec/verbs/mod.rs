@@ -92,6 +92,10 @@ macro_rules! verbs {
             /// With `each`: what to keep of each round, instead of `{item, result}`.
             #[serde(default)]
             select: Option<Tree>,
+            /// With `each`: so many rounds at once instead of one after the other. Results keep the order of the elements.
+            #[serde(default)]
+            #[schemars(range(min = 1, max = 16))]
+            parallel: Option<u64>,
             /// The step may be answered with no: then it leaves null behind, and the steps after it go on. This holds for the outcomes that a step is there to find out, not for anything that goes wrong.
             #[serde(default)]
             optional: Option<bool>,
@@ -200,6 +204,8 @@ pub struct Step {
     pub each: Option<Expr>,
     /// `select:` what to keep of each round.
     pub select: Option<Tree>,
+    /// `parallel:` how many rounds run at once, 1 to 16.
+    pub parallel: Option<u64>,
     /// `optional:` whether no is an answer too.
     pub optional: bool,
     /// `else:` what the tool answers when it does not succeed.
@@ -208,7 +214,9 @@ pub struct Step {
 
 impl Step {
     /// The keys that every step may have, as they are written.
-    pub const KEYS: &'static [&'static str] = &["as", "when", "each", "select", "optional", "else"];
+    pub const KEYS: &'static [&'static str] = &[
+        "as", "when", "each", "select", "parallel", "optional", "else",
+    ];
 }
 
 impl<'de> Deserialize<'de> for Step {
@@ -222,6 +230,7 @@ impl<'de> Deserialize<'de> for Step {
                 when: form.when,
                 each: form.each,
                 select: form.select,
+                parallel: form.parallel,
                 optional: form.optional.unwrap_or_default(),
                 otherwise: form.otherwise,
             }),
@@ -233,12 +242,13 @@ impl<'de> Deserialize<'de> for Step {
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         if !s.is_human_readable() {
-            let mut out = s.serialize_struct("Step", 7)?;
+            let mut out = s.serialize_struct("Step", 8)?;
             out.serialize_field("verb", &self.verb)?;
             out.serialize_field("bind", &self.bind)?;
             out.serialize_field("when", &self.when)?;
             out.serialize_field("each", &self.each)?;
             out.serialize_field("select", &self.select)?;
+            out.serialize_field("parallel", &self.parallel)?;
             out.serialize_field("optional", &self.optional)?;
             out.serialize_field("otherwise", &self.otherwise)?;
             return out.end();
@@ -256,6 +266,9 @@ impl Serialize for Step {
         }
         if let Some(select) = &self.select {
             map.serialize_entry("select", select)?;
+        }
+        if let Some(parallel) = &self.parallel {
+            map.serialize_entry("parallel", parallel)?;
         }
         if self.optional {
             map.serialize_entry("optional", &true)?;
