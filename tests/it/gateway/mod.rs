@@ -9,10 +9,12 @@ mod channels;
 mod credentials;
 mod examples;
 mod mirror;
+mod news;
 mod outage;
 mod own_pack;
 mod protocol;
 mod queues;
+pub mod tasks;
 mod wire;
 
 use std::path::PathBuf;
