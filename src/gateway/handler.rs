@@ -218,7 +218,10 @@ impl ServerHandler for Handler {
             .build();
         if self.gateway.has_tasks() {
             let tasks = (TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
-            capabilities.extensions.get_or_insert_default().extend([tasks]);
+            capabilities
+                .extensions
+                .get_or_insert_default()
+                .extend([tasks]);
         }
         let experimental = self.gateway.catalog().experimental.clone();
         capabilities.experimental = Some(experimental).filter(|named| !named.is_empty());
@@ -273,7 +276,11 @@ impl ServerHandler for Handler {
             open.map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         }
         let found = self.find(&context.extensions).await?;
-        let knows_tasks = || context.client_capabilities().is_some_and(|c| c.supports_tasks());
+        let knows_tasks = || {
+            context
+                .client_capabilities()
+                .is_some_and(|c| c.supports_tasks())
+        };
         if self.gateway.runs_as_task(&request.name)
             && knows_tasks()
             && let Some(running) = self.gateway.tasks.begin(found.owner())

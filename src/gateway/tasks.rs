@@ -157,7 +157,9 @@ impl Tasks {
             if count <= MAX_KEPT && bytes <= MAX_BYTES {
                 return;
             }
-            let Some((_, oldest)) = kept.min() else { return };
+            let Some((_, oldest)) = kept.min() else {
+                return;
+            };
             let oldest = oldest.clone();
             all.remove(&oldest);
         }
@@ -272,7 +274,10 @@ mod tests {
         }
         assert!(tasks.get("a", &ids[0]).is_err(), "the oldest are gone");
         let last = ids.last().unwrap();
-        assert_eq!(tasks.get("b", last).unwrap().status(), TaskStatus::Completed);
+        assert_eq!(
+            tasks.get("b", last).unwrap().status(),
+            TaskStatus::Completed
+        );
         let bytes: usize = tasks.all().values().map(|e| e.ended.unwrap().1).sum();
         assert!(bytes <= MAX_BYTES && bytes > MAX_BYTES / 2, "{bytes}");
     }

@@ -84,7 +84,10 @@ async fn a_client_hears_equal_news_once() {
     }
     for method in ["tools", "resources"] {
         let news = pipe.hear().await;
-        assert_eq!(news["method"], format!("notifications/{method}/list_changed"));
+        assert_eq!(
+            news["method"],
+            format!("notifications/{method}/list_changed")
+        );
     }
     pipe.ask(3, "tools/list", json!({})).await;
     pipe.gateway.announce(Change::Tools);

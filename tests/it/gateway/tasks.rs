@@ -55,11 +55,7 @@ impl Asked {
 /// A client that knows tasks, or not.
 fn begin(place: &Place, knows: bool) -> (Raw, Value) {
     let mut raw = Raw::spawn(place.command(&["serve", "-c", &jobs(place)]));
-    let extensions = if knows {
-        json!({TASKS: {}})
-    } else {
-        json!({})
-    };
+    let extensions = if knows { json!({TASKS: {}}) } else { json!({}) };
     let params = json!({
         "protocolVersion": "2025-06-18", "capabilities": {"extensions": extensions},
         "clientInfo": {"name": "raw", "version": "1"}
@@ -138,7 +134,11 @@ async fn a_client_that_knows_none_waits_for_the_answer() {
     let question = asked.question().await;
     asked.answer(question, "no").await;
     let answer = raw.answer(1);
-    assert_eq!(answer["result"]["structuredContent"], json!({"said": "no"}), "{answer}");
+    assert_eq!(
+        answer["result"]["structuredContent"],
+        json!({"said": "no"}),
+        "{answer}"
+    );
     raw.request(2, "tasks/get", json!({"taskId": "x"}));
     assert!(raw.answer(2)["error"]["code"].is_i64());
     raw.close();

@@ -70,7 +70,8 @@ async fn a_gateway_that_is_of_use_without_nats_is_ready_without() {
     let (status, body) = json_of(&gate, "/ready").await;
     assert_eq!((status, body), (200, json!({"ready": true, "reasons": []})));
     // Nor does it run a server of its own where no address is given.
-    let gate = Gate::on(Place::new(), &config);
+    let gate = Gate::on(Place::without_nats(), &config);
+    until(&gate, "/health", |_, body| body["nats"] != "connecting").await;
     let (status, _) = json_of(&gate, "/ready").await;
     assert_eq!(status, 200);
     assert!(!gate.place.data_dir().exists(), "{}", gate.stderr());

@@ -41,7 +41,10 @@ async fn every_session_hears_of_a_change_and_keeps_it_until_its_stream_opens() {
     let mut late = other.listen(None).await;
     assert_eq!(method(&mut late).await, RESOURCES);
     assert_eq!(method(&mut late).await, TOOLS);
-    announce(&within.gateway, &[Change::Updated("a:/1".into()), Change::Tools]);
+    announce(
+        &within.gateway,
+        &[Change::Updated("a:/1".into()), Change::Tools],
+    );
     assert_eq!(method(&mut late).await, TOOLS);
     // Nothing was asked for past this one, so it comes again.
     let mut again = one.listen(first.as_deref()).await;
@@ -59,7 +62,10 @@ async fn streams_without_sessions_hear_what_they_ask_for() {
         // Once it is answered, the stream listens.
         let web = Web::begin(&within.url).await;
         web.said("desk_who", json!({})).await;
-        announce(&within.gateway, &[Change::Resources, Change::Tools, Change::Tools]);
+        announce(
+            &within.gateway,
+            &[Change::Resources, Change::Tools, Change::Tools],
+        );
         assert_eq!(method(&mut events).await, TOOLS);
         announce(&within.gateway, &[Change::Resources, Change::Tools]);
         assert_eq!(method(&mut events).await, TOOLS);
