@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value};
 
@@ -72,6 +73,14 @@ pub(super) enum Notes {
 }
 
 impl Notes {
+    /// The same for a part of the run.
+    fn beside(&self) -> Self {
+        match self {
+            Self::Sent(pressure) => Self::Sent(*pressure),
+            Self::Gathered(_) => Self::Gathered(Vec::new()),
+        }
+    }
+
     /// Those that were gathered.
     pub(super) fn gathered(self) -> Vec<Note> {
         match self {
@@ -198,27 +207,46 @@ impl<'a> Call<'a> {
             return Err(self.explained(step, Failure::new(FailureKind::Range, text)));
         }
         let mut kept = Vec::with_capacity(items.len());
-        let outer = self.scope.clone();
-        for item in items {
-            self.scope = outer.with("item", item.clone());
-            let Some(result) = self.once(step).await? else {
-                continue;
-            };
-            let value = match &step.select {
-                None => minijinja::context!(item, result),
-                Some(select) => {
-                    let context = self.scope.with("result", result).context();
-                    self.attempt(step, |t| t.tree_or_omit(select, &context))?
-                }
-            };
-            if !is_omit(&value) {
-                kept.push(value);
+        let mut notes = Vec::new();
+        // The language bounds it.
+        let at_once = step.parallel.and_then(|n| usize::try_from(n).ok());
+        let at_once = at_once.unwrap_or(1).max(1);
+        {
+            let rounds = items.into_iter().map(|item| self.round(step, item));
+            let mut rounds = stream::iter(rounds).buffered(at_once);
+            // The first that fails ends the step; those that run beside it are dropped where they wait.
+            while let Some((value, told)) = rounds.try_next().await? {
+                kept.extend(value);
+                notes.extend(told);
             }
         }
-        self.scope = outer;
-        // A `set` inside the rounds changed the session behind the restored scope.
+        for note in notes {
+            self.notify(note).await?;
+        }
+        // A `set` inside the rounds changed the session behind this scope.
         self.refresh_session();
         Ok(Jinja::from(kept))
+    }
+
+    /// One round of a step with `each`: what is kept of it, and the notifications that were gathered.
+    async fn round(&self, step: &Step, item: Jinja) -> Result<(Option<Jinja>, Vec<Note>), Failure> {
+        let mut call = Call {
+            scope: self.scope.with("item", item.clone()),
+            has_else: false,
+            notes: self.notes.beside(),
+            ..*self
+        };
+        let Some(result) = call.once(step).await? else {
+            return Ok((None, call.notes.gathered()));
+        };
+        let value = match &step.select {
+            None => minijinja::context!(item, result),
+            Some(select) => {
+                let context = call.scope.with("result", result).context();
+                call.attempt(step, |t| t.tree_or_omit(select, &context))?
+            }
+        };
+        Ok((Some(value).filter(|v| !is_omit(v)), call.notes.gathered()))
     }
 
     /// Evaluates something of a step, so that its `else` speaks for it too.

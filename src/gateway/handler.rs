@@ -5,17 +5,20 @@ use std::sync::{Arc, Weak};
 use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, Extensions, Implementation, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ResourcesCapability, ServerCapabilities, ServerConfig,
-    SubscribeRequestParams, SubscriptionFilter, Tool, ToolAnnotations, UnsubscribeRequestParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
+    CreateTaskResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Extensions, GetTaskParams,
+    GetTaskResult, Implementation, JsonObject, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+    SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolAnnotations, UnsubscribeRequestParams,
+    UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
 use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
+use super::tasks::{Outcome, Running};
 use super::{Client, Gateway, news};
 use crate::catalog::Catalog;
 use crate::engine::session::MAX_SUBSCRIBED;
@@ -56,6 +59,25 @@ enum Found {
     Live(Arc<Sessions>, Arc<Live>),
     /// Of this request alone.
     Fleeting(Arc<Session>),
+}
+
+impl Found {
+    /// Whose the tasks of the request are.
+    fn owner(&self) -> &str {
+        match self {
+            Self::One(session) => session.id(),
+            Self::Live(_, live) => live.session().id(),
+            Self::Fleeting(_) => "",
+        }
+    }
+
+    /// Waits until this gateway no longer has the session.
+    async fn left(&self) {
+        match self {
+            Self::Live(_, live) => live.left().await,
+            Self::One(_) | Self::Fleeting(_) => std::future::pending().await,
+        }
+    }
 }
 
 impl Handler {
@@ -122,6 +144,46 @@ impl Handler {
                 outcome
             }
         }
+    }
+
+    /// Runs a call as a task, to its end or until its session is elsewhere.
+    async fn run(self, running: Running, found: Found, request: CallToolRequestParams) {
+        let cancel = running.cancel.clone();
+        let call = self.call_in(&found, request, &cancel, Progress::none());
+        tokio::pin!(call);
+        let outcome = tokio::select! {
+            outcome = &mut call => outcome,
+            () = found.left() => {
+                cancel.cancel();
+                call.await
+            }
+        };
+        running.end(match outcome {
+            Ok(reply) => Outcome::Done(result(reply)),
+            Err(CallError::Cancelled) => Outcome::Cancelled,
+            Err(error) => Outcome::Failed(refusal(&error)),
+        });
+    }
+}
+
+/// What a client is answered.
+fn result(reply: Reply) -> CallToolResult {
+    let content = vec![ContentBlock::text(reply.text)];
+    let mut result = if reply.is_error {
+        CallToolResult::error(content)
+    } else {
+        CallToolResult::success(content)
+    };
+    result.structured_content = reply.structured;
+    result
+}
+
+/// Protocol errors are for what the client did wrong; models see only results.
+fn refusal(error: &CallError) -> ErrorData {
+    match error {
+        CallError::UnknownTool { .. } => ErrorData::invalid_params(error.to_string(), None),
+        // rmcp sends no response to a cancelled request.
+        CallError::Cancelled => ErrorData::internal_error(error.to_string(), None),
     }
 }
 
@@ -201,6 +263,13 @@ impl ServerHandler for Handler {
             .enable_tools()
             .enable_tool_list_changed()
             .build();
+        if self.gateway.has_tasks() {
+            let tasks = (TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
+            capabilities
+                .extensions
+                .get_or_insert_default()
+                .extend([tasks]);
+        }
         let experimental = self.gateway.catalog().experimental.clone();
         capabilities.experimental = Some(experimental).filter(|named| !named.is_empty());
         if self.gateway.has_resources() {
@@ -260,27 +329,53 @@ impl ServerHandler for Handler {
             open.map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         }
         let found = self.find(&context.extensions).await?;
-        let call = |progress| self.call_in(&found, request, &context.ct, progress);
-        match told(&context, call).await {
-            Ok(reply) => {
-                let content = vec![ContentBlock::text(reply.text)];
-                let mut result = if reply.is_error {
-                    CallToolResult::error(content)
-                } else {
-                    CallToolResult::success(content)
-                };
-                result.structured_content = reply.structured;
-                Ok(result.into())
-            }
-            // Protocol errors are for what the client did wrong; models see only results.
-            Err(error @ CallError::UnknownTool { .. }) => {
-                Err(ErrorData::invalid_params(error.to_string(), None))
-            }
-            // rmcp sends no response to a cancelled request.
-            Err(error @ CallError::Cancelled) => {
-                Err(ErrorData::internal_error(error.to_string(), None))
-            }
+        let knows_tasks = || {
+            context
+                .client_capabilities()
+                .is_some_and(|c| c.supports_tasks())
+        };
+        if self.gateway.runs_as_task(&request.name)
+            && knows_tasks()
+            && let Some(running) = self.gateway.tasks.begin(found.owner())
+        {
+            let task = running.task.clone();
+            tokio::spawn(self.clone().run(running, found, request));
+            return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
         }
+        let call = |progress| self.call_in(&found, request, &context.ct, progress);
+        let outcome = told(&context, call).await;
+        let reply = outcome.map_err(|error| refusal(&error))?;
+        Ok(result(reply).into())
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let found = self.find(&context.extensions).await?;
+        let task = self.gateway.tasks.get(found.owner(), &request.task_id)?;
+        Ok(GetTaskResult::new(task))
+    }
+
+    /// No task here asks for anything: there is nothing to take.
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let found = self.find(&context.extensions).await?;
+        let task = self.gateway.tasks.get(found.owner(), &request.task_id);
+        task.map(drop)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let found = self.find(&context.extensions).await?;
+        self.gateway.tasks.cancel(found.owner(), &request.task_id)
     }
 
     async fn list_resources(

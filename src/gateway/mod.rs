@@ -11,6 +11,7 @@ mod progress;
 mod resources;
 pub mod sessions;
 pub mod stdio;
+mod tasks;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
@@ -87,6 +88,7 @@ pub struct Gateway {
     permits: Semaphore,
     news: news::News,
     resources: Resources,
+    tasks: tasks::Tasks,
     sessions: OnceLock<Weak<Sessions>>,
 }
 
@@ -121,6 +123,7 @@ impl Gateway {
             permits: Semaphore::new(MAX_IN_FLIGHT),
             news: news::News::new(),
             resources,
+            tasks: tasks::Tasks::default(),
             sessions: OnceLock::new(),
         });
         Ok(gateway)
@@ -231,6 +234,21 @@ impl Gateway {
     pub fn tool(&self, name: &str) -> Option<rmcp::model::Tool> {
         let serving = self.serving.load();
         serving.tools.iter().find(|t| t.name == name).cloned()
+    }
+
+    /// Whether a tool may run as a task.
+    fn runs_as_task(&self, name: &str) -> bool {
+        let catalog = self.catalog();
+        catalog
+            .tool(name)
+            .is_some_and(|tool| tool.spec.task == Some(true))
+    }
+
+    /// Whether any tool may.
+    fn has_tasks(&self) -> bool {
+        let catalog = self.catalog();
+        let mut tools = catalog.tools().iter();
+        tools.any(|tool| tool.spec.task == Some(true))
     }
 
     /// The streams that should be there whatever is called, and have not been found or made yet.

@@ -37,6 +37,7 @@ enum Phase {
 /// The connection and, if there is one, the local server behind it.
 pub struct Nats {
     bus: Bus,
+    required: bool,
     phase: watch::Receiver<Phase>,
     local: Arc<Mutex<Option<LocalServer>>>,
     /// What starts the local server and looks after it.
@@ -51,7 +52,9 @@ impl Nats {
     pub async fn start(setup: &Setup, env: &Environment) -> Result<Self, Error> {
         let (config, chosen) = bus_config(setup, env);
         let local = Arc::new(Mutex::new(None));
-        let wanted = !chosen && setup.allow_local && setup.config.nats.local != Some(false);
+        let required = setup.config.nats.required != Some(false);
+        let local_wanted = required && setup.config.nats.local != Some(false);
+        let wanted = !chosen && setup.allow_local && local_wanted;
         let bus = if wanted {
             Bus::idle(config).await?
         } else {
@@ -66,6 +69,7 @@ impl Nats {
             wanted.then(|| tokio::spawn(run_local(bus.clone(), Arc::clone(&local), tell)));
         Ok(Self {
             bus,
+            required,
             phase,
             local,
             starter: starter.map(|task| task.abort_handle()),
@@ -75,6 +79,11 @@ impl Nats {
     /// The connection.
     pub fn bus(&self) -> &Bus {
         &self.bus
+    }
+
+    /// Whether the gateway is of no use without it.
+    pub fn is_required(&self) -> bool {
+        self.required
     }
 
     /// Waits, at most `limit`, while a local server is being started. Returns at once otherwise.

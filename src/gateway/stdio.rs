@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rmcp::service::{Peer, RoleServer, RunningService, ServiceExt};
 use rmcp::transport::stdio_pipes;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::sessions::notification;
@@ -31,6 +31,19 @@ const END: Duration = Duration::from_millis(1300);
 /// A client that speaks something else than MCP.
 pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(), String> {
     let (reader, writer) = stdio_pipes();
+    serve_on(gateway, reader, writer, stop).await
+}
+
+/// The same over any two pipes.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_on(
+    gateway: Arc<Gateway>,
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+    stop: CancellationToken,
+) -> Result<(), String> {
     let ended = CancellationToken::new();
     let reader = EndSignal {
         inner: reader,
@@ -61,6 +74,7 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
     let telling = tokio::spawn(tell(session.attach(None), service.peer().clone()));
     let background = gateway.begin(&session, Begin::LIVE);
     let ending = until_end(service, &stop, &ended).await;
+    gateway.tasks.forget(session.id());
     background.end(END.saturating_sub(ending.elapsed())).await;
     telling.abort();
     Ok(())

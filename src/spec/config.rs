@@ -125,6 +125,10 @@ pub struct NatsConfig {
     /// Whether to run a local nats-server when no URL is given and none answers at the default address: true when not given.
     #[serde(default)]
     pub local: Option<bool>,
+    /// Whether the gateway is of no use without NATS: true when not given. False: it is ready without, and runs no local
+    /// nats-server.
+    #[serde(default)]
+    pub required: Option<bool>,
 }
 
 /// Certificates, as PEM files relative to the config.

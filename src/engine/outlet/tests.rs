@@ -17,6 +17,37 @@ fn reader(outlet: &Arc<Outlet>, seen: Option<&str>) -> Pushes {
     Pushes::new(Arc::clone(outlet), reader)
 }
 
+#[tokio::test]
+async fn news_overtake_what_waits_and_say_nothing_of_it() {
+    let outlet = outlet(PUSH_TIMEOUT, true);
+    outlet.begin("p.a", 0);
+    let mut pushes = reader(&outlet, None);
+    four(&outlet).await;
+    is(next(&mut pushes).await, "1", "f;p.a:1");
+    outlet.relisted(&"g".into());
+    for text in ["n", "m", "n"] {
+        outlet.news(note(text));
+    }
+    is(next(&mut pushes).await, "n", "g;p.a:1");
+    drop(pushes);
+    // It was not confirmed, and is kept; the messages come again from their stream.
+    assert_eq!(outlet.position("p.a"), Some(1));
+    let mut pushes = reader(&outlet, None);
+    is(next(&mut pushes).await, "m", "g;p.a:1");
+    is(next(&mut pushes).await, "n", "g;p.a:1");
+    assert_eq!(next(&mut pushes).await, None);
+}
+
+#[tokio::test]
+async fn news_that_nobody_takes_are_bounded() {
+    let outlet = outlet(PUSH_TIMEOUT, true);
+    for index in 0..=NEWS {
+        outlet.news(note(&index.to_string()));
+    }
+    let mut pushes = reader(&outlet, None);
+    is(next(&mut pushes).await, "1", "f;");
+}
+
 fn note(text: &str) -> Note {
     Note {
         method: text.to_owned(),

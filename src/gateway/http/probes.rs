@@ -77,7 +77,9 @@ fn state(state: &State) -> &'static str {
 fn ready(front: &Front) -> Response<Body> {
     let mut reasons = Vec::new();
     let nats = front.gateway.nats().bus().state();
-    if nats.is_connected() {
+    if !front.gateway.nats().is_required() {
+        // What there is without NATS is there.
+    } else if nats.is_connected() {
         let streams = front.gateway.unready();
         let streams = streams
             .iter()

@@ -278,18 +278,19 @@ fn rounds(
     result: Shape,
     report: &mut Findings,
 ) -> Shape {
+    let mut lone = |key: &str, message: &str, help: &str| {
+        let range = doc.key_range(&join(pointer, key));
+        report.push(Diagnostic::error(Code::Verb, &doc.source, range, message).help(help));
+    };
+    if step.each.is_none() && step.parallel.is_some() {
+        let message = "`parallel` says how many rounds run at once, and this step has no `each`";
+        lone("parallel", message, "leave it out");
+    }
     match (&step.each, &step.select) {
         (None, None) => result,
         (None, Some(_)) => {
-            report.push(
-                Diagnostic::error(
-                    Code::Verb,
-                    &doc.source,
-                    doc.key_range(&join(pointer, "select")),
-                    "`select` says what to keep of each round, and this step has no `each`",
-                )
-                .help("give names to values with `let`"),
-            );
+            let message = "`select` says what to keep of each round, and this step has no `each`";
+            lone("select", message, "give names to values with `let`");
             result
         }
         (Some(_), None) => Shape::object([

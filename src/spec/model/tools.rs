@@ -32,6 +32,10 @@ pub struct Tool {
     /// Takes a text such as `"5"` or `"true"` for the number or the truth value that an argument's schema wants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coerce: Option<bool>,
+    /// Whether it may run as a task for clients that know tasks of MCP (the extension `io.modelcontextprotocol/tasks`): they are
+    /// answered at once, and ask for the result later. For others it is a call like any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<bool>,
     /// JSON Schema of the structured result, of type object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Tree>,

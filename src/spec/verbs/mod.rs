@@ -98,6 +98,10 @@ macro_rules! verbs {
             /// With `each`: what to keep of each round, instead of `{item, result}`.
             #[serde(default)]
             select: Option<Tree>,
+            /// With `each`: so many rounds at once instead of one after the other. Results keep the order of the elements.
+            #[serde(default)]
+            #[schemars(range(min = 1, max = 16))]
+            parallel: Option<u64>,
             /// The step may be answered with no: then it leaves null behind, and the steps after it go on. This holds for the outcomes that a step is there to find out, not for anything that goes wrong.
             #[serde(default)]
             optional: Option<bool>,
@@ -231,6 +235,8 @@ pub struct Step {
     pub each: Option<Expr>,
     /// `select:` what to keep of each round.
     pub select: Option<Tree>,
+    /// `parallel:` how many rounds run at once, 1 to 16.
+    pub parallel: Option<u64>,
     /// `optional:` whether no is an answer too.
     pub optional: bool,
     /// `continue_on_error:` whether a failure is a result too.
@@ -246,6 +252,7 @@ impl Step {
         "when",
         "each",
         "select",
+        "parallel",
         "optional",
         "continue_on_error",
         "else",
@@ -263,6 +270,7 @@ impl<'de> Deserialize<'de> for Step {
                 when: form.when,
                 each: form.each,
                 select: form.select,
+                parallel: form.parallel,
                 optional: form.optional.unwrap_or_default(),
                 continue_on_error: form.continue_on_error.unwrap_or_default(),
                 otherwise: form.otherwise,
@@ -281,6 +289,7 @@ impl Serialize for Step {
             out.serialize_field("when", &self.when)?;
             out.serialize_field("each", &self.each)?;
             out.serialize_field("select", &self.select)?;
+            out.serialize_field("parallel", &self.parallel)?;
             out.serialize_field("optional", &self.optional)?;
             out.serialize_field("continue_on_error", &self.continue_on_error)?;
             out.serialize_field("otherwise", &self.otherwise)?;
@@ -299,6 +308,9 @@ impl Serialize for Step {
         }
         if let Some(select) = &self.select {
             map.serialize_entry("select", select)?;
+        }
+        if let Some(parallel) = &self.parallel {
+            map.serialize_entry("parallel", parallel)?;
         }
         if self.optional {
             map.serialize_entry("optional", &true)?;

@@ -9,11 +9,13 @@ mod channels;
 mod credentials;
 mod examples;
 mod mirror;
+mod news;
 mod outage;
 mod own_pack;
 mod protocol;
 mod queues;
 mod resources;
+pub mod tasks;
 mod wire;
 
 use std::path::PathBuf;

@@ -61,6 +61,23 @@ async fn health_and_readiness_follow_nats() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_of_use_without_nats_is_ready_without() {
+    let mut nats = NatsServer::stopped("");
+    nats.reserve_port();
+    let config = config("nats: {required: false}\n");
+    let gate = Gate::on(Place::at(&nats.url()), &config);
+    until(&gate, "/health", |_, body| body["nats"] == "disconnected").await;
+    let (status, body) = json_of(&gate, "/ready").await;
+    assert_eq!((status, body), (200, json!({"ready": true, "reasons": []})));
+    // Nor does it run a server of its own where no address is given.
+    let gate = Gate::on(Place::without_nats(), &config);
+    until(&gate, "/health", |_, body| body["nats"] != "connecting").await;
+    let (status, _) = json_of(&gate, "/ready").await;
+    assert_eq!(status, 200);
+    assert!(!gate.place.data_dir().exists(), "{}", gate.stderr());
+}
+
+#[tokio::test]
 async fn calls_are_counted() {
     let gate = Gate::start(&config(""));
     until(&gate, "/ready", |status, _| status == 200).await;

@@ -7,12 +7,14 @@ mod client;
 mod gate;
 mod guards;
 mod health;
+mod news;
 mod outage;
 mod owners;
 mod replicas;
 mod resume;
 mod sessions;
 mod stateless;
+mod tasks;
 
 use jacquard::gateway::Setup;
 use jacquard::project::{Environment, discover};
@@ -24,7 +26,7 @@ use crate::support::place::Place;
 use crate::support::server::NatsServer;
 
 /// Writes the pack `desk` and a config that serves it; gives the config's path.
-fn desk(place: &Place) -> String {
+pub fn desk(place: &Place) -> String {
     place.write("desk/desk.yaml", include_str!("desk.yaml"));
     let path = place.write("jacquard.yaml", "packs: [./desk]\n");
     path.to_string_lossy().into_owned()
@@ -36,7 +38,7 @@ fn serve(place: &Place) -> Served {
 }
 
 /// What a gateway in this process that serves `desk` is made from.
-fn setup(place: &Place, server: &NatsServer) -> Setup {
+pub fn setup(place: &Place, server: &NatsServer) -> Setup {
     let text = std::fs::read_to_string(desk(place)).unwrap();
     let (config, report) = config::load(Source::new("jacquard.yaml", text), None);
     let env: Environment = [("NATS_URL", server.url())].into_iter().collect();

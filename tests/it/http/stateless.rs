@@ -11,19 +11,22 @@ use crate::support::place::Place;
 use crate::support::server::NatsServer;
 
 const VERSION: &str = "2026-07-28";
+/// What a client declares that knows tasks.
+pub const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// A request with what this version wants to be in it.
-fn request(
+pub fn request(
     url: &str,
     session: Option<&str>,
     method: &str,
     mut params: Value,
 ) -> reqwest::RequestBuilder {
-    let name = params["name"].as_str().map(str::to_owned);
+    let name = params["name"].as_str().or(params["taskId"].as_str());
+    let name = name.map(str::to_owned);
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": VERSION,
         "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}},
     });
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let mut request = Web::new(url).request(Method::POST).json(&body);
@@ -54,20 +57,26 @@ async fn said(url: &str, session: Option<&str>, tool: &str, args: Value) -> Stri
     }
 }
 
-/// Opens the stream of a session's pushes; its first message says that.
+/// Opens the stream of a session's pushes.
 async fn listen(url: &str, session: &str) -> Events {
-    let params = json!({"notifications": {"toolsListChanged": true}});
-    let request = request(url, Some(session), "subscriptions/listen", params);
+    let wanted = json!({"toolsListChanged": true});
+    open(url, Some(session), wanted).await.0
+}
+
+/// Opens a stream; its first message says what of this it takes.
+pub async fn open(url: &str, session: Option<&str>, wanted: Value) -> (Events, Value) {
+    let params = json!({"notifications": wanted});
+    let request = request(url, session, "subscriptions/listen", params);
     let response = timeout(LIMIT, request.send())
         .await
         .expect("an answer in time");
     let mut events = Events::of(response.unwrap());
-    let first = events.push().await;
+    let mut first = events.push().await;
     assert_eq!(
         first.data["method"],
         "notifications/subscriptions/acknowledged"
     );
-    events
+    (events, first.data["params"]["notifications"].take())
 }
 
 async fn hears(events: &mut Events, text: &str) {

@@ -1,0 +1,73 @@
+//! News of changed tools and resources, over HTTP.
+
+use jacquard::gateway::sessions::SessionOptions;
+use jacquard::gateway::{Change, Gateway};
+use serde_json::{Value, json};
+
+use super::setup;
+use super::stateless::open;
+use crate::support::http::{Events, Web, Within};
+use crate::support::place::Place;
+use crate::support::server::NatsServer;
+
+const TOOLS: &str = "notifications/tools/list_changed";
+const RESOURCES: &str = "notifications/resources/list_changed";
+
+async fn within(server: &NatsServer) -> Within {
+    let place = Place::on(server);
+    Within::start(setup(&place, server), SessionOptions::default()).await
+}
+
+async fn method(events: &mut Events) -> Value {
+    events.push().await.data["method"].take()
+}
+
+fn announce(gateway: &Gateway, changes: &[Change]) {
+    changes.iter().for_each(|c| gateway.announce(c.clone()));
+}
+
+#[tokio::test]
+async fn every_session_hears_of_a_change_and_keeps_it_until_its_stream_opens() {
+    let server = NatsServer::start();
+    let within = within(&server).await;
+    let (one, other) = (Web::begin(&within.url).await, Web::begin(&within.url).await);
+    let mut events = one.listen(None).await;
+    let first = events.next().await.unwrap().id;
+    announce(&within.gateway, &[Change::Resources, Change::Tools]);
+    assert_eq!(method(&mut events).await, RESOURCES);
+    assert_eq!(method(&mut events).await, TOOLS);
+    announce(&within.gateway, &[Change::Resources]);
+    // The one that has no stream yet.
+    let mut late = other.listen(None).await;
+    assert_eq!(method(&mut late).await, RESOURCES);
+    assert_eq!(method(&mut late).await, TOOLS);
+    announce(
+        &within.gateway,
+        &[Change::Updated("a:/1".into()), Change::Tools],
+    );
+    assert_eq!(method(&mut late).await, TOOLS);
+    // Nothing was asked for past this one, so it comes again.
+    let mut again = one.listen(first.as_deref()).await;
+    let heard = [method(&mut again).await, method(&mut again).await];
+    assert!(heard.contains(&json!(TOOLS)), "{heard:?}");
+}
+
+#[tokio::test]
+async fn streams_without_sessions_hear_what_they_ask_for() {
+    let server = NatsServer::start();
+    let within = within(&server).await;
+    let wanted = json!({"toolsListChanged": true, "resourceSubscriptions": ["a:/1"]});
+    for named in [None, Some("mine")] {
+        let (mut events, _) = open(&within.url, named, wanted.clone()).await;
+        // Once it is answered, the stream listens.
+        let web = Web::begin(&within.url).await;
+        web.said("desk_who", json!({})).await;
+        announce(
+            &within.gateway,
+            &[Change::Resources, Change::Tools, Change::Tools],
+        );
+        assert_eq!(method(&mut events).await, TOOLS);
+        announce(&within.gateway, &[Change::Resources, Change::Tools]);
+        assert_eq!(method(&mut events).await, TOOLS);
+    }
+}
