@@ -112,7 +112,7 @@ impl Engine {
 
     /// A new session with this id, which must be unique and is no secret.
     pub fn session_with(&self, id: String) -> Session {
-        Session::listening_on(id, &self.ears)
+        Session::listening_on(id, &self.ears, Arc::clone(self.catalog.fingerprint()))
     }
 
     /// A session that goes on where another gateway, or an earlier time, has left it ([`Session::snapshot`]). What does not fit

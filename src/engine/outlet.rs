@@ -2,7 +2,8 @@
 //!
 //! There are two kinds of pushes. Those that a listener makes of a stream's messages are **replayed**: they carry the
 //! sequence, and when a reader goes away its successor reads the stream again from what was confirmed. All others are
-//! **kept** while nobody reads, a bounded number of them.
+//! **kept** while nobody reads, a bounded number of them. News say that something is to be asked for again: they go before
+//! all else, and equal ones that wait are one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ use super::push::{Push, Seen};
 
 /// The most pushes that wait for the client; then whoever pushes waits.
 pub const WAITING: usize = 64;
+/// The most news that wait for the client; then the oldest give way.
+pub(super) const NEWS: usize = 1024;
 /// How long a reader may take none when nothing else is said.
 pub const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,7 +34,6 @@ pub(super) struct Note {
 pub(super) struct Outlet {
     /// The session's id, for the log.
     id: String,
-    fingerprint: Arc<str>,
     /// The listeners whose messages can be replayed.
     listeners: BTreeSet<String>,
     state: Mutex<State>,
@@ -43,6 +45,9 @@ pub(super) struct Outlet {
 
 #[derive(Debug)]
 struct State {
+    /// Of the tools as the client was told of them last.
+    fingerprint: Arc<str>,
+    news: VecDeque<Push>,
     queue: VecDeque<Waiting>,
     /// Was given out, and not confirmed yet.
     taken: Option<Waiting>,
@@ -84,9 +89,10 @@ impl Outlet {
     pub(super) fn new(id: &str, fingerprint: Arc<str>, listeners: BTreeSet<String>) -> Self {
         Self {
             id: id.to_owned(),
-            fingerprint,
             listeners,
             state: Mutex::new(State {
+                fingerprint,
+                news: VecDeque::new(),
                 queue: VecDeque::new(),
                 taken: None,
                 handled: BTreeMap::new(),
@@ -138,7 +144,7 @@ impl Outlet {
             }
         }
         state.confirmed = state.handled.clone();
-        let seen = self.seen_at(state.handled.clone());
+        let seen = state.seen_at(state.handled.clone());
         for waiting in &mut state.queue {
             waiting.push.seen = seen.clone();
         }
@@ -167,23 +173,30 @@ impl Outlet {
         self.moved.notify_waiters();
     }
 
-    fn seen_at(&self, positions: BTreeMap<String, u64>) -> Seen {
-        Seen {
-            fingerprint: Arc::clone(&self.fingerprint),
-            positions,
-        }
-    }
-
     /// What the client has seen for certain.
     pub(super) fn seen(&self) -> Seen {
-        let state = self.state();
-        let idle = state.outstanding() == 0;
-        let known = if idle {
-            &state.handled
-        } else {
-            &state.confirmed
-        };
-        self.seen_at(known.clone())
+        self.state().seen()
+    }
+
+    /// The tools are others from now on.
+    pub(super) fn relisted(&self, fingerprint: &Arc<str>) {
+        self.state().fingerprint = Arc::clone(fingerprint);
+    }
+
+    /// News for the client, unless they wait already. Never waits.
+    pub(super) fn news(&self, note: Note) {
+        let mut state = self.state();
+        let waits = |push: &Push| push.method == note.method && push.params == note.params;
+        if state.news.iter().any(waits) {
+            return;
+        }
+        if state.news.len() >= NEWS {
+            state.news.pop_front();
+        }
+        let push = state.push(note);
+        state.news.push_back(push);
+        drop(state);
+        self.moved.notify_waiters();
     }
 
     /// Where a listener goes on for a new reader; `None` when it never began.
@@ -217,13 +230,14 @@ impl Outlet {
                     return None;
                 }
                 let confirmed = state.taken.take();
-                let next = state.queue.pop_front();
-                state.taken.clone_from(&next);
-                let changed = confirmed.is_some() || next.is_some();
+                let mut changed = confirmed.is_some();
                 if let Some(before) = confirmed {
                     // A listener may have begun after it: then it says nothing of that one.
                     state.confirmed.extend(before.push.seen.positions);
                 }
+                let next = state.pop();
+                changed |= next.is_some();
+                state.taken.clone_from(&next);
                 drop(state);
                 if changed {
                     self.moved.notify_waiters();
@@ -256,7 +270,7 @@ impl Outlet {
             if index + 1 == last {
                 state.handle(listener, seq);
             }
-            let push = self.pushed(&state, note);
+            let push = state.push(note);
             state.queue.push_back(Waiting {
                 push,
                 replayed: true,
@@ -279,7 +293,7 @@ impl Outlet {
         // Without room after all, the oldest gives way below.
         let _ = self.room(pressure, None).await;
         let mut state = self.state();
-        let push = self.pushed(&state, note);
+        let push = state.push(note);
         if state.queue.len() >= WAITING {
             let oldest = state.queue.iter().position(|waiting| !waiting.replayed);
             let dropped = oldest.and_then(|oldest| state.queue.remove(oldest));
@@ -299,15 +313,6 @@ impl Outlet {
         drop(state);
         self.moved.notify_waiters();
         read
-    }
-
-    fn pushed(&self, state: &State, note: Note) -> Push {
-        Push {
-            method: note.method,
-            params: note.params,
-            seen: self.seen_at(state.handled.clone()),
-            made: std::time::Instant::now(),
-        }
     }
 
     /// Waits for room, while there is a reader: `of` or any. One that takes nothing for too long is dropped.
@@ -348,6 +353,42 @@ impl Outlet {
 }
 
 impl State {
+    fn seen_at(&self, positions: BTreeMap<String, u64>) -> Seen {
+        Seen {
+            fingerprint: Arc::clone(&self.fingerprint),
+            positions,
+        }
+    }
+
+    /// What the client has seen for certain.
+    fn seen(&self) -> Seen {
+        let idle = self.outstanding() == 0;
+        let known = if idle { &self.handled } else { &self.confirmed };
+        self.seen_at(known.clone())
+    }
+
+    fn push(&self, note: Note) -> Push {
+        Push {
+            method: note.method,
+            params: note.params,
+            seen: self.seen_at(self.handled.clone()),
+            made: std::time::Instant::now(),
+        }
+    }
+
+    /// What the reader gets next.
+    fn pop(&mut self) -> Option<Waiting> {
+        let Some(mut push) = self.news.pop_front() else {
+            return self.queue.pop_front();
+        };
+        // They overtake what waits, so they say nothing of it.
+        push.seen = self.seen();
+        Some(Waiting {
+            push,
+            replayed: false,
+        })
+    }
+
     /// Replayed pushes that the reader is not known to have.
     fn outstanding(&self) -> usize {
         let waiting = self.taken.iter().chain(&self.queue);

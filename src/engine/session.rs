@@ -8,9 +8,12 @@ use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::outlet::Outlet;
+use super::outlet::{Note, Outlet};
 use super::push::{Pushes, Seen};
 use crate::catalog::Catalog;
+
+/// The most resources that a session may subscribe to.
+pub const MAX_SUBSCRIBED: usize = 1000;
 
 /// The state of one client, kept apart for each pack.
 #[derive(Debug)]
@@ -18,7 +21,9 @@ pub struct Session {
     id: String,
     packs: Mutex<BTreeMap<String, BTreeMap<String, Value>>>,
     client: Mutex<Client>,
-    /// Grows with each change of `packs`.
+    /// The addresses of the resources whose changes the client wants to hear of.
+    subscribed: Mutex<BTreeSet<String>>,
+    /// Grows with each change of `packs` and `subscribed`.
     revision: AtomicU64,
     /// Grows with each change of what expressions see.
     looks: AtomicU64,
@@ -41,24 +46,26 @@ pub(super) struct Ears {
     pub(super) listeners: usize,
     /// The keys of those that listen on a stream.
     pub(super) streams: BTreeSet<String>,
-    /// The catalog's.
-    pub(super) fingerprint: Arc<str>,
 }
 
 impl Session {
     /// A new session with a random id, and without listeners.
     pub fn new() -> Self {
-        Self::listening_on(uuid::Uuid::new_v4().to_string(), &Ears::default())
+        Self::listening_on(
+            uuid::Uuid::new_v4().to_string(),
+            &Ears::default(),
+            Arc::default(),
+        )
     }
 
-    /// A new session with this id.
-    pub(super) fn listening_on(id: String, ears: &Ears) -> Self {
-        let fingerprint = Arc::clone(&ears.fingerprint);
+    /// A new session with this id. `fingerprint` is the catalog's.
+    pub(super) fn listening_on(id: String, ears: &Ears, fingerprint: Arc<str>) -> Self {
         Self {
             outlet: Arc::new(Outlet::new(&id, fingerprint, ears.streams.clone())),
             id,
             packs: Mutex::default(),
             client: Mutex::default(),
+            subscribed: Mutex::default(),
             revision: AtomicU64::new(0),
             looks: AtomicU64::new(0),
             unopened: watch::Sender::new(ears.listeners),
@@ -89,6 +96,56 @@ impl Session {
     /// What its client has seen for certain: where pushes go on for a reader that does not say where.
     pub fn seen(&self) -> Seen {
         self.outlet.seen()
+    }
+
+    /// Tells the client that something is to be asked for again: a notification without a place in the order of the others.
+    /// An equal one that still waits for the client will do. Never waits.
+    pub fn tell(&self, method: &str, params: Option<Map<String, Value>>) {
+        let method = method.to_owned();
+        self.outlet.news(Note { method, params });
+    }
+
+    /// The tools are those with this [fingerprint](Catalog::fingerprint) from now on: the client is told, now or when it
+    /// comes back with what it has seen.
+    pub fn relisted(&self, fingerprint: &Arc<str>) {
+        self.outlet.relisted(fingerprint);
+        self.tell("notifications/tools/list_changed", None);
+    }
+
+    /// Notes that the client wants to hear of changes of this resource; `false` when it has [`MAX_SUBSCRIBED`] already.
+    pub fn subscribe(&self, uri: &str) -> bool {
+        let mut subscribed = self.subscriptions();
+        if subscribed.contains(uri) {
+            return true;
+        }
+        if subscribed.len() >= MAX_SUBSCRIBED {
+            return false;
+        }
+        subscribed.insert(uri.to_owned());
+        drop(subscribed);
+        self.revision.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes that back; whether it was so.
+    pub fn unsubscribe(&self, uri: &str) -> bool {
+        let was = self.subscriptions().remove(uri);
+        if was {
+            self.revision.fetch_add(1, Ordering::Relaxed);
+        }
+        was
+    }
+
+    /// Whether the client wants to hear of changes of this resource.
+    pub fn subscribes(&self, uri: &str) -> bool {
+        self.subscriptions().contains(uri)
+    }
+
+    // A panic while the lock is held leaves the set whole: every change is one insert or remove.
+    fn subscriptions(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.subscribed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn outlet(&self) -> &Arc<Outlet> {
@@ -148,7 +205,7 @@ impl Session {
         self.looks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Grows with each [`Session::set`]: who has stored a snapshot sees whether it is still the state.
+    /// Grows with each [`Session::set`] and each change of what the client subscribes to: who has stored a snapshot sees whether it is still the state.
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Relaxed)
     }
@@ -160,14 +217,23 @@ impl Session {
 
     /// Whether anything has been set, so that the session is worth keeping.
     pub fn is_bound(&self) -> bool {
-        self.state().values().any(|values| !values.is_empty())
+        let set = self.state().values().any(|values| !values.is_empty());
+        set || !self.subscriptions().is_empty()
     }
 
     /// What another gateway needs to go on with this session ([`Engine::restore`](super::Engine::restore)): an object of
-    /// `packs` (what was set, by pack and name) and `seen` (the positions of [`Session::seen`]).
+    /// `packs` (what was set, by pack and name), `seen` (the positions of [`Session::seen`]), and if there are any
+    /// `subscribed` (addresses of resources, each with `true`).
     pub fn snapshot(&self) -> Value {
         let seen = self.seen().positions;
-        json!({ "packs": &*self.state(), "seen": seen })
+        let mut snapshot = json!({ "packs": &*self.state(), "seen": seen });
+        let subscribed = self.subscriptions();
+        if !subscribed.is_empty() {
+            // By name, so that what two gateways have changed can be put together.
+            let names = subscribed.iter().map(|uri| (uri.clone(), Value::Bool(true)));
+            snapshot["subscribed"] = Value::Object(names.collect());
+        }
+        snapshot
     }
 
     /// Takes a snapshot over, as far as it still fits what the packs declare.
@@ -187,6 +253,10 @@ impl Session {
             if let Some(seq) = seq.as_u64() {
                 self.outlet.begin(listener, seq);
             }
+        }
+        let subscribed = snapshot.get("subscribed").and_then(Value::as_object);
+        for uri in subscribed.into_iter().flat_map(Map::keys) {
+            self.subscribe(uri);
         }
         // What was just read is what is stored.
         self.revision.store(0, Ordering::Relaxed);

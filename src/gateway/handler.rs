@@ -13,8 +13,8 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
-use super::sessions::{Live, SESSION_NAME, Sessions, notification};
-use super::{Client, Gateway};
+use super::sessions::{Live, SESSION_NAME, Sessions};
+use super::{Client, Gateway, news};
 use crate::catalog::Catalog;
 use crate::engine::{CallError, Reply, Session};
 
@@ -234,33 +234,17 @@ impl ServerHandler for Handler {
         &self,
         requested: &SubscriptionFilter,
     ) -> Option<SubscriptionFilter> {
-        // A client without a session takes its pushes on this stream; rmcp leaves out what is not offered.
-        Some(requested.clone())
+        // A client without a session takes its pushes on this stream, too.
+        Some(news::accepted(requested))
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let request = context.request_context();
-        let Found::Live(_sessions, live) = self.find(&request.extensions).await? else {
-            context.cancelled().await;
-            return Ok(());
+        let changes = self.gateway.news.listen();
+        let found = self.find(&context.request_context().extensions).await?;
+        let live = match &found {
+            Found::Live(_, live) => Some(live.as_ref()),
+            Found::One(_) | Found::Fleeting(_) => None,
         };
-        let _busy = live.streaming();
-        let mut pushes = live.session().attach(None);
-        loop {
-            let push = tokio::select! {
-                () = context.cancelled() => return Ok(()),
-                () = live.left() => return Ok(()),
-                push = pushes.next() => push,
-            };
-            let Some(push) = push else { return Ok(()) };
-            if request
-                .peer
-                .send_notification(notification(push))
-                .await
-                .is_err()
-            {
-                return Ok(());
-            }
-        }
+        news::tell(&context, live, changes).await
     }
 }

@@ -5,6 +5,7 @@ mod client;
 mod handler;
 pub mod http;
 pub mod nats;
+mod news;
 pub mod observe;
 pub mod sessions;
 pub mod stdio;
@@ -24,6 +25,7 @@ pub use access::Access;
 pub use client::{Client, Principal};
 pub use handler::{Handler, listing};
 pub use nats::Nats;
+pub use news::Change;
 use sessions::{Counts, Sessions};
 
 use crate::bus;
@@ -80,6 +82,7 @@ pub struct Gateway {
     serving: ArcSwap<Serving>,
     nats: Nats,
     permits: Semaphore,
+    news: news::News,
     sessions: OnceLock<Weak<Sessions>>,
 }
 
@@ -111,6 +114,7 @@ impl Gateway {
             }),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
+            news: news::News::new(),
             sessions: OnceLock::new(),
         });
         Ok(gateway)
@@ -209,6 +213,17 @@ impl Gateway {
     /// The catalog that is served now.
     pub fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(self.serving.load().engine.catalog())
+    }
+
+    /// Tells the clients that something has changed. Equal news that still wait for a client are told once. Never waits.
+    pub fn announce(&self, change: Change) {
+        let fingerprint = Arc::clone(self.catalog().fingerprint());
+        self.news.announce(change, &fingerprint);
+    }
+
+    /// From now on this session is told of changes ([`Gateway::announce`]): its client is of a version with `initialize`.
+    pub fn tell_from_now_on(&self, session: &Arc<Session>) {
+        self.news.tell_from_now_on(session);
     }
 
     /// How many sessions there are over HTTP.

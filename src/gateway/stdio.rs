@@ -53,6 +53,10 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(),
             return Err("the client did not begin with a valid `initialize` request".to_owned());
         }
     };
+    // A client of a later version opens streams for news.
+    if service.peer().peer_info().is_some() {
+        gateway.tell_from_now_on(&session);
+    }
     // A reader first: whatever the session has to say has somebody to go to.
     let telling = tokio::spawn(tell(session.attach(None), service.peer().clone()));
     let background = gateway.begin(&session, Begin::LIVE);

@@ -257,6 +257,10 @@ impl Sessions {
             ..Begin::STORED
         };
         live.accompany(self.gateway.begin(live.session(), begin));
+        // A client of a later version opens streams for news.
+        if live.initialize().is_some() {
+            self.gateway.tell_from_now_on(live.session());
+        }
     }
 
     /// Puts a session into memory, in the place of one that is idle if need be.
