@@ -87,6 +87,7 @@ async fn serve(setup: Setup, env: &Environment, settings: Option<Settings>) -> E
         outcome = client => outcome,
         () = forever(gateway.keep_prepared()) => Ok(()),
         () = forever(gateway.keep_swept()) => Ok(()),
+        () = forever(gateway.keep_exposed()) => Ok(()),
     };
     gateway.close().await;
     match outcome {

@@ -29,9 +29,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// What the sessions of a catalog listen on.
 pub(super) fn ears(catalog: &Catalog) -> Ears {
-    let mut ears = Ears {
-        ..Ears::default()
-    };
+    let mut ears = Ears { ..Ears::default() };
     for loaded in &catalog.packs {
         for (name, listener) in loaded.pack.listeners.iter() {
             ears.listeners += 1;

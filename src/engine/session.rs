@@ -230,7 +230,9 @@ impl Session {
         let subscribed = self.subscriptions();
         if !subscribed.is_empty() {
             // By name, so that what two gateways have changed can be put together.
-            let names = subscribed.iter().map(|uri| (uri.clone(), Value::Bool(true)));
+            let names = subscribed
+                .iter()
+                .map(|uri| (uri.clone(), Value::Bool(true)));
             snapshot["subscribed"] = Value::Object(names.collect());
         }
         snapshot

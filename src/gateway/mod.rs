@@ -2,6 +2,7 @@
 
 pub mod access;
 mod client;
+mod expose;
 mod handler;
 pub mod http;
 pub mod nats;
@@ -79,6 +80,7 @@ struct Serving {
 /// A running gateway.
 pub struct Gateway {
     name: String,
+    config: Config,
     serving: ArcSwap<Serving>,
     nats: Nats,
     permits: Semaphore,
@@ -104,8 +106,10 @@ impl Gateway {
         let engine =
             Engine::new(Arc::new(catalog), nats.bus().clone()).map_err(StartError::Resources)?;
         let tools = handler::listing(engine.catalog());
+        let name = setup.config.name.as_deref().unwrap_or("jacquard");
         let gateway = Arc::new(Self {
-            name: setup.config.name.unwrap_or_else(|| "jacquard".to_owned()),
+            name: name.to_owned(),
+            config: setup.config,
             serving: ArcSwap::from_pointee(Serving {
                 _tables: engine.keep_tables(),
                 engine: Arc::new(engine),

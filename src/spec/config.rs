@@ -1,10 +1,12 @@
 //! The config: the file a person picks with `--config`.
 
+pub mod expose;
 pub mod http;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use expose::{ExposeConfig, MicroConfig};
 pub use http::{AuthConfig, HttpConfig, ToolsetConfig, Transport};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -60,6 +62,9 @@ pub struct Config {
     /// What a client must be allowed in order to see and call tools, by their names; `*` stands for any text.
     #[serde(default)]
     pub scopes: BTreeMap<String, Vec<String>>,
+    /// By what else than MCP the tools can be called.
+    #[serde(default)]
+    pub expose: ExposeConfig,
     /// The places in the file, for diagnostics; without its values, and with credentials covered.
     #[serde(skip)]
     pub doc: Option<Arc<Doc>>,
