@@ -89,6 +89,9 @@ impl<'a> Call<'a> {
             Failure::new(FailureKind::Arguments, wrong_arguments(&tool.name, &lines))
         })?;
         let mut call = Call::new(engine, &tool.name, tool.pack, session, tool.tools.clone());
+        for (name, value) in &tool.given {
+            call.scope.bind(name.clone(), value.clone());
+        }
         call.scope.bind("call", running);
         call.scope.bind("args", Jinja::from(Serde(&arguments)));
         match call.steps(&tool.spec.steps).await {

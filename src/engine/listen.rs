@@ -30,7 +30,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// What the sessions of a catalog listen on.
 pub(super) fn ears(catalog: &Catalog) -> Ears {
     let mut ears = Ears {
-        fingerprint: Arc::clone(catalog.fingerprint()),
+        served: catalog.served().clone(),
         ..Ears::default()
     };
     for loaded in &catalog.packs {

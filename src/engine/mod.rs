@@ -178,10 +178,9 @@ impl Engine {
         arguments: Option<Map<String, Value>>,
     ) -> Result<Reply, CallError> {
         let Some(tool) = self.catalog.tool(name) else {
-            let names = self.catalog.tools().iter().map(|t| t.name.as_str());
-            return Err(CallError::unknown(name, names));
+            return Err(CallError::unknown(name, self.catalog.tools().names()));
         };
-        Ok(answer(name, Call::run(self, tool, session, arguments)).await)
+        Ok(answer(name, Call::run(self, &tool, session, arguments)).await)
     }
 }
 

@@ -5,7 +5,7 @@
 //! **kept** while nobody reads, a bounded number of them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::push::{Push, Seen};
+use crate::catalog::Served;
 
 /// The most pushes that wait for the client; then whoever pushes waits.
 pub const WAITING: usize = 64;
@@ -31,7 +32,7 @@ pub(super) struct Note {
 pub(super) struct Outlet {
     /// The session's id, for the log.
     id: String,
-    fingerprint: Arc<str>,
+    served: Served,
     /// The listeners whose messages can be replayed.
     listeners: BTreeSet<String>,
     state: Mutex<State>,
@@ -81,10 +82,10 @@ pub(super) enum Pressure {
 pub(super) struct Gone;
 
 impl Outlet {
-    pub(super) fn new(id: &str, fingerprint: Arc<str>, listeners: BTreeSet<String>) -> Self {
+    pub(super) fn new(id: &str, served: Served, listeners: BTreeSet<String>) -> Self {
         Self {
             id: id.to_owned(),
-            fingerprint,
+            served,
             listeners,
             state: Mutex::new(State {
                 queue: VecDeque::new(),
@@ -169,7 +170,7 @@ impl Outlet {
 
     fn seen_at(&self, positions: BTreeMap<String, u64>) -> Seen {
         Seen {
-            fingerprint: Arc::clone(&self.fingerprint),
+            fingerprint: self.served.fingerprint(),
             positions,
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::outlet::Outlet;
 use super::push::{Pushes, Seen};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Served};
 
 /// The state of one client, kept apart for each pack.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ pub(super) struct Ears {
     pub(super) listeners: usize,
     /// The keys of those that listen on a stream.
     pub(super) streams: BTreeSet<String>,
-    /// The catalog's.
-    pub(super) fingerprint: Arc<str>,
+    /// The tools that its client is told of.
+    pub(super) served: Served,
 }
 
 impl Session {
@@ -53,9 +53,9 @@ impl Session {
 
     /// A new session with this id.
     pub(super) fn listening_on(id: String, ears: &Ears) -> Self {
-        let fingerprint = Arc::clone(&ears.fingerprint);
+        let served = ears.served.clone();
         Self {
-            outlet: Arc::new(Outlet::new(&id, fingerprint, ears.streams.clone())),
+            outlet: Arc::new(Outlet::new(&id, served, ears.streams.clone())),
             id,
             packs: Mutex::default(),
             client: Mutex::default(),

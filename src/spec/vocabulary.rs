@@ -178,6 +178,10 @@ pub const FUNCTIONS: &[(&str, &str)] = &[
     ("uuid", "a new random UUID (version 4)"),
 ];
 
+/// The function that reads files, in the expressions of [`generate`](super::model::Generator) that are worked out when tools are
+/// made.
+pub const DOCUMENT: &str = "document";
+
 /// Names that stand for a value everywhere.
 pub const CONSTANTS: &[(&str, &str)] = &[(
     "omit",

@@ -7,7 +7,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 fn outlet(patience: Duration, drops: bool) -> Arc<Outlet> {
     let listeners = BTreeSet::from(["p.a".to_owned(), "p.b".to_owned()]);
-    let outlet = Outlet::new("x", "f".into(), listeners);
+    let outlet = Outlet::new("x", Served::default(), listeners);
     outlet.open(patience, drops);
     Arc::new(outlet)
 }
