@@ -169,6 +169,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         schemas,
         streams,
         buckets,
+        generate,
         aliases,
         timers,
         listeners,
@@ -187,6 +188,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let schemas = rust(schemas)?;
     let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
     let (tables, journals) = (rust(tables)?, rust(journals)?);
+    let generate = rust(generate)?;
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
     let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
@@ -206,6 +208,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             tables: #tables,
             journals: #journals,
             tools: Map(b(&[#(#tools),*])),
+            generate: #generate,
             aliases: #aliases,
             timers: #timers,
             listeners: #listeners,

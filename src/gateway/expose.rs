@@ -16,6 +16,7 @@ use crate::bus::{self, Asked, Bytes, Endpoint, Offer, Refusal, Service};
 use crate::engine::{Begin, CallError, Reply, Session};
 use crate::spec::config::MicroConfig;
 use crate::spec::config::http::fits;
+use crate::spec::model::MICRO;
 
 /// Requests that are worked on or wait for their turn; further ones are refused with 503.
 const MAX_WAITING: usize = 1024;
@@ -129,11 +130,14 @@ impl Exposed<'_> {
 
     fn offer(&self) -> Offered {
         let most = self.gateway.nats.bus().server().map(|s| s.max_payload);
-        Offered::new(
-            self.config,
-            self.gateway.tools_for(&asker(self.config)),
-            most.unwrap_or(1 << 20),
-        )
+        let catalog = self.gateway.catalog();
+        let mut tools = self.gateway.tools_for(&asker(self.config));
+        // Two gateways that make tools of services and offer all their tools would do so without end.
+        tools.retain(|tool| {
+            let found = catalog.tool(&tool.name);
+            found.is_some_and(|found| found.source.as_deref() != Some(MICRO))
+        });
+        Offered::new(self.config, tools, most.unwrap_or(1 << 20))
     }
 
     /// Calls a tool on a task of its own.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sessions::{Live, SESSION_NAME, Sessions};
 use super::{Client, Gateway, news};
-use crate::catalog::Catalog;
+use crate::catalog::Tools;
 use crate::engine::{CallError, Reply, Session};
 
 /// The methods that are answered here.
@@ -117,10 +117,9 @@ fn fleeting(client: &Client) -> Session {
     session
 }
 
-/// The tools of a catalog as `tools/list` shows them.
-pub fn listing(catalog: &Catalog) -> Vec<Tool> {
-    catalog
-        .tools()
+/// Tools as `tools/list` shows them.
+pub fn listing(tools: &Tools) -> Vec<Tool> {
+    tools
         .iter()
         .map(|tool| {
             let spec = &tool.spec;

@@ -8,6 +8,7 @@ pub mod http;
 pub mod nats;
 mod news;
 pub mod observe;
+mod services;
 pub mod sessions;
 pub mod stdio;
 
@@ -30,7 +31,7 @@ pub use news::Change;
 use sessions::{Counts, Sessions};
 
 use crate::bus;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Tools};
 use crate::engine::{Background, Begin, CallError, Engine, Failure, Reply, Session};
 use crate::project::{Environment, Facts};
 use crate::spec::config::Config;
@@ -73,8 +74,21 @@ struct Serving {
     engine: Arc<Engine>,
     /// What feeds its tables, as long as it is served.
     _tables: JoinSet<()>,
+    offer: ArcSwap<Offer>,
+}
+
+/// What clients are told of the tools of now; replaced as a whole when these change.
+struct Offer {
     tools: Vec<rmcp::model::Tool>,
     access: Access,
+}
+
+impl Offer {
+    fn new(config: &Config, tools: &Tools) -> (Self, Report) {
+        let (access, unfit) = Access::new(config, tools);
+        let tools = handler::listing(tools);
+        (Self { tools, access }, unfit)
+    }
 }
 
 /// A running gateway.
@@ -97,7 +111,7 @@ impl Gateway {
         let facts = setup.facts.to_json();
         let (catalog, mut warnings) =
             Catalog::build(&setup.config, &setup.base, &facts).map_err(StartError::Specs)?;
-        let (access, unfit) = Access::new(&setup.config, &catalog);
+        let (offer, unfit) = Offer::new(&setup.config, &catalog.tools());
         warnings.extend(unfit);
         if !warnings.is_empty() {
             tracing::warn!("the specs have warnings:\n{warnings}");
@@ -105,7 +119,6 @@ impl Gateway {
         let nats = Nats::start(&setup, env).await.map_err(StartError::Nats)?;
         let engine =
             Engine::new(Arc::new(catalog), nats.bus().clone()).map_err(StartError::Resources)?;
-        let tools = handler::listing(engine.catalog());
         let name = setup.config.name.as_deref().unwrap_or("jacquard");
         let gateway = Arc::new(Self {
             name: name.to_owned(),
@@ -113,8 +126,7 @@ impl Gateway {
             serving: ArcSwap::from_pointee(Serving {
                 _tables: engine.keep_tables(),
                 engine: Arc::new(engine),
-                tools,
-                access,
+                offer: ArcSwap::from_pointee(offer),
             }),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
@@ -159,16 +171,37 @@ impl Gateway {
         self.serving.load().engine.catalog().instructions.clone()
     }
 
+    /// Makes the tools anew that come from a source whose entries have changed ([`Catalog::regenerate`]), and offers them.
+    /// Compiling many takes its time: not on the thread that answers. Whether clients see others now; who is told of that is
+    /// not this function's business.
+    pub fn regenerate(&self, source: &str, entries: &[Value]) -> bool {
+        let serving = self.serving.load_full();
+        let catalog = serving.engine.catalog();
+        let (changed, warnings) = catalog.regenerate(source, entries);
+        if !warnings.is_empty() {
+            tracing::warn!("not all tools of `{source}` can be made:\n{warnings}");
+        }
+        // Patterns of scopes that fit no tool were said at start; tools that come and go are no news of them.
+        serving
+            .offer
+            .rcu(|_| Offer::new(&self.config, &catalog.tools()).0);
+        changed
+    }
+
+    fn offer(&self) -> Arc<Offer> {
+        self.serving.load().offer.load_full()
+    }
+
     /// The tools as clients see them.
     pub fn tools(&self) -> Vec<rmcp::model::Tool> {
-        self.serving.load().tools.clone()
+        self.offer().tools.clone()
     }
 
     /// The tools that a client may use, as it sees them.
     pub fn tools_for(&self, client: &Client) -> Vec<rmcp::model::Tool> {
-        let serving = self.serving.load();
-        let open = |tool: &&rmcp::model::Tool| serving.access.may(client, &tool.name);
-        serving.tools.iter().filter(open).cloned().collect()
+        let offer = self.offer();
+        let open = |tool: &&rmcp::model::Tool| offer.access.may(client, &tool.name);
+        offer.tools.iter().filter(open).cloned().collect()
     }
 
     /// Whether a client may use a tool. To one that may not, the tool does not exist.
@@ -176,12 +209,12 @@ impl Gateway {
     /// # Errors
     /// [`CallError::UnknownTool`], which knows of the client's tools only.
     pub fn may(&self, client: &Client, tool: &str) -> Result<(), CallError> {
-        let serving = self.serving.load();
-        if serving.access.may(client, tool) {
+        let offer = self.offer();
+        if offer.access.may(client, tool) {
             return Ok(());
         }
-        let names = serving.tools.iter().map(|t| t.name.as_ref());
-        let own = names.filter(|name| serving.access.may(client, name));
+        let names = offer.tools.iter().map(|t| t.name.as_ref());
+        let own = names.filter(|name| offer.access.may(client, name));
         Err(CallError::unknown(tool, own))
     }
 
@@ -190,18 +223,18 @@ impl Gateway {
     /// # Errors
     /// See [`access::Denied`].
     pub fn enter(&self, client: &Client) -> Result<(), access::Denied> {
-        self.serving.load().access.enter(client)
+        self.offer().access.enter(client)
     }
 
     /// Every scope that a tool or a toolset asks for.
     pub fn scopes(&self) -> Vec<String> {
-        self.serving.load().access.all_scopes()
+        self.offer().access.all_scopes()
     }
 
     /// One tool as clients see it.
     pub fn tool(&self, name: &str) -> Option<rmcp::model::Tool> {
-        let serving = self.serving.load();
-        serving.tools.iter().find(|t| t.name == name).cloned()
+        let offer = self.offer();
+        offer.tools.iter().find(|t| t.name == name).cloned()
     }
 
     /// The streams that should be there whatever is called, and have not been found or made yet.
@@ -221,7 +254,7 @@ impl Gateway {
 
     /// Tells the clients that something has changed. Equal news that still wait for a client are told once. Never waits.
     pub fn announce(&self, change: Change) {
-        let fingerprint = Arc::clone(self.catalog().fingerprint());
+        let fingerprint = self.catalog().served().fingerprint();
         self.news.announce(change, &fingerprint);
     }
 

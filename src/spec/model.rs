@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod generate;
 mod queues;
 mod routines;
 mod stores;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
+pub use generate::{Generator, MICRO};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
@@ -33,6 +35,7 @@ pub const SECTIONS: &[&str] = &[
     "journals",
     "schemas",
     "tools",
+    "generate",
     "aliases",
     "timers",
     "listeners",
@@ -72,6 +75,9 @@ pub struct SpecFile {
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
+    /// Tools that are made when the gateway starts: one for each element of a list.
+    #[serde(default)]
+    pub generate: Map<Generator>,
     /// Tools of the packs that this one uses, under other names: `new_name: tool`.
     #[serde(default)]
     pub aliases: Map<Text>,
@@ -150,6 +156,8 @@ pub struct Pack {
     pub journals: Map<JournalDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
+    /// What makes tools of lists.
+    pub generate: Map<Generator>,
     /// Tools of the packs it uses, by the names that it gives them.
     pub aliases: Map<Text>,
     /// Steps that run again and again.
@@ -160,7 +168,7 @@ pub struct Pack {
     pub on: On,
     /// Its template files, by name.
     pub templates: Map<Text>,
-    /// Where each tool and alias is declared: `file:line:column`.
+    /// Where each tool, alias and generator (`generate/NAME`) is declared: `file:line:column`.
     pub origins: Map<Text>,
     /// Every expression and template in it: what a catalog compiles.
     pub texts: List<(TextKind, Text)>,

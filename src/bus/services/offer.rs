@@ -152,10 +152,13 @@ impl Service {
     /// What is asked next. `None`: the service has come to its end, because it was stopped, other servers are in use, or the
     /// bus is closed. Cancel-safe.
     pub async fn next(&mut self) -> Option<Asked> {
+        let runs = self.service.is_some();
         tokio::select! {
             biased;
-            asked = self.requests.next() => asked,
-            _ = self.links.changed() => None,
+            // A service may offer nothing for now: it is there all the same.
+            Some(asked) = self.requests.next() => Some(asked),
+            _ = self.links.changed(), if runs => None,
+            else => None,
         }
     }
 

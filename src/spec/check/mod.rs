@@ -1,6 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
 mod counts;
+mod generate;
 mod queue;
 mod resources;
 mod routine;
@@ -13,6 +14,7 @@ mod uses;
 use std::ops::Range;
 
 pub(crate) use counts::verb_counts;
+pub(crate) use generate::{GeneratorDraft, check_generator};
 pub(crate) use queue::check_queue;
 pub use queue::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS, QueueInfo};
 pub use resources::{Instances, Resources};
@@ -22,7 +24,7 @@ pub(crate) use routine::{check_routine, list, routine_drafts, step_drafts};
 pub(crate) use schemas::{check_named, check_valid, close};
 pub use step::StepCheck;
 pub(crate) use table::{check_journal, check_table};
-pub use tool::{StepDraft, Surroundings, ToolDraft, check_tool};
+pub use tool::{StepDraft, Surroundings, TOOL_NAME, ToolDraft, check_tool, is_tool_name};
 pub(crate) use uses::check_aliases;
 pub use uses::{AliasDraft, check_uses};
 

@@ -211,7 +211,13 @@ fn received_shape() -> Shape {
     ])
 }
 
-fn check_period(doc: &Doc, pointer: &str, every: &Span, base: &Scope, report: &mut Findings) {
+pub(super) fn check_period(
+    doc: &Doc,
+    pointer: &str,
+    every: &Span,
+    base: &Scope,
+    report: &mut Findings,
+) {
     if let Tree::Literal(Json::Str(text)) = &every.0 {
         // Another form than digits and a unit is reported by the language's schema already.
         let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());

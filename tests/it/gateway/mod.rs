@@ -8,6 +8,7 @@ mod bounds;
 mod channels;
 mod credentials;
 mod examples;
+mod micro;
 mod mirror;
 mod outage;
 mod own_pack;
