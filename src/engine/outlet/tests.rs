@@ -1,6 +1,8 @@
 //! What waits for a client, what it has, and what becomes of the rest.
 #![allow(clippy::unwrap_used)]
 use super::super::push::Pushes;
+use std::sync::Arc;
+
 use super::*;
 
 const MOMENT: Duration = Duration::from_millis(50);
