@@ -213,10 +213,10 @@ impl Making<'_> {
         };
         let (spec, templates) = (&self.generator.tool, &self.catalog.templates);
         match Tool::build(name, self.pack, &origin, spec, templates, &context) {
-            Ok(tool) => Ok(Tool {
-                given: entry.names.given,
-                ..tool
-            }),
+            Ok(mut tool) => {
+                tool.given = entry.names.given;
+                Ok(tool)
+            }
             Err(report) => Err(match document {
                 Some(doc) => report.at_start_of(&doc.source),
                 None => report,

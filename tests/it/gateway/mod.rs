@@ -8,6 +8,7 @@ mod bounds;
 mod channels;
 mod credentials;
 mod examples;
+mod generate;
 mod mirror;
 mod outage;
 mod own_pack;
