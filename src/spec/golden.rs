@@ -45,6 +45,7 @@ broken! {
     malformed_yaml: "syntax.yaml",
     steps_without_a_tool: "routines.yaml",
     tables_and_journals: "tables.yaml",
+    tools_made_from_lists: "generate.yaml",
     a_name_declared_twice: "duplicate.yaml",
 }
 

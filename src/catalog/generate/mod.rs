@@ -180,3 +180,6 @@ fn values(entries: &[Value]) -> Vec<Jinja> {
         .map(|entry| Jinja::from(Serde(entry)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod bounds;
 mod channels;
 mod credentials;
 mod examples;
+mod generate;
 mod micro;
 mod mirror;
 mod outage;
