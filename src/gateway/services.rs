@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
 use super::{Change, Gateway};
@@ -13,8 +12,10 @@ use crate::spec::model::MICRO;
 
 /// How long services may take to answer who asks which there are.
 const LIMIT: Duration = Duration::from_secs(1);
-/// How many instances that did not answer are asked once more at a time.
-const ASKED_AT_ONCE: usize = 16;
+/// In how many looks in a row an instance must be missed to be gone.
+const LOOKS: u8 = 2;
+/// When it is looked again because an instance is missed, at the latest.
+const AGAIN: Duration = Duration::from_secs(2);
 /// The most endpoints that tools are made of.
 const MAX_ENDPOINTS: usize = 1_000;
 
@@ -29,17 +30,23 @@ impl Gateway {
         let mut made: Option<Vec<Value>> = None;
         let mut states = self.nats.bus().watch();
         while states.wait_for(bus::State::is_connected).await.is_ok() {
+            let mut pause = period;
             match roster.look(self.nats.bus()).await {
-                Ok(()) => {
+                Ok(missed) => {
+                    if missed {
+                        pause = period.min(AGAIN);
+                    }
                     let entries = roster.entries();
                     if made.as_ref() != Some(&entries) {
                         self.remake(entries.clone()).await;
                         made = Some(entries);
                     }
                 }
+                // It is looked again when the connection is back.
+                Err(error) if error.kind() == bus::ErrorKind::Disconnected => {}
                 Err(error) => roster.note(error.to_string()),
             }
-            tokio::time::sleep(period).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -63,7 +70,8 @@ impl Gateway {
 struct Roster {
     /// The service that is this gateway itself, and others that serve the same.
     own: Option<String>,
-    known: BTreeMap<(String, String), Instance>,
+    /// By name and id, with how many looks it may still miss, and one.
+    known: BTreeMap<(String, String), (Instance, u8)>,
     /// What has been logged: each once.
     noted: BTreeSet<String>,
 }
@@ -88,45 +96,30 @@ impl Roster {
         }
     }
 
-    /// Asks who is there. An instance that has not answered is asked once more by its name, so that a lost or late answer
-    /// does not take its tools away.
-    async fn look(&mut self, bus: &Bus) -> Result<(), bus::Error> {
+    /// Asks who is there. Whether somebody is missed: an instance goes when it has not answered twice, since answers are lost, and
+    /// after a restart of NATS others come back later than this gateway.
+    async fn look(&mut self, bus: &Bus) -> Result<bool, bus::Error> {
         let roll = bus.services(LIMIT).await?;
         for line in roll.passed_over {
             self.note(line);
         }
-        let found: BTreeMap<(String, String), Instance> = roll
-            .instances
-            .into_iter()
-            .filter(|instance| self.own.as_ref() != Some(&instance.name))
-            .map(|instance| ((instance.name.clone(), instance.id.clone()), instance))
-            .collect();
-        let missing: Vec<(String, String)> = self
-            .known
-            .keys()
-            .filter(|key| !found.contains_key(key))
-            .cloned()
-            .collect();
-        let asked = missing.into_iter().map(|(name, id)| async move {
-            let there = bus.has_service(&name, &id, LIMIT).await;
-            ((name, id), there)
-        });
-        let answers: Vec<_> = stream::iter(asked)
-            .buffer_unordered(ASKED_AT_ONCE)
-            .collect()
-            .await;
-        for (key, there) in answers {
-            if !there? {
-                self.known.remove(&key);
+        for instance in roll.instances {
+            if self.own.as_ref() != Some(&instance.name) {
+                let key = (instance.name.clone(), instance.id.clone());
+                // One less, as all are counted down now.
+                self.known.insert(key, (instance, LOOKS + 1));
             }
         }
-        self.known.extend(found);
-        Ok(())
+        self.known.retain(|_, (_, looks)| {
+            *looks -= 1;
+            *looks > 0
+        });
+        Ok(self.known.values().any(|(_, looks)| *looks < LOOKS))
     }
 
     /// An entry for each endpoint of each service, in the order of their names.
     fn entries(&mut self) -> Vec<Value> {
-        let mut entries = entries(self.known.values());
+        let mut entries = entries(self.known.values().map(|(instance, _)| instance));
         if entries.len() > MAX_ENDPOINTS {
             let count = entries.len();
             self.note(format!(
@@ -254,7 +247,7 @@ mod tests {
         for number in 0..=MAX_ENDPOINTS {
             let name = format!("s{number:05}");
             let one = instance(&name, "X", "1.0.0", &[("a", "a.b")]);
-            roster.known.insert((name, "X".to_owned()), one);
+            roster.known.insert((name, "X".to_owned()), (one, LOOKS));
         }
         assert_eq!(roster.entries().len(), MAX_ENDPOINTS);
         assert_eq!(roster.noted.len(), 1);

@@ -11,13 +11,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Instance, MAX_NAME, Point, is_service_name};
 use crate::bus::connection::Bus;
-use crate::bus::error::{Error, ErrorKind};
-use crate::bus::message::{Bytes, Outgoing, check_subject};
+use crate::bus::error::Error;
+use crate::bus::message::{Bytes, check_subject};
 
 /// Where every service tells about itself.
 const INFO: &str = "$SRV.INFO";
-/// Where one instance is asked whether it is there, before its name and id.
-const PING: &str = "$SRV.PING";
 /// Who has not answered so long after the one before is not waited for.
 const QUIET: Duration = Duration::from_millis(300);
 /// The most instances that are listened to.
@@ -69,7 +67,7 @@ impl Bus {
     /// when there are none.
     ///
     /// # Errors
-    /// [`ErrorKind::Disconnected`], [`ErrorKind::Permission`], [`ErrorKind::Closed`].
+    /// [`ErrorKind`](crate::bus::ErrorKind): `Disconnected`, `Permission`, `Closed`.
     pub async fn services(&self, limit: Duration) -> Result<Roll, Error> {
         let what = "asking for the NATS services";
         let link = self.link(what).await?;
@@ -104,21 +102,6 @@ impl Bus {
             until = end.min(Instant::now() + QUIET);
         }
         Ok(roll.sorted())
-    }
-
-    /// Whether an instance answers within `limit`. Costs no wait when nobody listens for it any more.
-    ///
-    /// # Errors
-    /// When that cannot be told: there is no connection, or no permission to ask.
-    pub async fn has_service(&self, name: &str, id: &str, limit: Duration) -> Result<bool, Error> {
-        let message = Outgoing::new(format!("{PING}.{name}.{id}"), Bytes::new());
-        match self.request(message, limit).await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.kind() {
-                ErrorKind::NoResponders | ErrorKind::Timeout => Ok(false),
-                _ => Err(error),
-            },
-        }
     }
 }
 

@@ -225,7 +225,7 @@ pub(super) fn check_period(
         let fits = |period: Duration| TIMER_PERIOD.contains(&period);
         if formed && !parse_span(text).is_some_and(fits) {
             let range = doc.value_range(pointer);
-            let message = format!("\"{text}\" is no period of a timer: it is from 1s to 24h");
+            let message = format!("\"{text}\" is no period: it is from 1s to 24h");
             report.push(Diagnostic::error(Code::Schema, &doc.source, range, message));
         }
     }
