@@ -170,6 +170,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         schemas,
         streams,
         buckets,
+        generate,
         aliases,
         timers,
         listeners,
@@ -197,6 +198,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
     let macros = rust(macros)?;
     let (folders, programs) = (rust(folders)?, rust(programs)?);
     let resources = rust(resources)?;
+    let generate = rust(generate)?;
     let (templates, origins) = (rust(templates)?, rust(origins)?);
     let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
     let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
@@ -222,6 +224,7 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
             resources: #resources,
             inboxes: #inboxes,
             tools: Map(b(&[#(#tools),*])),
+            generate: #generate,
             aliases: #aliases,
             timers: #timers,
             listeners: #listeners,

@@ -6,6 +6,7 @@
 //! - [`Stream`] and [`Bucket`] are handles that are made once. They create what is declared and
 //!   absent, never change what exists, and report how it differs ([`Drift`]).
 //! - A [`Subscription`] hears what is sent on core NATS, over reconnections and replaced servers.
+//! - NATS services: [`Bus::services`] asks which there are, [`Bus::offer`] adds one.
 //! - An acknowledgement is one round trip; a page of history at least two (what is there, and it).
 //! - Every wait is bounded by [`BusConfig::request_timeout`].
 
@@ -32,6 +33,7 @@ mod pull;
 mod queue;
 mod read;
 mod recall;
+mod services;
 mod strand;
 mod stream;
 mod subjects;
@@ -58,6 +60,9 @@ pub use queue::{
     Release, Released, Rules, Swept,
 };
 pub use read::{From, MAX_PAGE, Page, ReadRequest, Stored};
+pub use services::{
+    Asked, Endpoint, Instance, Offer, Point, Refusal, Roll, Service, is_service_name,
+};
 pub use stream::{Discard, Dropped, Retention, Storage, Stream, StreamSpec, StreamState};
 pub use subscribe::Subscription;
 pub use url::redact;

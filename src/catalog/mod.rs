@@ -1,27 +1,32 @@
 //! The catalog: the checked, compiled set of tools that a gateway serves.
 //!
-//! Built from packs, their settings and the project's facts; immutable; replaced as a whole.
+//! Built from packs, their settings and the project's facts. All of it stays as it is built, but for the tools: a catalog
+//! swaps the list of them as a whole when it makes some anew.
 
 pub mod bound;
 pub mod builtin;
 pub mod machine;
+pub mod generate;
 mod names;
 pub mod packs;
+mod served;
 pub mod templates;
 mod told;
 pub mod tool;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
 pub use machine::{FolderPlace, Machine};
+use generate::{Library, Slot};
 pub use packs::PackRef;
 use packs::{Found, Packs, Place};
+pub use served::{Served, Tools};
 pub use templates::Templates;
 pub use tool::Tool;
 
@@ -98,9 +103,8 @@ pub struct Catalog {
     pub experimental: BTreeMap<String, Map<String, Value>>,
     /// What the packs use of this machine.
     pub machine: Machine,
-    tools: Vec<Tool>,
-    by_name: HashMap<String, usize>,
-    fingerprint: Arc<str>,
+    served: Served,
+    slots: Mutex<Vec<Slot>>,
 }
 
 impl Catalog {
@@ -144,16 +148,18 @@ impl Catalog {
             base: base.to_owned(),
             experimental: BTreeMap::new(),
             machine: Machine::default(),
-            tools: Vec::new(),
-            by_name: HashMap::new(),
-            fingerprint: Arc::default(),
+            served: Served::default(),
+            slots: Mutex::default(),
         };
-        catalog.compile(&names, &mut report);
+        let slots = catalog.compile(&names, config, &mut report);
+        catalog
+            .served
+            .swap(generate::compose(&slots, false, &mut report));
+        catalog.slots = Mutex::new(slots);
         if !report.has_errors() {
             catalog.machine = Machine::of(&catalog, config, &mut report);
         }
         catalog.experimental = told::experimental(&catalog.packs);
-        catalog.fingerprint = told::fingerprint(&catalog.tools).into();
         catalog.instructions = match &config.instructions {
             Some(text) => Some(text.clone()),
             None => catalog.pack_instructions(&names, &mut report),
@@ -164,19 +170,24 @@ impl Catalog {
         Ok((catalog, report))
     }
 
-    /// The tools, in the order of packs and files.
-    pub fn tools(&self) -> &[Tool] {
-        &self.tools
+    /// The tools that are served now, in the order of packs and files.
+    pub fn tools(&self) -> Arc<Tools> {
+        self.served.now()
     }
 
-    /// A tool by its name.
-    pub fn tool(&self, name: &str) -> Option<&Tool> {
-        self.by_name.get(name).and_then(|i| self.tools.get(*i))
+    /// A tool that is served now, by its name.
+    pub fn tool(&self, name: &str) -> Option<Arc<Tool>> {
+        self.served.now().get(name).cloned()
     }
 
-    /// Eight hex digits that are others when the tools are listed otherwise, and the same in every gateway that lists them so.
-    pub fn fingerprint(&self) -> &Arc<str> {
-        &self.fingerprint
+    // Each change of a slot leaves it whole, so a panic while the lock is held spoils nothing.
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the tools of now are found as long as the catalog is used.
+    pub fn served(&self) -> &Served {
+        &self.served
     }
 
     /// The names that a pack's expressions may use everywhere.
@@ -220,7 +231,9 @@ impl Catalog {
         (!texts.is_empty()).then(|| texts.join("\n\n"))
     }
 
-    fn compile(&mut self, names: &names::Names, report: &mut Report) {
+    /// Compiles the texts of all packs, and makes the tools.
+    fn compile(&mut self, names: &names::Names, config: &Config, report: &mut Report) -> Vec<Slot> {
+        let mut slots = Vec::new();
         for loaded in &self.packs {
             if let Err(error) = self.templates.add(&loaded.pack.texts) {
                 report.push(Diagnostic::global(
@@ -228,77 +241,73 @@ impl Catalog {
                     format!("pack `{}`: {error}", loaded.pack.name),
                 ));
                 // Nothing that uses a text which is not there can be made.
-                return;
+                return slots;
             }
         }
-        for index in 0..self.packs.len() {
-            if !self.packs[index].named {
-                continue;
-            }
-            let pack = self.packs[index].pack.clone();
-            let own = self.packs[index].tools.clone();
+        let library = Library::new(&self.base);
+        for (index, loaded) in self.packs.iter().enumerate().filter(|(_, p)| p.named) {
+            let pack = &loaded.pack;
             for (name, spec) in pack.tools.iter() {
-                let origin = pack.origins.get(name).map_or("", |o| o.as_ref());
-                self.serve(name, index, origin, spec, own.clone(), report);
+                let context = self.base_context(index);
+                slots.extend(self.fixed(name, (index, index), spec, &context, report));
+            }
+            for name in pack.generate.keys() {
+                let reading = (&library, config.doc.as_deref());
+                let made = self.make(index, name, &[], reading, report);
+                slots.extend(made.map(Slot::Made));
             }
             for (alias, target) in pack.aliases.iter() {
-                let origin = pack.origins.get(alias).map_or("", |o| o.as_ref());
-                let uses = self.packs[index].uses.clone();
-                let found = uses.into_iter().find_map(|used| {
-                    let spec = self.packs[used].pack.tools.get(target)?;
-                    Some((used, spec.clone()))
+                let found = loaded.uses.iter().find_map(|used| {
+                    let spec = self.packs[*used].pack.tools.get(target)?;
+                    Some((*used, spec))
                 });
                 // An alias of nothing is reported where the packs are put together.
                 if let Some((used, spec)) = found {
-                    let tools = names.seen(used, index);
-                    self.serve(alias, used, origin, &spec, tools, report);
+                    let context = self.context(used, names.seen(used, index));
+                    slots.extend(self.fixed(alias, (used, index), spec, &context, report));
                 }
             }
         }
+        slots
     }
 
-    /// Adds a tool under a name, if it is there at all.
-    fn serve(
-        &mut self,
+    /// A tool of the pack `home` under the name by which the pack `by` serves it, if it is there at all.
+    fn fixed(
+        &self,
         name: &str,
-        pack: usize,
-        origin: &str,
+        (home, by): (usize, usize),
         spec: &model::Tool,
-        tools: Jinja,
+        context: &Jinja,
         report: &mut Report,
-    ) {
-        if let Some(other) = self.tool(name) {
-            report.push(
-                Diagnostic::global(
-                    Code::Duplicate,
-                    format!(
-                        "the tool `{name}` is declared twice: {} and {origin}",
-                        other.origin
-                    ),
-                )
-                .help("rename one of them, or take one of the packs out of the config"),
-            );
-            return;
-        }
-        let context = self.context(pack, tools);
+    ) -> Option<Slot> {
+        let origin = self.packs[by].pack.origins.get(name);
+        let origin = origin.map_or("", |o| o.as_ref());
         if let Some(when) = &spec.when {
-            match self.templates.test(when, &context) {
+            match self.templates.test(when, context) {
                 Ok(true) => {}
-                Ok(false) => return,
+                Ok(false) => return None,
                 Err(error) => {
                     let text = format!("`when` of the tool `{name}` ({origin}): {error}");
-                    return report.push(Diagnostic::global(Code::Template, text));
+                    report.push(Diagnostic::global(Code::Template, text));
+                    return None;
                 }
             }
         }
-        match Tool::build(name, pack, origin, spec, &self.templates, &context) {
-            Ok(tool) => {
-                self.by_name.insert(name.to_owned(), self.tools.len());
-                self.tools.push(tool);
+        match Tool::build(name, home, origin, spec, &self.templates, context) {
+            Ok(tool) => Some(Slot::Fixed(Arc::new(tool))),
+            Err(problems) => {
+                report.extend(problems);
+                None
             }
-            Err(problems) => report.extend(problems),
         }
     }
+}
+
+/// Two tools have the same name.
+fn twice(name: &str, first: &str, second: &str) -> Diagnostic {
+    let text = format!("the tool `{name}` is declared twice: {first} and {second}");
+    Diagnostic::global(Code::Duplicate, text)
+        .help("rename one of them, or take one of the packs out of the config")
 }
 
 /// The packs of a config with those that they use, and which of them the config names.

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::{Map, Value};
 
-use super::{LoadedPack, Tool};
+use super::LoadedPack;
 
 /// What all packs say under `capabilities`; where two say the same name, the fields of both.
 pub(super) fn experimental(packs: &[LoadedPack]) -> BTreeMap<String, Map<String, Value>> {
@@ -22,25 +21,4 @@ pub(super) fn experimental(packs: &[LoadedPack]) -> BTreeMap<String, Map<String,
         );
     }
     merged
-}
-
-/// See [`Catalog::fingerprint`](super::Catalog::fingerprint).
-pub(super) fn fingerprint(tools: &[Tool]) -> String {
-    let mut hash = Sha256::new();
-    for tool in tools {
-        let shown = json!([
-            tool.name,
-            tool.title,
-            tool.description,
-            *tool.input,
-            tool.output.as_deref()
-        ]);
-        hash.update(shown.to_string());
-    }
-    let digest = hash.finalize();
-    digest
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

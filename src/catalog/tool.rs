@@ -6,10 +6,12 @@ use jsonschema::Validator;
 use minijinja::value::Value as Jinja;
 use serde_json::{Map, Value};
 
-use super::templates::Templates;
+use super::templates::{Templates, to_json};
 use crate::spec::check::close;
+use crate::spec::data::Text;
 use crate::spec::defaults::fill_in;
 use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::env::is_omit;
 use crate::spec::model;
 use crate::spec::schema;
 use crate::spec::suggest;
@@ -30,6 +32,10 @@ pub struct Tool {
     pub description: String,
     /// Under which names the tools of its pack are served: `tools.*`.
     pub tools: Jinja,
+    /// Names that its steps and its reply see beside the others, with their values.
+    pub given: Vec<(Text, Jinja)>,
+    /// Where what it is made of came from, if it comes and goes.
+    pub source: Option<Text>,
     /// The spec.
     pub spec: model::Tool,
     /// The input schema as clients see it.
@@ -68,21 +74,30 @@ impl Tool {
                 .text(template, context)
                 .map_err(|e| refuse(Code::Template, what, e.to_string()))
         };
-        let render = |what: &str, tree: &Tree| -> Result<Value, Report> {
-            templates
-                .json(tree, context)
-                .map_err(|e| fail(what, e.to_string()))
+        let told = |what: &str, tree: &Tree| -> Result<Option<Value>, Report> {
+            let value = templates.tree_or_omit(tree, context);
+            let value = value.map_err(|e| fail(what, e.to_string()))?;
+            if is_omit(&value) {
+                return Ok(None);
+            }
+            let value = to_json(&value).map_err(|e| fail(what, e.to_string()))?;
+            match value.get("type").and_then(Value::as_str) {
+                Some("object") => Ok(Some(value)),
+                _ => Err(fail(what, "it is not of `type: object`".to_owned())),
+            }
         };
-        let mut input = match &spec.input {
-            Some(tree) => render("input", tree)?,
-            None => serde_json::json!({"type": "object"}),
+        let input = match &spec.input {
+            Some(tree) => told("input", tree)?,
+            None => None,
         };
-        close(&mut input);
-        let output = spec
-            .output
-            .as_ref()
-            .map(|tree| render("output", tree))
-            .transpose()?;
+        let mut input = input.unwrap_or_else(|| serde_json::json!({"type": "object"}));
+        if spec.closed != Some(false) {
+            close(&mut input);
+        }
+        let output = match &spec.output {
+            Some(tree) => told("output", tree)?,
+            None => None,
+        };
         let input_validator = schema::compile(&input).map_err(|e| fail("input", e.to_string()))?;
         let output_validator = output
             .as_ref()
@@ -95,6 +110,8 @@ impl Tool {
             title: spec.title.as_ref().map(|t| text("title", t)).transpose()?,
             description: text("description", &spec.description)?,
             tools: context.get_attr("tools").unwrap_or_default(),
+            given: Vec::new(),
+            source: None,
             spec: spec.clone(),
             input: Arc::new(object(input)),
             output: output.map(|value| Arc::new(object(value))),

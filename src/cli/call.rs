@@ -111,7 +111,7 @@ fn prepared(request: &Request, gateway: &Gateway) -> Result<(Session, Map<String
     let catalog = gateway.catalog();
     let session = gateway.session();
     let tool = catalog.tool(&request.tool);
-    if let Some(tool) = tool {
+    if let Some(tool) = &tool {
         let pack = &catalog.packs[tool.pack];
         for pair in &request.session {
             let (name, text) = split(pair)?;
@@ -140,7 +140,9 @@ fn prepared(request: &Request, gateway: &Gateway) -> Result<(Session, Map<String
     let mut arguments = Map::new();
     for pair in &request.arguments {
         let (name, text) = split(pair)?;
-        let schema = tool.and_then(|t| t.input.get("properties")?.get(name));
+        let schema = tool
+            .as_ref()
+            .and_then(|t| t.input.get("properties")?.get(name));
         arguments.insert(name.to_owned(), typed(text, schema));
     }
     Ok((session, arguments))

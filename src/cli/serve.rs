@@ -88,6 +88,8 @@ async fn serve(setup: Setup, env: &Environment, settings: Option<Settings>) -> E
         () = forever(gateway.keep_prepared()) => Ok(()),
         () = forever(gateway.keep_swept()) => Ok(()),
         () = forever(gateway.keep_watched()) => Ok(()),
+        () = forever(gateway.keep_exposed()) => Ok(()),
+        () = forever(gateway.keep_services()) => Ok(()),
     };
     gateway.close().await;
     match outcome {

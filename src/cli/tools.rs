@@ -19,7 +19,7 @@ pub fn run(source: &Source, json: bool) -> ExitCode {
         eprintln!("{}\n", warnings.render(super::color()));
     }
     if json {
-        return match serde_json::to_string_pretty(&listing(&catalog)) {
+        return match serde_json::to_string_pretty(&listing(&catalog.tools())) {
             Ok(text) => {
                 say(&text);
                 ExitCode::SUCCESS
@@ -29,7 +29,7 @@ pub fn run(source: &Source, json: bool) -> ExitCode {
     }
     let tools = catalog.tools();
     let width = tools.iter().map(|t| t.name.len()).max().unwrap_or(0);
-    for tool in tools {
+    for tool in tools.iter() {
         let description = tool.description.trim();
         let first = description.split_inclusive(". ").next().unwrap_or_default();
         say(&format!("{:width$}  {}", tool.name, first.trim()));

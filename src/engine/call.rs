@@ -15,6 +15,7 @@ use super::scope::{Running, Scope};
 use super::session::Session;
 use super::steps;
 use crate::bus::{Bucket, Bus, Stream};
+use crate::catalog::templates::to_json;
 use crate::catalog::{LoadedPack, Templates, Tool};
 use crate::spec::data;
 use crate::spec::env::is_omit;
@@ -105,6 +106,9 @@ impl<'a> Call<'a> {
         })?;
         let mut call = Call::new(engine, &tool.name, tool.pack, session, tool.tools.clone());
         call.progress = progress;
+        for (name, value) in &tool.given {
+            call.scope.bind(name.clone(), value.clone());
+        }
         call.scope.bind("call", running);
         call.scope.bind("args", Jinja::from(Serde(&arguments)));
         match call.steps(&tool.spec.steps).await {
@@ -309,11 +313,15 @@ impl<'a> Call<'a> {
     fn reply(&self, tool: &Tool) -> Result<Reply, Failure> {
         let reply = &tool.spec.reply;
         let context = self.context();
-        let structured = reply
-            .structured
-            .as_ref()
-            .map(|tree| self.templates().json(tree, &context))
-            .transpose()?;
+        let structured = match &reply.structured {
+            None => None,
+            Some(tree) => {
+                let value = self.templates().tree_or_omit(tree, &context)?;
+                // Where clients were promised a result there must be one.
+                let none = is_omit(&value) && tool.output.is_none();
+                (!none).then(|| to_json(&value)).transpose()?
+            }
+        };
         if let Some(value) = &structured {
             tool.check_output(value).map_err(|lines| {
                 let lines = lines.join("; ");

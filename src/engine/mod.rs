@@ -19,12 +19,15 @@ pub mod resources;
 pub mod scope;
 pub mod session;
 mod sieve;
+mod sources;
 mod steps;
 mod sweep;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
@@ -58,6 +61,8 @@ pub struct Engine {
     gateway: minijinja::Value,
     journals: journal::Journals,
     beats: Vec<Beat>,
+    /// How often each source of generators is looked at.
+    periods: BTreeMap<String, Duration>,
     sweeps: sweep::Sweeps,
     ears: Ears,
     decoded: decoded::Decoded,
@@ -102,6 +107,7 @@ impl Engine {
         let inboxes = inbox::Inboxes::new(&catalog, &gateway)?;
         let journals = journal::Journals::new(&catalog)?;
         let beats = background::beats(&catalog)?;
+        let periods = sources::periods(&catalog)?;
         Ok(Self {
             ears: listen::ears(&catalog),
             catalog,
@@ -113,6 +119,7 @@ impl Engine {
             gateway,
             journals,
             beats,
+            periods,
             sweeps: sweep::Sweeps::default(),
             decoded: decoded::Decoded::default(),
         })
@@ -125,7 +132,7 @@ impl Engine {
 
     /// A new session with this id, which must be unique and is no secret.
     pub fn session_with(&self, id: String) -> Session {
-        Session::listening_on(id, &self.ears, Arc::clone(self.catalog.fingerprint()))
+        Session::listening_on(id, &self.ears, self.catalog.served().fingerprint())
     }
 
     /// A session that goes on where another gateway, or an earlier time, has left it ([`Session::snapshot`]). What does not fit
@@ -149,6 +156,11 @@ impl Engine {
     /// The tools and what they need.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// How often a source of generators is to be looked at; `None` when no pack makes tools of it.
+    pub fn period(&self, source: &str) -> Option<Duration> {
+        self.periods.get(source).copied()
     }
 
     /// The connection.
@@ -192,10 +204,9 @@ impl Engine {
         progress: Progress,
     ) -> Result<Reply, CallError> {
         let Some(tool) = self.catalog.tool(name) else {
-            let names = self.catalog.tools().iter().map(|t| t.name.as_str());
-            return Err(CallError::unknown(name, names));
+            return Err(CallError::unknown(name, self.catalog.tools().names()));
         };
-        Ok(answer(name, Call::run(self, tool, session, arguments, progress)).await)
+        Ok(answer(name, Call::run(self, &tool, session, arguments, progress)).await)
     }
 }
 

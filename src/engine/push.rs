@@ -30,7 +30,7 @@ pub struct Push {
 /// id, `fingerprint;listener:sequence,…`; any gateway that serves the same packs understands it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// The tools as they were listed: [`Catalog::fingerprint`](crate::catalog::Catalog::fingerprint). A gateway with
+    /// The tools as they were listed: [`Tools::fingerprint`](crate::catalog::Tools::fingerprint). A gateway with
     /// another one has other tools.
     pub fingerprint: Arc<str>,
     /// The sequence of the last message that was handled for the client, for each listener on a stream.

@@ -105,7 +105,7 @@ impl Session {
         self.outlet.news(Note { method, params });
     }
 
-    /// The tools are those with this [fingerprint](Catalog::fingerprint) from now on: the client is told, now or when it
+    /// The tools are those with this [fingerprint](crate::catalog::Tools::fingerprint) from now on: the client is told, now or when it
     /// comes back with what it has seen.
     pub fn relisted(&self, fingerprint: &Arc<str>) {
         self.outlet.relisted(fingerprint);

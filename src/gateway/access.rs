@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Client;
-use crate::catalog::Catalog;
+use crate::catalog::Tools;
 use crate::spec::config::Config;
 use crate::spec::config::http::fits;
 use crate::spec::diag::{Code, Diagnostic, Report};
@@ -12,7 +12,7 @@ use crate::spec::doc::join;
 /// What the tools of a catalog ask of clients.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// Of each tool that asks for any: the scopes that a client must have.
+    /// Of each tool: the scopes that a client must have. A tool that is not here is nobody's, though it may be served already.
     scopes: HashMap<String, Vec<String>>,
     toolsets: BTreeMap<String, Toolset>,
 }
@@ -34,11 +34,14 @@ pub enum Denied {
 
 impl Access {
     /// What a config and the tools themselves say. The report holds warnings about patterns that fit no tool.
-    pub fn new(config: &Config, catalog: &Catalog) -> (Self, Report) {
+    pub fn new(config: &Config, tools: &Tools) -> (Self, Report) {
         let mut report = Report::new();
-        let names: Vec<&str> = catalog.tools().iter().map(|t| t.name.as_str()).collect();
-        let mut scopes: HashMap<String, Vec<String>> = HashMap::new();
-        for tool in catalog.tools() {
+        let names: Vec<&str> = tools.names().collect();
+        let mut scopes: HashMap<String, Vec<String>> = names
+            .iter()
+            .map(|n| ((*n).to_owned(), Vec::new()))
+            .collect();
+        for tool in tools.iter() {
             for scope in tool.spec.scopes.iter() {
                 require(&mut scopes, &tool.name, scope);
             }
@@ -86,7 +89,8 @@ impl Access {
                 .get(&**name)
                 .is_some_and(|set| set.tools.contains(tool)),
         };
-        listed && self.scopes.get(tool).is_none_or(|all| has_all(client, all))
+        let open = |all: &Vec<String>| has_all(client, all);
+        listed && self.scopes.get(tool).is_some_and(open)
     }
 
     /// Whether a client may connect to the toolset that it asks for.
@@ -166,6 +170,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::catalog::Catalog;
     use crate::gateway::Principal;
     use crate::project::{Environment, discover};
     use crate::spec::config::load;
@@ -178,7 +183,7 @@ mod tests {
         let env = Environment::from_iter([("HOME", "/nowhere")]);
         let facts = discover(Some(Path::new("/")), Some("x"), &env).unwrap();
         let (catalog, _) = Catalog::build(&config, Path::new("."), &facts.to_json()).unwrap();
-        let (access, report) = Access::new(&config, &catalog);
+        let (access, report) = Access::new(&config, &catalog.tools());
         (access, report.render(false))
     }
 

@@ -20,7 +20,7 @@ use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
 use super::tasks::{Outcome, Running};
 use super::{Client, Gateway, news};
-use crate::catalog::Catalog;
+use crate::catalog::Tools;
 use crate::engine::session::MAX_SUBSCRIBED;
 use crate::engine::{CallError, Progress, Reply, Session};
 
@@ -225,10 +225,9 @@ fn fleeting(client: &Client) -> Session {
     session
 }
 
-/// The tools of a catalog as `tools/list` shows them.
-pub fn listing(catalog: &Catalog) -> Vec<Tool> {
-    catalog
-        .tools()
+/// Tools as `tools/list` shows them.
+pub fn listing(tools: &Tools) -> Vec<Tool> {
+    tools
         .iter()
         .map(|tool| {
             let spec = &tool.spec;

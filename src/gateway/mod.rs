@@ -2,6 +2,7 @@
 
 pub mod access;
 mod client;
+mod expose;
 mod handler;
 pub mod http;
 pub mod nats;
@@ -9,6 +10,7 @@ mod news;
 pub mod observe;
 mod progress;
 mod resources;
+mod services;
 pub mod sessions;
 pub mod stdio;
 mod tasks;
@@ -33,7 +35,7 @@ pub use resources::Resources;
 use sessions::{Counts, Sessions};
 
 use crate::bus;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Tools};
 use crate::engine::{Background, Begin, CallError, Engine, Failure, Progress, Reply, Session};
 use crate::project::{Environment, Facts};
 use crate::spec::config::Config;
@@ -76,13 +78,27 @@ struct Serving {
     engine: Arc<Engine>,
     /// What feeds its tables, as long as it is served.
     _tables: JoinSet<()>,
+    offer: ArcSwap<Offer>,
+}
+
+/// What clients are told of the tools of now; replaced as a whole when these change.
+struct Offer {
     tools: Vec<rmcp::model::Tool>,
     access: Access,
+}
+
+impl Offer {
+    fn new(config: &Config, tools: &Tools) -> (Self, Report) {
+        let (access, unfit) = Access::new(config, tools);
+        let tools = handler::listing(tools);
+        (Self { tools, access }, unfit)
+    }
 }
 
 /// A running gateway.
 pub struct Gateway {
     name: String,
+    config: Config,
     serving: ArcSwap<Serving>,
     nats: Nats,
     permits: Semaphore,
@@ -101,7 +117,7 @@ impl Gateway {
         let facts = setup.facts.to_json();
         let (catalog, mut warnings) =
             Catalog::build(&setup.config, &setup.base, &facts).map_err(StartError::Specs)?;
-        let (access, unfit) = Access::new(&setup.config, &catalog);
+        let (offer, unfit) = Offer::new(&setup.config, &catalog.tools());
         warnings.extend(unfit);
         if !warnings.is_empty() {
             tracing::warn!("the specs have warnings:\n{warnings}");
@@ -110,14 +126,14 @@ impl Gateway {
         let engine =
             Engine::new(Arc::new(catalog), nats.bus().clone()).map_err(StartError::Resources)?;
         let resources = Resources::new(engine.catalog()).map_err(StartError::Resources)?;
-        let tools = handler::listing(engine.catalog());
+        let name = setup.config.name.as_deref().unwrap_or("jacquard");
         let gateway = Arc::new(Self {
-            name: setup.config.name.unwrap_or_else(|| "jacquard".to_owned()),
+            name: name.to_owned(),
+            config: setup.config,
             serving: ArcSwap::from_pointee(Serving {
                 _tables: engine.keep_tables(),
                 engine: Arc::new(engine),
-                tools,
-                access,
+                offer: ArcSwap::from_pointee(offer),
             }),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
@@ -187,16 +203,37 @@ impl Gateway {
         self.serving.load().engine.catalog().instructions.clone()
     }
 
+    /// Makes the tools anew that come from a source whose entries have changed ([`Catalog::regenerate`]), and offers them.
+    /// Compiling many takes its time: not on the thread that answers. Whether clients see others now; who is told of that is
+    /// not this function's business.
+    pub fn regenerate(&self, source: &str, entries: &[Value]) -> bool {
+        let serving = self.serving.load_full();
+        let catalog = serving.engine.catalog();
+        let (changed, warnings) = catalog.regenerate(source, entries);
+        if !warnings.is_empty() {
+            tracing::warn!("not all tools of `{source}` can be made:\n{warnings}");
+        }
+        // Patterns of scopes that fit no tool were said at start; tools that come and go are no news of them.
+        serving
+            .offer
+            .rcu(|_| Offer::new(&self.config, &catalog.tools()).0);
+        changed
+    }
+
+    fn offer(&self) -> Arc<Offer> {
+        self.serving.load().offer.load_full()
+    }
+
     /// The tools as clients see them.
     pub fn tools(&self) -> Vec<rmcp::model::Tool> {
-        self.serving.load().tools.clone()
+        self.offer().tools.clone()
     }
 
     /// The tools that a client may use, as it sees them.
     pub fn tools_for(&self, client: &Client) -> Vec<rmcp::model::Tool> {
-        let serving = self.serving.load();
-        let open = |tool: &&rmcp::model::Tool| serving.access.may(client, &tool.name);
-        serving.tools.iter().filter(open).cloned().collect()
+        let offer = self.offer();
+        let open = |tool: &&rmcp::model::Tool| offer.access.may(client, &tool.name);
+        offer.tools.iter().filter(open).cloned().collect()
     }
 
     /// Whether a client may use a tool. To one that may not, the tool does not exist.
@@ -204,12 +241,12 @@ impl Gateway {
     /// # Errors
     /// [`CallError::UnknownTool`], which knows of the client's tools only.
     pub fn may(&self, client: &Client, tool: &str) -> Result<(), CallError> {
-        let serving = self.serving.load();
-        if serving.access.may(client, tool) {
+        let offer = self.offer();
+        if offer.access.may(client, tool) {
             return Ok(());
         }
-        let names = serving.tools.iter().map(|t| t.name.as_ref());
-        let own = names.filter(|name| serving.access.may(client, name));
+        let names = offer.tools.iter().map(|t| t.name.as_ref());
+        let own = names.filter(|name| offer.access.may(client, name));
         Err(CallError::unknown(tool, own))
     }
 
@@ -218,12 +255,12 @@ impl Gateway {
     /// # Errors
     /// See [`access::Denied`].
     pub fn enter(&self, client: &Client) -> Result<(), access::Denied> {
-        self.serving.load().access.enter(client)
+        self.offer().access.enter(client)
     }
 
     /// Every scope that a tool, a toolset or a resource asks for, sorted.
     pub fn scopes(&self) -> Vec<String> {
-        let mut all = self.serving.load().access.all_scopes();
+        let mut all = self.offer().access.all_scopes();
         all.extend(self.resources.scopes().cloned());
         all.sort();
         all.dedup();
@@ -232,8 +269,8 @@ impl Gateway {
 
     /// One tool as clients see it.
     pub fn tool(&self, name: &str) -> Option<rmcp::model::Tool> {
-        let serving = self.serving.load();
-        serving.tools.iter().find(|t| t.name == name).cloned()
+        let offer = self.offer();
+        offer.tools.iter().find(|t| t.name == name).cloned()
     }
 
     /// Whether a tool may run as a task.
@@ -268,7 +305,7 @@ impl Gateway {
 
     /// Tells the clients that something has changed. Equal news that still wait for a client are told once. Never waits.
     pub fn announce(&self, change: Change) {
-        let fingerprint = Arc::clone(self.catalog().fingerprint());
+        let fingerprint = self.catalog().served().fingerprint();
         self.news.announce(change, &fingerprint);
     }
 

@@ -87,7 +87,7 @@ pub(super) struct Changes(broadcast::Receiver<Change>);
 
 /// Changes that came together, each once.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Batch {
+pub(super) struct Batch {
     changes: BTreeSet<Change>,
     /// More came than could wait: anything may have changed.
     missed: bool,
@@ -95,7 +95,7 @@ struct Batch {
 
 impl Changes {
     /// What has changed since it was last asked; `None` when the gateway is gone. Cancel-safe.
-    async fn next(&mut self) -> Option<Batch> {
+    pub(super) async fn next(&mut self) -> Option<Batch> {
         let mut batch = Batch::default();
         match self.0.recv().await {
             Ok(change) => drop(batch.changes.insert(change)),

@@ -2,6 +2,7 @@
 
 mod environment;
 pub mod allow;
+pub mod expose;
 pub mod http;
 pub mod set;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use environment::expand;
 pub use environment::without_templates;
 pub(in crate::spec) use environment::{given, value_of, variables};
 pub use allow::AllowConfig;
+pub use expose::{ExposeConfig, MicroConfig};
 pub use http::{AuthConfig, HttpConfig, ToolsetConfig, Transport};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -72,6 +74,9 @@ pub struct Config {
     /// What a client must be allowed in order to see and call tools, by their names; `*` stands for any text.
     #[serde(default)]
     pub scopes: BTreeMap<String, Vec<String>>,
+    /// By what else than MCP the tools can be called.
+    #[serde(default)]
+    pub expose: ExposeConfig,
     /// The places in the file, for diagnostics; without its values, and with credentials covered.
     #[serde(skip)]
     pub doc: Option<Arc<Doc>>,

@@ -266,6 +266,29 @@ impl Report {
         }
     }
 
+    /// The same problems as warnings.
+    #[must_use]
+    pub fn as_warnings(self) -> Self {
+        let items = self.items.into_iter().map(Diagnostic::warning);
+        Self {
+            items: items.collect(),
+        }
+    }
+
+    /// The same problems; those without a place are at the beginning of this file.
+    #[must_use]
+    pub fn at_start_of(self, source: &Source) -> Self {
+        let mut report = self;
+        for item in &mut report.items {
+            item.label.get_or_insert_with(|| Label {
+                source: source.clone(),
+                range: 0..0,
+                text: String::new(),
+            });
+        }
+        report
+    }
+
     /// Whether anything stands in the way of use.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0
@@ -302,6 +325,14 @@ impl Report {
             .map(|d| d.render(color))
             .collect::<Vec<_>>()
             .join("\n\n")
+    }
+}
+
+impl From<Diagnostic> for Report {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self {
+            items: vec![diagnostic],
+        }
     }
 }
 

@@ -159,6 +159,7 @@ fn add_tests(env: &mut Environment<'static>) {
     env.add_test("integer", tests::is_integer);
     env.add_test("iterable", tests::is_iterable);
     env.add_test("le", tests::is_le);
+    env.add_test("like", pattern::is_like);
     env.add_test("lower", tests::is_lower);
     env.add_test("lt", tests::is_lt);
     env.add_test("mapping", tests::is_mapping);

@@ -49,6 +49,7 @@ broken! {
     resources_that_are_none: "resources.yaml",
     files_programs_and_servers: "machine.yaml",
     inboxes_and_progress: "inboxes.yaml",
+    tools_made_from_lists: "generate.yaml",
     a_name_declared_twice: "duplicate.yaml",
     foreign_files: "foreign.yaml",
 }

@@ -12,14 +12,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::check::{
-    self, AliasDraft, Findings, Instances, MacroDraft, Resources, RoutineDraft, ToolDraft,
+    self, AliasDraft, Findings, GeneratorDraft, Instances, MacroDraft, Resources, RoutineDraft,
+    ToolDraft,
 };
 use super::data::{Json, List, Map, Text};
 use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, FolderDecl, ForeignForm, InboxDecl, JournalDecl, Listener, Macro, On,
+    BucketDecl, Example, FolderDecl, ForeignForm, Generator, InboxDecl, JournalDecl, Listener, Macro, On,
     Pack, PackInfo, ProgramDecl, QueueDecl, Reply, ResourceDecl, SpecFile, StreamDecl, TableDecl,
     TextKind, Timer, Tool,
 };
@@ -110,6 +111,7 @@ struct Draft {
     inboxes: Vec<(String, Option<InboxDecl>)>,
     tools: Vec<ToolDraft>,
     whole: Vec<(String, Option<Tool>)>,
+    generators: Vec<GeneratorDraft>,
     aliases: Vec<AliasDraft>,
     timers: Vec<(String, Option<Timer>)>,
     listeners: Vec<(String, Option<Listener>)>,
@@ -149,6 +151,10 @@ impl Draft {
             served: entries(section("resources")),
             inboxes: entries(section("inboxes")),
             whole: entries(tools.clone()),
+            generators: section("generate")
+                .iter()
+                .map(|(name, value)| generator_draft(name, value))
+                .collect(),
             aliases: entries(section("aliases"))
                 .into_iter()
                 .filter_map(|(n, v)| Some((n, v?)))
@@ -180,6 +186,15 @@ fn entries<T: DeserializeOwned>(
         .into_iter()
         .map(|(name, value)| (name, serde_json::from_value(value).ok()))
         .collect()
+}
+
+fn generator_draft(name: &str, value: &Value) -> GeneratorDraft {
+    let tool = value.get("tool").unwrap_or(&Value::Null);
+    GeneratorDraft {
+        name: name.to_owned(),
+        whole: Generator::deserialize(value).ok(),
+        tool: tool_draft("", tool),
+    }
 }
 
 fn tool_draft(name: &str, value: &Value) -> ToolDraft {
@@ -239,6 +254,9 @@ impl Lowering<'_> {
         for draft in &drafts {
             for tool in &draft.tools {
                 check::check_tool(&draft.doc, tool, &around, self.report);
+            }
+            for generator in &draft.generators {
+                check::check_generator(&draft.doc, generator, &around, self.report);
             }
             for routine in &draft.routines {
                 check::check_routine(&draft.doc, routine, &around, self.report);
@@ -302,6 +320,12 @@ impl Lowering<'_> {
         let served = self.merged(drafts, "resources", |d| d.served.clone());
         let inboxes = self.merged(drafts, "inboxes", |d| d.inboxes.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
+        let generate = self.merged(drafts, "generate", |d| {
+            let generators = d.generators.iter();
+            generators
+                .map(|g| (g.name.clone(), g.whole.clone()))
+                .collect()
+        });
         let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
                 .iter()
@@ -333,6 +357,7 @@ impl Lowering<'_> {
             origins: self.origins(drafts),
             macros,
             tools,
+            generate,
             aliases,
             timers,
             listeners,
@@ -533,14 +558,21 @@ impl Lowering<'_> {
     fn origins(&self, drafts: &[Draft]) -> Map<Text> {
         let mut origins = Map::default();
         for draft in drafts {
-            let tools = draft.tools.iter().map(|t| ("/tools", &t.name));
-            let aliases = draft.aliases.iter().map(|(name, _)| ("/aliases", name));
-            for (section, name) in tools.chain(aliases) {
-                let range = draft.doc.key_range(&join(section, name));
-                let place = draft.doc.source.place(range.start);
+            let mut add = |pointer: &str, name: String| {
+                let place = draft.doc.source.place(draft.doc.key_range(pointer).start);
                 let file = draft.doc.source.name();
                 let text = format!("{file}:{}:{}", place.line, place.column);
-                origins.push(name.clone(), Text::from(text));
+                origins.push(name, Text::from(text));
+            };
+            for tool in &draft.tools {
+                add(&join("/tools", &tool.name), tool.name.clone());
+            }
+            for (name, _) in &draft.aliases {
+                add(&join("/aliases", name), name.clone());
+            }
+            for generator in &draft.generators {
+                let name = join("generate", &generator.name);
+                add(&format!("/{name}"), name);
             }
         }
         origins
@@ -560,7 +592,7 @@ fn tool_names(drafts: &[Draft]) -> impl Iterator<Item = &str> {
 fn used_templates(drafts: &[Draft], files: &BTreeMap<String, Source>) -> Map<Text> {
     let used: Vec<&str> = drafts
         .iter()
-        .flat_map(|d| &d.tools)
+        .flat_map(|d| d.tools.iter().chain(d.generators.iter().map(|g| &g.tool)))
         .filter_map(|t| t.reply.as_ref()?.template.as_deref())
         .collect();
     let mut templates = Map::default();

@@ -7,6 +7,7 @@ mod foreign;
 mod macros;
 mod machine;
 mod inboxes;
+mod generate;
 mod queues;
 mod routines;
 mod served;
@@ -24,6 +25,7 @@ pub use foreign::{ForeignForm, Paths};
 pub use macros::Macro;
 pub use machine::{FolderDecl, ProgramDecl};
 pub use inboxes::{Answer, InboxDecl, Served, Telling};
+pub use generate::{Generator, MICRO};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use served::{RESOURCE_BYTES, ResourceDecl};
@@ -49,6 +51,7 @@ pub const SECTIONS: &[&str] = &[
     "schemas",
     "macros",
     "tools",
+    "generate",
     "aliases",
     "timers",
     "listeners",
@@ -106,6 +109,9 @@ pub struct SpecFile {
     /// The tools.
     #[serde(default)]
     pub tools: Map<Tool>,
+    /// Tools that are made when the gateway starts: one for each element of a list.
+    #[serde(default)]
+    pub generate: Map<Generator>,
     /// Tools of the packs that this one uses, under other names: `new_name: tool`.
     #[serde(default)]
     pub aliases: Map<Text>,
@@ -196,6 +202,8 @@ pub struct Pack {
     pub inboxes: Map<InboxDecl>,
     /// Its tools.
     pub tools: Map<Tool>,
+    /// What makes tools of lists.
+    pub generate: Map<Generator>,
     /// Tools of the packs it uses, by the names that it gives them.
     pub aliases: Map<Text>,
     /// Steps that run again and again.
@@ -206,7 +214,7 @@ pub struct Pack {
     pub on: On,
     /// Its template files, by name.
     pub templates: Map<Text>,
-    /// Where each tool and alias is declared: `file:line:column`.
+    /// Where each tool, alias and generator (`generate/NAME`) is declared: `file:line:column`.
     pub origins: Map<Text>,
     /// Every expression and template in it: what a catalog compiles.
     pub texts: List<(TextKind, Text)>,

@@ -7,6 +7,8 @@ use minijinja::value::Value;
 use minijinja::{Error, ErrorKind};
 use regex::{Regex, RegexBuilder};
 
+use super::config::http::fits;
+
 /// The largest compiled pattern, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
 /// The most patterns that are kept compiled.
@@ -56,6 +58,18 @@ pub(super) fn is_match(value: &Value, pattern: &str) -> Result<bool, Error> {
     Ok(value.as_str().is_some_and(|text| regex.is_match(text)))
 }
 
+/// `is like(pattern)`: whether a text fits a pattern, or one of several, in which `*` stands for any text.
+pub(super) fn is_like(value: &Value, patterns: &Value) -> Result<bool, Error> {
+    let Some(text) = value.as_str() else {
+        return Ok(false);
+    };
+    if let Some(pattern) = patterns.as_str() {
+        return Ok(fits(pattern, text));
+    }
+    let mut list = patterns.try_iter()?;
+    Ok(list.any(|pattern| pattern.as_str().is_some_and(|pattern| fits(pattern, text))))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -70,6 +84,25 @@ mod tests {
         for other in [Value::from(1), Value::UNDEFINED, Value::from(())] {
             assert!(!is_match(&other, ".*").unwrap());
         }
+    }
+
+    #[test]
+    fn a_text_is_like_a_pattern_or_one_of_several() {
+        let like = |text: &str, patterns: &Value| is_like(&Value::from(text), patterns).unwrap();
+        let several = Value::from(vec!["a*", "b"]);
+        for (text, fits) in [
+            ("a", true),
+            ("ab", true),
+            ("b", true),
+            ("bc", false),
+            ("", false),
+        ] {
+            assert_eq!(like(text, &several), fits, "{text}");
+        }
+        assert!(like("shop-1", &Value::from("shop-*")));
+        assert!(!like("x", &Value::from(Vec::<Value>::new())));
+        assert!(!is_like(&Value::from(1), &Value::from("*")).unwrap());
+        assert!(is_like(&Value::from("a"), &Value::from(1)).is_err());
     }
 
     #[test]

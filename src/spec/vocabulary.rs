@@ -146,6 +146,10 @@ pub const TESTS: &[(&str, &str)] = &[
     ("integer", "is a whole number"),
     ("iterable", "can be looped over"),
     ("le", "is less than or equal to the argument"),
+    (
+        "like",
+        "is a text that fits a pattern, or one of a list of patterns, in which `*` stands for any text: `like('shop-*')`",
+    ),
     ("lower", "is in lower case"),
     ("lt", "is less than the argument"),
     ("mapping", "is an object"),
@@ -185,6 +189,10 @@ pub const FUNCTIONS: &[(&str, &str)] = &[
     ),
     ("uuid", "a new random UUID (version 4)"),
 ];
+
+/// The function that reads files, in the expressions of [`generate`](super::model::Generator) that are worked out when tools are
+/// made.
+pub const DOCUMENT: &str = "document";
 
 /// Names that stand for a value everywhere.
 pub const CONSTANTS: &[(&str, &str)] = &[(

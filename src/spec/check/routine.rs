@@ -205,7 +205,13 @@ fn check_source(
     }
 }
 
-fn check_period(doc: &Doc, pointer: &str, every: &Span, base: &Scope, report: &mut Findings) {
+pub(super) fn check_period(
+    doc: &Doc,
+    pointer: &str,
+    every: &Span,
+    base: &Scope,
+    report: &mut Findings,
+) {
     if let Tree::Literal(Json::Str(text)) = &every.0 {
         // Another form than digits and a unit is reported by the language's schema already.
         let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -213,7 +219,7 @@ fn check_period(doc: &Doc, pointer: &str, every: &Span, base: &Scope, report: &m
         let fits = |period: Duration| TIMER_PERIOD.contains(&period);
         if formed && !parse_span(text).is_some_and(fits) {
             let range = doc.value_range(pointer);
-            let message = format!("\"{text}\" is no period of a timer: it is from 1s to 24h");
+            let message = format!("\"{text}\" is no period: it is from 1s to 24h");
             report.push(Diagnostic::error(Code::Schema, &doc.source, range, message));
         }
     }

@@ -23,6 +23,10 @@ pub(super) fn check_schema(
         return json!({"type": "object", "properties": {}});
     };
     check_tree(doc, pointer, tree, base, report);
+    if let Tree::Expr(_) = tree {
+        // All of it is only known then.
+        return Value::Null;
+    }
     let value = without_expressions(tree).unwrap_or(Value::Null);
     if value.get("type").and_then(Value::as_str) != Some("object") {
         report.push(

@@ -24,7 +24,7 @@ pub type StepDraft = Result<Step, Option<String>>;
 
 /// A tool whose parts may be broken one by one, so that the sound ones are still checked.
 pub struct ToolDraft {
-    /// Its name.
+    /// Its name; empty where it gets one when the gateway starts.
     pub name: String,
     /// The name people read.
     pub title: Option<Template>,
@@ -58,13 +58,24 @@ pub struct Surroundings<'a> {
     pub templates: &'a BTreeMap<String, Source>,
 }
 
-/// Checks a tool.
+/// Checks a tool that is declared.
 pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report: &mut Findings) {
     let pointer = join("/tools", &tool.name);
     tool_name(doc, &pointer, &tool.name, report);
+    check_form(doc, &pointer, tool, around, report);
+}
+
+/// Checks all of a tool but its name.
+pub(super) fn check_form(
+    doc: &Doc,
+    pointer: &str,
+    tool: &ToolDraft,
+    around: &Surroundings<'_>,
+    report: &mut Findings,
+) {
     for (key, text) in [("title", &tool.title), ("description", &tool.description)] {
         if let Some(text) = text {
-            let at = join(&pointer, key);
+            let at = join(pointer, key);
             check_text(doc, &at, &text.0, TextKind::Text, around.base, report);
         }
     }
@@ -75,13 +86,13 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
     let mut output = None;
     let input = check_schema(
         doc,
-        &join(&pointer, "input"),
+        &join(pointer, "input"),
         tool.input.as_ref(),
         around.base,
         report,
     );
     if let Some(tree) = &tool.output {
-        let at = join(&pointer, "output");
+        let at = join(pointer, "output");
         output = Some(check_schema(doc, &at, Some(tree), around.base, report));
     }
     let mut scope = around
@@ -92,17 +103,17 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
         .with("session", session_shape(around.session))
         .with("gateway", gateway_shape());
     let before = scope.clone();
-    let steps = join(&pointer, "steps");
+    let steps = join(pointer, "steps");
     check_steps(doc, &steps, &tool.steps, &mut scope, around, report);
     if let Some(failure) = &tool.failure {
-        let at = join(&pointer, "failure");
+        let at = join(pointer, "failure");
         let scope = failed_scope(before, &scope);
         check_text(doc, &at, &failure.0, TextKind::Text, &scope, report);
     }
     if let Some(reply) = &tool.reply {
         check_reply(
             doc,
-            &join(&pointer, "reply"),
+            &join(pointer, "reply"),
             reply,
             output.as_ref(),
             &scope,
@@ -112,7 +123,7 @@ pub fn check_tool(doc: &Doc, tool: &ToolDraft, around: &Surroundings<'_>, report
     }
     check_examples(
         doc,
-        &join(&pointer, "examples"),
+        &join(pointer, "examples"),
         &tool.examples,
         &input,
         report,
@@ -141,13 +152,17 @@ fn failed_scope(before: Scope, after: &Scope) -> Scope {
     scope.with("error", error_shape())
 }
 
+/// What the name of a tool is made of.
+pub const TOOL_NAME: &str = "1 to 64 letters, digits, `_` and `-`: clients take no others";
+
+/// Whether a tool can have this name.
+pub fn is_tool_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
+}
+
 pub(super) fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findings) {
-    let fits = !name.is_empty()
-        && name.len() <= 64
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    if !fits {
+    if !is_tool_name(name) {
         report.push(
             Diagnostic::error(
                 Code::Tool,
@@ -155,7 +170,7 @@ pub(super) fn tool_name(doc: &Doc, pointer: &str, name: &str, report: &mut Findi
                 doc.key_range(pointer),
                 format!("`{name}` cannot be the name of a tool"),
             )
-            .help("1 to 64 letters, digits, `_`, `-` and `.`: clients take no others"),
+            .help(TOOL_NAME),
         );
     }
 }

@@ -10,7 +10,7 @@ use super::paths::{arguments, mentioned, path};
 use super::{Form, Problem};
 use crate::spec::diag::Code;
 use crate::spec::shape::{Lookup, Scope, Shape};
-use crate::spec::vocabulary::{CONSTANTS, FILTERS, FUNCTIONS, TESTS};
+use crate::spec::vocabulary::{CONSTANTS, DOCUMENT, FILTERS, FUNCTIONS, TESTS};
 use crate::spec::{pattern, suggest};
 
 pub(super) struct Walker<'a> {
@@ -366,6 +366,9 @@ impl<'a> Walker<'a> {
         self.args(&node.args);
         match node.identify_call() {
             ast::CallType::Function(name) => {
+                if name == DOCUMENT && self.scope.get(name).is_some() {
+                    return Shape::Any;
+                }
                 self.known("function", name, FUNCTIONS, bytes(node.expr.span()));
                 match name {
                     "now" | "uuid" => Shape::Text,

@@ -29,6 +29,10 @@ pub struct Tool {
     /// JSON Schema of the arguments, of type object. Its strings may hold expressions over `project`, `config` and `tools`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Tree>,
+    /// Arguments that `input` does not name are refused, unless it has an `additionalProperties` of its own. `false` leaves
+    /// the schema as it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<bool>,
     /// Takes a text such as `"5"` or `"true"` for the number or the truth value that an argument's schema wants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coerce: Option<bool>,
@@ -36,7 +40,8 @@ pub struct Tool {
     /// answered at once, and ask for the result later. For others it is a call like any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<bool>,
-    /// JSON Schema of the structured result, of type object.
+    /// JSON Schema of the structured result, of type object. Where it is one expression that yields `omit`, clients are told
+    /// of none, and the result is not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Tree>,
     /// What the tool does, in order.

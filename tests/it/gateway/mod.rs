@@ -8,6 +8,8 @@ mod bounds;
 mod channels;
 mod credentials;
 mod examples;
+mod generate;
+mod micro;
 mod mirror;
 mod news;
 mod outage;

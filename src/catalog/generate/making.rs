@@ -1,0 +1,283 @@
+//! One generator at work: from an entry to its tool.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use minijinja::context;
+use minijinja::value::{Serde, Value as Jinja};
+use serde_json::Value;
+
+use super::library::{Book, Library, texts};
+use super::{Names, values};
+use crate::catalog::{Catalog, Tool};
+use crate::spec::check::{TOOL_NAME, is_tool_name};
+use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::doc::{Doc, join};
+use crate::spec::model::Generator;
+use crate::spec::schema;
+
+/// The most tools that one generator makes.
+const MAX_ENTRIES: usize = 1_000;
+/// The longest part of an entry that is shown, in characters.
+const MAX_SHOWN: usize = 80;
+
+/// A generator, and what it works with.
+pub(super) struct Making<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) pack: usize,
+    pub(super) name: &'a str,
+    pub(super) generator: &'a Generator,
+    pub(super) library: &'a Arc<Library>,
+    /// The file of the config, if there is one.
+    pub(super) config: Option<&'a Doc>,
+    /// The names that all of the pack sees.
+    pub(super) base: Jinja,
+}
+
+/// An entry on its way to a tool.
+struct Entry {
+    /// Which one it is, in words.
+    who: String,
+    names: Names,
+    document: Option<Arc<Doc>>,
+}
+
+impl Making<'_> {
+    /// The entries, and whether one that cannot be used is skipped.
+    pub(super) fn begin(&self, entries: &[Value]) -> Result<(Vec<Jinja>, bool), Report> {
+        let templates = &self.catalog.templates;
+        let on_error = match &self.generator.on_error {
+            None => "fail".to_owned(),
+            Some(text) => templates
+                .text(text, &self.base)
+                .map_err(|e| self.refuse(format!("`on_error`: {e}")))?,
+        };
+        let skips = match on_error.as_str() {
+            "fail" => false,
+            "skip" => true,
+            other => {
+                let text = format!("`on_error` is `{other}`; it is `fail` or `skip`");
+                return Err(self.refuse(text));
+            }
+        };
+        let entries = match &self.generator.each {
+            None => values(entries),
+            Some(each) => {
+                let list = templates.eval(each, &self.base);
+                let items = list.and_then(|list| Ok(list.try_iter()?.collect()));
+                items.map_err(|e| self.refuse(format!("`each`: {e}")))?
+            }
+        };
+        if entries.len() > MAX_ENTRIES {
+            let text = format!("its list has more than {MAX_ENTRIES} elements");
+            return Err(self.refuse(text));
+        }
+        Ok((entries, skips))
+    }
+
+    /// The tool of an entry, unless `when` says that there is none.
+    pub(super) fn tool(&self, index: usize, value: Jinja) -> Result<Option<Tool>, Report> {
+        let shown: String = value.to_string().chars().take(MAX_SHOWN).collect();
+        let mut entry = Entry {
+            who: format!("entry {} ({shown})", index + 1),
+            names: Names {
+                base: self.base.clone(),
+                given: Vec::new(),
+            },
+            document: None,
+        };
+        entry.names.bind("entry", value);
+        self.read(&mut entry)?;
+        let given = entry.names.given.len();
+        entry.names.bind("document", self.library.function());
+        let name = self.named(&mut entry)?;
+        // Reading files is for the making; calls see only what came of it.
+        entry.names.given.remove(given);
+        match name {
+            Some(name) => self.build(&name, entry).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the document of an entry, and says what it and its place are.
+    fn read(&self, entry: &mut Entry) -> Result<(), Report> {
+        let Some(tree) = &self.generator.document else {
+            return Ok(());
+        };
+        let context = entry.names.context();
+        let paths = self.catalog.templates.tree(tree, &context);
+        let paths = paths.map_err(|e| self.wrong(entry, "`document`", &e.to_string()))?;
+        let Some(paths) = texts(&paths) else {
+            let text = "it is no path, and no list of paths";
+            return Err(self.wrong(entry, "`document`", text));
+        };
+        let (path, doc) = self.first(entry, &paths)?;
+        entry.document = Some(Arc::clone(&doc));
+        let value = self.fitting(&doc)?;
+        let folder = Path::new(&path).parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let place = context!(
+            file => path.as_str(),
+            folder => folder.to_string_lossy(),
+            base => self.library.base().to_string_lossy(),
+        );
+        entry.names.bind("doc", Jinja::from(Serde(&value)));
+        entry.names.bind("place", place);
+        Ok(())
+    }
+
+    /// The first document that exists.
+    fn first(&self, entry: &Entry, paths: &[String]) -> Result<(String, Arc<Doc>), Report> {
+        for path in paths {
+            match self.library.open(path) {
+                Book::Missing => {}
+                Book::Sound(doc) => return Ok((path.clone(), doc)),
+                Book::Broken(report) => return Err(report),
+            }
+        }
+        let sought = paths.join(", ");
+        let text = format!("there is no document {sought}");
+        let help = format!(
+            "`{}` makes a tool of it ({}); paths are relative to {}",
+            self.name,
+            entry.who,
+            self.library.base().display()
+        );
+        let found = self.config.and_then(|config| {
+            let at = paths.iter().find_map(|path| mention(&config.value, path))?;
+            let range = config.value_range(&at);
+            Some(Diagnostic::error(
+                Code::Io,
+                &config.source,
+                range,
+                text.as_str(),
+            ))
+        });
+        let diagnostic = found.unwrap_or_else(|| Diagnostic::global(Code::Io, text));
+        Err(diagnostic.help(help).into())
+    }
+
+    /// What a document says, with the defaults of its schema, if it fits that.
+    fn fitting(&self, doc: &Doc) -> Result<Value, Report> {
+        let mut value = doc.value.clone();
+        let schemas = &self.catalog.packs[self.pack].schemas;
+        let named = self
+            .generator
+            .schema
+            .as_ref()
+            .and_then(|name| schemas.get(&**name));
+        if let Some(named) = named {
+            named.fill_defaults(&mut value);
+            let mut report = Report::new();
+            let (form, validator) = (&named.schema, &named.validator);
+            schema::check_doc(doc, "", &value, form, validator, &mut report);
+            if report.has_errors() {
+                return Err(report);
+            }
+        }
+        Ok(value)
+    }
+
+    /// Works `let` out, and the name of the tool unless there is none.
+    fn named(&self, entry: &mut Entry) -> Result<Option<String>, Report> {
+        let templates = &self.catalog.templates;
+        for (name, tree) in self.generator.r#let.iter() {
+            let value = templates.tree(tree, &entry.names.context());
+            let value = value.map_err(|e| self.failed(entry, &format!("`{name}`"), &e))?;
+            entry.names.bind(name.to_owned(), value);
+        }
+        let context = entry.names.context();
+        if let Some(when) = &self.generator.when {
+            let holds = templates.test(when, &context);
+            if !holds.map_err(|e| self.failed(entry, "`when`", &e))? {
+                return Ok(None);
+            }
+        }
+        let name = templates.text(&self.generator.name, &context);
+        let name = name.map_err(|e| self.failed(entry, "`name`", &e))?;
+        if is_tool_name(&name) {
+            return Ok(Some(name));
+        }
+        let shown: String = name.chars().take(MAX_SHOWN).collect();
+        let text = format!("`{shown}` cannot be the name of a tool: {}", TOOL_NAME);
+        Err(self.wrong(entry, "`name`", &text))
+    }
+
+    fn build(&self, name: &str, entry: Entry) -> Result<Tool, Report> {
+        let context = entry.names.context();
+        let document = entry.document.as_ref();
+        let origin = match document {
+            Some(doc) => format!("{}, of {}", self.origin(), doc.source.name()),
+            None => format!("{}, of {}", self.origin(), entry.who),
+        };
+        let (spec, templates) = (&self.generator.tool, &self.catalog.templates);
+        match Tool::build(name, self.pack, &origin, spec, templates, &context) {
+            Ok(mut tool) => {
+                tool.given = entry.names.given;
+                tool.source = self.generator.from.clone();
+                Ok(tool)
+            }
+            Err(report) => Err(match document {
+                Some(doc) => report.at_start_of(&doc.source),
+                None => report,
+            }),
+        }
+    }
+
+    fn origin(&self) -> &str {
+        let origins = &self.catalog.packs[self.pack].pack.origins;
+        origins
+            .get(&join("generate", self.name))
+            .map_or("", |o| o.as_ref())
+    }
+
+    /// The generator cannot work at all.
+    fn refuse(&self, why: String) -> Report {
+        let text = format!(
+            "the generator `{}` ({}) makes no tools: {why}",
+            self.name,
+            self.origin()
+        );
+        Diagnostic::global(Code::Template, text).into()
+    }
+
+    /// An expression failed: because of a document that it read, or by itself.
+    fn failed(&self, entry: &Entry, what: &str, error: &minijinja::Error) -> Report {
+        let trouble = self.library.trouble();
+        if trouble.has_errors() {
+            return trouble;
+        }
+        self.wrong(entry, what, &error.to_string())
+    }
+
+    /// No tool can be made of an entry.
+    fn wrong(&self, entry: &Entry, what: &str, why: &str) -> Report {
+        let text = format!(
+            "the generator `{}` ({}) makes no tool of {}: {what}: {why}",
+            self.name,
+            self.origin(),
+            entry.who
+        );
+        match &entry.document {
+            Some(doc) => Diagnostic::error(Code::Template, &doc.source, 0..0, text).into(),
+            None => Diagnostic::global(Code::Template, text).into(),
+        }
+    }
+}
+
+/// Where a text is a value of a document.
+fn mention(value: &Value, text: &str) -> Option<String> {
+    match value {
+        Value::String(found) => (found == text).then(String::new),
+        Value::Array(items) => {
+            let mut found = items.iter().enumerate();
+            found.find_map(|(i, item)| Some(format!("/{i}{}", mention(item, text)?)))
+        }
+        Value::Object(fields) => {
+            let mut found = fields.iter();
+            found.find_map(|(key, item)| Some(format!("{}{}", join("", key), mention(item, text)?)))
+        }
+        _ => None,
+    }
+}
