@@ -5,8 +5,8 @@
 
 pub mod bound;
 pub mod builtin;
-pub mod machine;
 pub mod generate;
+pub mod machine;
 mod names;
 pub mod packs;
 mod served;
@@ -22,8 +22,8 @@ use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
-pub use machine::{FolderPlace, Machine};
 use generate::{Library, Slot};
+pub use machine::{FolderPlace, Machine};
 pub use packs::PackRef;
 use packs::{Found, Packs, Place};
 pub use served::{Served, Tools};

@@ -1,7 +1,7 @@
 //! The config: the file a person picks with `--config`.
 
-mod environment;
 pub mod allow;
+mod environment;
 pub mod expose;
 pub mod http;
 pub mod set;
@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use allow::AllowConfig;
 use environment::expand;
 pub use environment::without_templates;
 pub(in crate::spec) use environment::{given, value_of, variables};
-pub use allow::AllowConfig;
 pub use expose::{ExposeConfig, MicroConfig};
 pub use http::{AuthConfig, HttpConfig, ToolsetConfig, Transport};
 use schemars::JsonSchema;

@@ -20,9 +20,9 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{
-    BucketDecl, Example, FolderDecl, ForeignForm, Generator, InboxDecl, JournalDecl, Listener, Macro, On,
-    Pack, PackInfo, ProgramDecl, QueueDecl, Reply, ResourceDecl, SpecFile, StreamDecl, TableDecl,
-    TextKind, Timer, Tool,
+    BucketDecl, Example, FolderDecl, ForeignForm, Generator, InboxDecl, JournalDecl, Listener,
+    Macro, On, Pack, PackInfo, ProgramDecl, QueueDecl, Reply, ResourceDecl, SpecFile, StreamDecl,
+    TableDecl, TextKind, Timer, Tool,
 };
 use super::schema;
 use super::shape::Shape;

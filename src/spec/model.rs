@@ -4,10 +4,10 @@
 //! build script. Doc comments here become the descriptions in that schema.
 
 mod foreign;
-mod macros;
-mod machine;
-mod inboxes;
 mod generate;
+mod inboxes;
+mod machine;
+mod macros;
 mod queues;
 mod routines;
 mod served;
@@ -22,10 +22,10 @@ use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
 pub use foreign::{ForeignForm, Paths};
-pub use macros::Macro;
-pub use machine::{FolderDecl, ProgramDecl};
-pub use inboxes::{Answer, InboxDecl, Served, Telling};
 pub use generate::{Generator, MICRO};
+pub use inboxes::{Answer, InboxDecl, Served, Telling};
+pub use machine::{FolderDecl, ProgramDecl};
+pub use macros::Macro;
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use served::{RESOURCE_BYTES, ResourceDecl};

@@ -2,10 +2,10 @@
 
 mod counts;
 mod foreign;
-mod macros;
-mod machine;
-mod inboxes;
 mod generate;
+mod inboxes;
+mod machine;
+mod macros;
 mod queue;
 mod resources;
 mod routine;
@@ -20,12 +20,12 @@ use std::ops::Range;
 
 pub(crate) use counts::verb_counts;
 pub(crate) use foreign::check_foreign;
-pub use macros::{MacroDraft, MacroInfo};
-pub(crate) use macros::{check_circles, check_macro, macro_drafts, note_macro};
+pub(crate) use generate::{GeneratorDraft, check_generator};
+pub(crate) use inboxes::check_inbox;
 pub use machine::FolderInfo;
 pub(crate) use machine::{check_folder, check_program};
-pub(crate) use inboxes::check_inbox;
-pub(crate) use generate::{GeneratorDraft, check_generator};
+pub use macros::{MacroDraft, MacroInfo};
+pub(crate) use macros::{check_circles, check_macro, macro_drafts, note_macro};
 pub(crate) use queue::check_queue;
 pub use queue::{LEASE, MAX_ATTEMPTS, MAX_LANES, MAX_LEVELS, QueueInfo};
 pub use resources::{Instances, Resources};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::macros::MacroInfo;
 use super::machine::FolderInfo;
+use super::macros::MacroInfo;
 use super::queue::QueueInfo;
 use super::step::check_new_name;
 use super::{Findings, check_text, check_tree};

@@ -157,7 +157,7 @@ pub const TOOL_NAME: &str = "1 to 64 letters, digits, `_` and `-`: clients take 
 
 /// Whether a tool can have this name.
 pub fn is_tool_name(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
 }
 
