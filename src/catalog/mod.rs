@@ -252,7 +252,7 @@ impl Catalog {
                 slots.extend(self.fixed(name, (index, index), spec, &context, report));
             }
             for name in pack.generate.keys() {
-                let reading = (&library, config.doc.as_deref());
+                let reading = (&library, Some(config));
                 let made = self.make(index, name, &[], reading, report);
                 slots.extend(made.map(Slot::Made));
             }

@@ -105,6 +105,11 @@ impl Doc {
         }
     }
 
+    /// Whether there is a value at a pointer.
+    pub fn knows(&self, pointer: &str) -> bool {
+        self.spots.contains_key(pointer)
+    }
+
     /// The value's bytes.
     pub fn value_range(&self, pointer: &str) -> Range<usize> {
         self.spot(pointer).value

@@ -1,5 +1,6 @@
 //! One generator at work: from an entry to its tool.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,12 +10,15 @@ use serde_json::Value;
 
 use super::library::{Book, Library, texts};
 use super::{Names, values};
+use crate::catalog::templates::to_json;
 use crate::catalog::{Catalog, Tool};
 use crate::spec::check::{TOOL_NAME, is_tool_name};
+use crate::spec::config::Config;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::{Doc, join};
 use crate::spec::model::Generator;
 use crate::spec::schema;
+use crate::spec::source::Source;
 
 /// The most tools that one generator makes.
 const MAX_ENTRIES: usize = 1_000;
@@ -28,8 +32,8 @@ pub(super) struct Making<'a> {
     pub(super) name: &'a str,
     pub(super) generator: &'a Generator,
     pub(super) library: &'a Arc<Library>,
-    /// The file of the config, if there is one.
-    pub(super) config: Option<&'a Doc>,
+    /// The config, whose file may name the documents.
+    pub(super) config: Option<&'a Config>,
     /// The names that all of the pack sees.
     pub(super) base: Jinja,
 }
@@ -77,7 +81,8 @@ impl Making<'_> {
 
     /// The tool of an entry, unless `when` says that there is none.
     pub(super) fn tool(&self, index: usize, value: Jinja) -> Result<Option<Tool>, Report> {
-        let shown: String = value.to_string().chars().take(MAX_SHOWN).collect();
+        let shown = to_json(&value).map_or_else(|_| value.to_string(), |json| json.to_string());
+        let shown: String = shown.chars().take(MAX_SHOWN).collect();
         let mut entry = Entry {
             who: format!("entry {} ({shown})", index + 1),
             names: Names {
@@ -136,26 +141,34 @@ impl Making<'_> {
                 Book::Broken(report) => return Err(report),
             }
         }
-        let sought = paths.join(", ");
-        let text = format!("there is no document {sought}");
+        if paths.is_empty() {
+            return Err(self.wrong(entry, "`document`", "it names no file"));
+        }
+        let text = format!("there is no document {}", paths.join(", "));
         let help = format!(
             "`{}` makes a tool of it ({}); paths are relative to {}",
             self.name,
             entry.who,
             self.library.base().display()
         );
-        let found = self.config.and_then(|config| {
-            let at = paths.iter().find_map(|path| mention(&config.value, path))?;
-            let range = config.value_range(&at);
-            Some(Diagnostic::error(
-                Code::Io,
-                &config.source,
-                range,
-                text.as_str(),
-            ))
-        });
+        let found = self
+            .named_by_config(paths)
+            .map(|(source, range)| Diagnostic::error(Code::Io, source, range, text.as_str()));
         let diagnostic = found.unwrap_or_else(|| Diagnostic::global(Code::Io, text));
         Err(diagnostic.help(help).into())
+    }
+
+    /// Where the file of the config names one of these paths: under the settings of the pack, or where the file as a whole is
+    /// the settings of the pack.
+    fn named_by_config(&self, paths: &[String]) -> Option<(&Source, Range<usize>)> {
+        let config = self.config?;
+        let doc = config.doc.as_deref()?;
+        let pack = self.catalog.packs[self.pack].pack.name.as_ref();
+        let given = Value::Object(config.settings.get(pack)?.clone());
+        let at = paths.iter().find_map(|path| mention(&given, path))?;
+        let inside = format!("{}{at}", join("/settings", pack));
+        let at = [inside, at].into_iter().find(|at| doc.knows(at))?;
+        Some((&doc.source, doc.value_range(&at)))
     }
 
     /// What a document says, with the defaults of its schema, if it fits that.

@@ -13,8 +13,9 @@ pub use library::Library;
 use making::Making;
 
 use super::{Catalog, Tool, Tools, twice};
+use crate::spec::config::Config;
+use crate::spec::data::Text;
 use crate::spec::diag::Report;
-use crate::spec::doc::Doc;
 
 /// Tools at one place of the list that is served.
 #[derive(Debug)]
@@ -36,14 +37,14 @@ pub(super) struct Made {
 }
 
 impl Catalog {
-    /// Makes the tools of a generator: of its list, or of `entries` where it takes these from elsewhere. `config` is the
-    /// file of the config, where the path of a missing document may stand.
+    /// Makes the tools of a generator: of its list, or of `entries` where it takes these from elsewhere. `config` is
+    /// where the path of a missing document may stand.
     pub(super) fn make(
         &self,
         pack: usize,
         name: &str,
         entries: &[Value],
-        (library, config): (&Arc<Library>, Option<&Doc>),
+        (library, config): (&Arc<Library>, Option<&Config>),
         report: &mut Report,
     ) -> Option<Made> {
         let generator = self.packs.get(pack)?.pack.generate.get(name)?;
@@ -146,11 +147,11 @@ pub(super) fn compose(slots: &[Slot], lenient: bool, report: &mut Report) -> Too
 #[derive(Debug, Clone)]
 struct Names {
     base: Jinja,
-    given: Vec<(crate::spec::data::Text, Jinja)>,
+    given: Vec<(Text, Jinja)>,
 }
 
 impl Names {
-    fn bind(&mut self, name: impl Into<crate::spec::data::Text>, value: Jinja) {
+    fn bind(&mut self, name: impl Into<Text>, value: Jinja) {
         self.given.push((name.into(), value));
     }
 

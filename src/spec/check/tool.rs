@@ -153,7 +153,7 @@ fn failed_scope(before: Scope, after: &Scope) -> Scope {
 }
 
 /// What the name of a tool is made of.
-pub const TOOL_NAME: &str = "1 to 64 letters, digits, `_` and `-`: clients take no others";
+pub const TOOL_NAME: &str = "1 to 64 letters, digits, `_`, `-` and `.`: clients take no others";
 
 /// Whether a tool can have this name.
 pub fn is_tool_name(name: &str) -> bool {
