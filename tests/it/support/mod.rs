@@ -1,8 +1,10 @@
 //! What several tests use.
 
+pub mod fetched;
 pub mod http;
 pub mod logs;
 pub mod mcp;
+pub mod mesh;
 pub mod place;
 pub mod raw;
 pub mod sdk;

@@ -1,0 +1,3 @@
+//! The gateway before a mesh of LOOM or Heddle.
+
+mod wire;
