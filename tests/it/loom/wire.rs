@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, Subscriber};
-use futures::StreamExt as _;
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use async_nats::Client;
-use futures::FutureExt as _;
-use futures::StreamExt as _;
+use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
 use tempfile::TempDir;
 
 use super::fetched::{Wanted, interpreter};
