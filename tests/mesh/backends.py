@@ -35,3 +35,11 @@ class Odd(ProcessingBackend):
         if "error" in payload:
             output["error"] = payload["error"]
         return {"output": output, "model_used": "odd"}
+
+
+class Agent(ProcessingBackend):
+    """Takes a turn in a council without a model."""
+
+    async def process(self, payload, config):
+        said = f"{payload['role']}: round {payload['round_num']} on {payload['topic']}"
+        return {"output": {"content": said}, "model_used": "agent"}

@@ -1,3 +1,4 @@
 //! The gateway before a mesh of LOOM or Heddle.
 
+mod caller;
 mod wire;

@@ -2,82 +2,15 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Subscriber};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::LIMIT;
+use super::caller::{Caller, next};
 use crate::support::mesh::{Actor, DIALECTS, Dialect, Mesh, ROUTER};
-use crate::support::server::{NatsServer, settled};
-
-/// A caller with one subscription for all its results.
-struct Caller {
-    client: Client,
-    prefix: &'static str,
-    results: Subscriber,
-    dead: Subscriber,
-    asked: u32,
-}
-
-impl Caller {
-    async fn at(server: &NatsServer, dialect: Dialect) -> Self {
-        let client = async_nats::connect(server.url()).await.unwrap();
-        let prefix = dialect.prefix();
-        let caller = Self {
-            results: client
-                .subscribe(format!("{prefix}.results.me.*"))
-                .await
-                .unwrap(),
-            dead: client
-                .subscribe(format!("{prefix}.tasks.dead_letter"))
-                .await
-                .unwrap(),
-            client,
-            prefix,
-            asked: 0,
-        };
-        settled(&caller.client).await;
-        caller
-    }
-
-    /// Sends a task, with the fewest fields there can be; gives its id.
-    async fn task(&mut self, worker: &str, payload: Value) -> String {
-        self.asked += 1;
-        let id = format!("task-{}", self.asked);
-        let task = json!({
-            "task_id": id, "parent_task_id": format!("me.{}", self.asked),
-            "worker_type": worker, "model_tier": "local", "payload": payload
-        });
-        self.send("tasks.incoming", &task.to_string()).await;
-        id
-    }
-
-    async fn send(&self, subject: &str, payload: &str) {
-        let subject = format!("{}.{subject}", self.prefix);
-        let payload = payload.to_owned().into();
-        self.client.publish(subject, payload).await.unwrap();
-    }
-
-    /// The next message for this caller.
-    async fn result(&mut self) -> Value {
-        next(&mut self.results).await
-    }
-
-    /// Sends a task and gives its result.
-    async fn call(&mut self, worker: &str, payload: Value) -> Value {
-        let id = self.task(worker, payload).await;
-        let result = self.result().await;
-        assert_eq!(result["task_id"], id, "{result}");
-        result
-    }
-}
-
-async fn next(messages: &mut Subscriber) -> Value {
-    let message = timeout(LIMIT, messages.next()).await;
-    let message = message.expect("a message in time").unwrap();
-    serde_json::from_slice(&message.payload).unwrap()
-}
+use crate::support::server::NatsServer;
+use crate::support::wait_for;
+use crate::support::worker::Plain;
 
 const WORKERS: [Actor; 3] = [
     Actor::Worker("wordcount"),
@@ -91,7 +24,7 @@ async fn both_dialects_answer_tasks_and_goals() {
         let server = NatsServer::start();
         let actors = [&[ROUTER, Actor::Pipeline("docstats")][..], &WORKERS].concat();
         let _mesh = Mesh::start(dialect, &server, &actors).await;
-        let mut caller = Caller::at(&server, dialect).await;
+        let mut caller = Caller::at(&server, dialect.prefix()).await;
         tasks(&mut caller).await;
         failures(&mut caller).await;
         dead_letters(&mut caller).await;
@@ -193,7 +126,7 @@ async fn a_router_that_limits_says_so_in_a_dead_letter() {
         Actor::Worker("wordcount"),
     ];
     let _mesh = Mesh::start(Dialect::Heddle, &server, &actors).await;
-    let mut caller = Caller::at(&server, Dialect::Heddle).await;
+    let mut caller = Caller::at(&server, "heddle").await;
     caller.call("wordcount", json!({"text": "one"})).await;
     let id = caller.task("wordcount", json!({"text": "two"})).await;
     let dead = next(&mut caller.dead).await;
@@ -202,4 +135,54 @@ async fn a_router_that_limits_says_so_in_a_dead_letter() {
         dead["reason"],
         "rate_limited: tier 'local' has no available capacity"
     );
+}
+
+#[tokio::test]
+async fn a_council_tells_each_turn_and_the_end() {
+    let server = NatsServer::start();
+    let actors = [ROUTER, Actor::Worker("agent"), Actor::Council("panel")];
+    let _mesh = Mesh::start(Dialect::Heddle, &server, &actors).await;
+    let mut caller = Caller::at(&server, "heddle").await;
+    let goal = json!({"goal_id": "me.c1", "instruction": "Shall we ship?", "context": {}});
+    caller.send("goals.incoming", &goal.to_string()).await;
+    for round in 1..=2 {
+        for role in ["Sees the good side", "Asks what can go wrong"] {
+            let turn = caller.result().await;
+            assert_eq!(turn["parent_task_id"], "me.c1", "{turn}");
+            let said = format!("{role}: round {round} on Shall we ship?");
+            assert_eq!(turn["output"], json!({"content": said}));
+        }
+    }
+    let last = caller.result().await;
+    assert_eq!(last["task_id"], "me.c1", "{last}");
+    assert_eq!(last["worker_type"], "council:panel");
+    assert_eq!(last["output"]["rounds_completed"], 2, "{last}");
+    assert_eq!(last["output"]["synthesis"], "4 good sides", "{last}");
+}
+
+/// The workers without Python speak as the real ones do, and misbehave when they are told to.
+#[tokio::test]
+async fn plain_workers_do_as_they_are_told() {
+    let server = NatsServer::start();
+    let plain = Plain::start(&server, "loom", &["plain"]).await;
+    let mut caller = Caller::at(&server, "loom").await;
+    let result = caller.call("plain", json!({"text": "a"})).await;
+    assert_eq!(result["status"], "completed", "{result}");
+    assert_eq!(result["output"], json!({"text": "a"}));
+    let words =
+        json!({"do": ["pending", "array", "stranger", "wait", "fail"], "error": "no", "ms": 1});
+    let id = caller.task("plain", words).await;
+    assert_eq!(caller.result().await["status"], "pending");
+    assert_eq!(caller.result().await[0]["task_id"], id);
+    assert_eq!(caller.result().await["task_id"], "another");
+    let last = caller.result().await;
+    assert_eq!(
+        json!([last["task_id"], last["status"], last["error"]]),
+        json!([id, "failed", "no"])
+    );
+    let bad = json!({"task_id": "bad", "worker_type": "plain", "model_tier": "gpu"});
+    caller.send("tasks.incoming", &bad.to_string()).await;
+    assert_eq!(next(&mut caller.dead).await["original_task"], bad);
+    wait_for("the end of both tasks", || plain.done() == 2);
+    assert_eq!(plain.tasks().len(), 3);
 }

@@ -9,6 +9,7 @@ pub mod place;
 pub mod raw;
 pub mod sdk;
 pub mod server;
+pub mod worker;
 
 use std::time::{Duration, Instant};
 
