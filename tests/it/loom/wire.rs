@@ -161,7 +161,7 @@ async fn a_council_tells_each_turn_and_the_end() {
 }
 
 /// The workers without Python speak as the real ones do, and misbehave when they are told to.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn plain_workers_do_as_they_are_told() {
     let server = NatsServer::start();
     let plain = Plain::start(&server, "loom", &["plain"]).await;
