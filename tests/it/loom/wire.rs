@@ -137,6 +137,25 @@ async fn a_router_that_limits_says_so_in_a_dead_letter() {
     );
 }
 
+/// What tells a caller at once that a task would never be answered.
+#[tokio::test]
+async fn the_server_says_when_a_worker_has_gone() {
+    let server = NatsServer::start();
+    let worker = Actor::Worker("wordcount");
+    let mut mesh = Mesh::start(Dialect::Heddle, &server, &[ROUTER, worker]).await;
+    assert!(mesh.serves(worker).await);
+    mesh.kill(worker);
+    while mesh.serves(worker).await {
+        // Until the server has seen the end of its connection.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(mesh.serves(ROUTER).await);
+    mesh.add(worker).await;
+    let mut caller = Caller::at(&server, "heddle").await;
+    let result = caller.call("wordcount", json!({"text": "one"})).await;
+    assert_eq!(result["output"], json!({"word_count": 1}));
+}
+
 #[tokio::test]
 async fn a_council_tells_each_turn_and_the_end() {
     let server = NatsServer::start();

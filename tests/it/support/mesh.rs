@@ -157,8 +157,14 @@ impl Mesh {
         end(gone);
     }
 
+    /// Whether anybody listens where this actor waits for work.
+    pub async fn serves(&self, actor: Actor) -> bool {
+        let client = async_nats::connect(&self.url).await.unwrap();
+        heard(&client, &actor.subject(self.dialect.prefix())).await
+    }
+
     /// What an actor has written, for a failing test.
-    pub fn logs(&self) -> String {
+    fn logs(&self) -> String {
         let logs = fs::read_dir(self.dir.path()).unwrap().flatten();
         logs.map(|log| {
             let text = fs::read(log.path()).unwrap_or_default();
