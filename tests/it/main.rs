@@ -9,6 +9,7 @@ mod engine;
 mod gateway;
 mod http;
 mod local;
+mod loom;
 mod sdk;
 mod support;
 mod warp;

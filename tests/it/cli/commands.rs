@@ -165,8 +165,10 @@ fn schemas_are_json_schemas_that_the_shipped_files_fit() {
         assert_eq!(good(&done), published.unwrap());
     }
     for folder in ["specs/warp", "configs"] {
-        let path = format!("{root}/{folder}");
-        let done = place.run(&["validate", &path]);
+        // Where paths of a foreign config are relative to.
+        let mut command = place.command(&["validate", folder]);
+        command.current_dir(root);
+        let done = run(command);
         assert!(
             good(&done).contains("0 error(s), 0 warning(s)"),
             "{folder}: {done:?}"

@@ -1,12 +1,15 @@
 //! What several tests use.
 
+pub mod fetched;
 pub mod http;
 pub mod logs;
 pub mod mcp;
+pub mod mesh;
 pub mod place;
 pub mod raw;
 pub mod sdk;
 pub mod server;
+pub mod worker;
 
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,6 @@
 //! The SDKs are fetched once, at the versions that `tests/sdk` pins, with pip and npm as this machine has them configured,
 //! and kept in the target folder.
 
-use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -14,11 +13,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::LIMIT;
+use super::fetched::{Wanted, interpreter};
 use super::place::Place;
 use super::raw::keep;
-
-/// How long fetching an SDK may take.
-const FETCH: Duration = Duration::from_secs(300);
 
 /// An official SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,34 +30,21 @@ pub enum Sdk {
 pub const SDKS: [Sdk; 2] = [Sdk::Python, Sdk::Node];
 
 impl Sdk {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Python => "python",
-            Self::Node => "node",
-        }
-    }
-
-    /// The file that pins the versions, and the others that are needed beside it.
-    fn files(self) -> &'static [&'static str] {
-        match self {
-            Self::Python => &["requirements.txt", "client.py"],
-            Self::Node => &["package-lock.json", "package.json", "client.mjs"],
-        }
-    }
-
     /// The client, as a command that waits for its arguments.
     fn command(self) -> Command {
         static PYTHON: OnceLock<PathBuf> = OnceLock::new();
         static NODE: OnceLock<PathBuf> = OnceLock::new();
         match self {
             Self::Python => {
-                let folder = PYTHON.get_or_init(|| self.prepared());
+                let folder = PYTHON.get_or_init(|| self.wanted().python());
                 let mut command = Command::new(interpreter(folder));
                 command.arg(folder.join("client.py"));
                 command
             }
             Self::Node => {
-                let folder = NODE.get_or_init(|| self.prepared());
+                let ci = "npm ci --ignore-scripts --no-audit --no-fund".split(' ');
+                let steps = |_: &Path| vec![ci.clone().map(str::to_owned).collect()];
+                let folder = NODE.get_or_init(|| self.wanted().folder(steps));
                 let mut command = Command::new("node");
                 command.arg(folder.join("client.mjs"));
                 command
@@ -68,98 +52,23 @@ impl Sdk {
         }
     }
 
-    /// The folder with the SDK and the client. Made by the first of all test processes.
-    fn prepared(self) -> PathBuf {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let folder = target.join(format!("sdk-{}", self.name()));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/sdk")
-            .join(self.name());
-        let lock = File::create(target.join(format!("sdk-{}.lock", self.name()))).unwrap();
-        lock.lock().unwrap();
-        let pins = fs::read_to_string(source.join(self.files()[0])).unwrap();
-        let done = folder.join("fetched");
-        let fetched = fs::read_to_string(&done).is_ok_and(|before| before == pins);
-        if !fetched && folder.exists() {
-            fs::remove_dir_all(&folder).unwrap();
-        }
-        fs::create_dir_all(&folder).unwrap();
-        for name in self.files() {
-            fs::copy(source.join(name), folder.join(name)).unwrap();
-        }
-        if !fetched {
-            self.fetch(&folder);
-            fs::write(done, pins).unwrap();
-        }
-        folder
-    }
-
-    fn fetch(self, folder: &Path) {
-        let pip = interpreter(folder).display().to_string();
-        let requirements = folder.join("requirements.txt").display().to_string();
-        let steps: &[&[&str]] = match self {
-            Self::Python => &[
-                &["python3", "-m", "venv", "."],
-                &[
-                    &pip,
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--no-deps",
-                    "-r",
-                    &requirements,
-                ],
-            ],
-            Self::Node => &[&["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]],
-        };
-        for step in steps {
-            self.fetch_step(folder, step);
+    /// The SDK and the client.
+    fn wanted(self) -> Wanted<'static> {
+        match self {
+            Self::Python => Wanted {
+                name: "sdk-python",
+                source: "sdk/python",
+                files: &["requirements.txt", "client.py"],
+                needs: "python3 (3.11 or newer) with venv and pip",
+            },
+            Self::Node => Wanted {
+                name: "sdk-node",
+                source: "sdk/node",
+                files: &["package-lock.json", "package.json", "client.mjs"],
+                needs: "node (20 or newer) and npm",
+            },
         }
     }
-
-    /// With the environment of the tests: it may say where packages come from, and which certificates to trust.
-    fn fetch_step(self, folder: &Path, step: &[&str]) {
-        let log = folder.join("fetch.log");
-        let output = File::create(&log).unwrap();
-        let needs = match self {
-            Self::Python => "python3 (3.11 or newer) with venv and pip",
-            Self::Node => "node (20 or newer) and npm",
-        };
-        let mut child = Command::new(step[0])
-            .args(&step[1..])
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap_or_else(|error| panic!("these tests need {needs}: {}: {error}", step[0]));
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if started.elapsed() > FETCH {
-                child.kill().unwrap();
-                break child.wait().unwrap();
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
-        let said = fs::read_to_string(&log).unwrap_or_default();
-        assert!(
-            status.success(),
-            "these tests need {needs}, and its packages: {step:?} ended with {status}:\n{said}"
-        );
-    }
-}
-
-/// Python inside the folder.
-fn interpreter(folder: &Path) -> PathBuf {
-    folder.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    })
 }
 
 /// A client with an open session. Dropping it kills its process.

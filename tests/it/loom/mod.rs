@@ -1,0 +1,5 @@
+//! The gateway before a mesh of LOOM or Heddle.
+
+mod caller;
+mod gateway;
+mod wire;
