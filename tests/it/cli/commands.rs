@@ -322,7 +322,7 @@ fn settings_of_the_command_line_come_before_those_of_the_config() {
     let place = Place::without_nats();
     place.write(
         "greeter/greeter.yaml",
-        "settings: {type: object, properties: {word: {type: string, default: Hello}, to: {type: object, properties: {name: {type: string}}}}}\n\
+        "settings: {type: object, properties: {word: {type: string, default: Hello}, to: {type: object, default: {}, properties: {name: {type: string}}}}}\n\
          tools: {gr.eet: {description: \"{{ config.word }} {{ config.to.name | default('you') }}\", reply: {text: x}}}\n",
     );
     let config = place.write(

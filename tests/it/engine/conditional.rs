@@ -9,7 +9,7 @@ use crate::support::server::NatsServer;
 const PACK: &str = r#"
 settings:
   type: object
-  properties: {groups: {type: array, default: [read]}, inner: {type: object}}
+  properties: {groups: {type: array, default: [read]}, inner: {type: object, default: {}}}
 streams:
   kept: {when: "'read' in config.groups", name: KEPT, subjects: ["kept.>"]}
   lost: {when: "'write' in config.groups", name: LOST, subjects: ["lost.>"]}
