@@ -238,6 +238,8 @@ impl<'a> Call<'a> {
             scope: self.scope.with("item", item.clone()),
             has_else: false,
             notes: self.notes.beside(),
+            progress: self.progress.clone(),
+            aside: None,
             ..*self
         };
         let Some(result) = call.once(step).await? else {

@@ -20,7 +20,7 @@ async fn docman(place: &Place, server: &NatsServer, dialect: Dialect) -> Agent {
     let text = std::fs::read_to_string(root.join("configs/docman.yaml")).unwrap();
     let text = text.replace("nats://127.0.0.1:4222", &server.url());
     let config = place.write("docman.yaml", &text);
-    let prefix = format!("loom.prefix={}", dialect.prefix());
+    let prefix = format!("loom.subject_prefix={}", dialect.prefix());
     let config = config.display().to_string();
     let mut command = place.command(&["serve", "--config", &config, "--set", &prefix]);
     // Paths in such a config are relative to where the gateway runs.
