@@ -1,5 +1,8 @@
 //! Files as MCP resources, over both transports.
 
+// Clients of versions before 2026-07-28 subscribe so.
+#![allow(deprecated)]
+
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
