@@ -11,6 +11,7 @@ mod examples;
 mod mirror;
 mod outage;
 mod own_pack;
+mod progress;
 mod protocol;
 mod queues;
 mod wire;
