@@ -17,9 +17,11 @@ tools:
     reply: {text: done}
 "#;
 
+const CONFIG: &str = "packs: [./steps]\n";
+
 fn config(place: &Place) -> String {
     place.write("steps/steps.yaml", PACK);
-    let path = place.write("jacquard.yaml", "packs: [./steps]\n");
+    let path = place.write("jacquard.yaml", CONFIG);
     path.to_string_lossy().into_owned()
 }
 
@@ -54,8 +56,8 @@ fn a_client_on_stdio_is_told_before_the_answer_and_only_if_it_asks() {
 async fn a_client_over_http_is_told_on_the_stream_of_its_call() {
     let server = NatsServer::start();
     let place = Place::on(&server);
-    let config = config(&place);
-    let served = Served::with(&place, &config);
+    config(&place);
+    let served = Served::with(&place, CONFIG);
     let web = Web::begin(&served.url).await;
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": asking()});
     let mut events = Events::of(web.post(&call).await);
