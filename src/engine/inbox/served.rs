@@ -51,7 +51,10 @@ impl Served {
         if self.remember(served.map(|(subject, _)| subject)) {
             return Ok(());
         }
-        let text = format!("nobody listens on {}", subjects.join(", "));
+        let text = format!(
+            "nobody listens on {} (start the service that answers on one of these subjects)",
+            subjects.join(", ")
+        );
         Err(Failure::new(
             FailureKind::Bus(ErrorKind::NoResponders),
             text,

@@ -115,8 +115,9 @@ impl Request {
     /// The keys that see a message.
     fn check_heard(&self, cx: &mut StepCheck<'_>) -> Shape {
         let item = item_shape();
+        let names = cx.names().with("heard", Shape::Any.list());
         let kept = match &self.keep {
-            Some(keep) => cx.value_over("keep", keep, item.clone()),
+            Some(keep) => cx.among(&names).value_over("keep", keep, item.clone()),
             None => Shape::Any,
         };
         let heard = kept.list();

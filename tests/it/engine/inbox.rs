@@ -32,7 +32,6 @@ tools:
         n: {type: integer, default: 0}
         timeout: {type: string, default: 20s}
         idle: {type: string, default: 20s}
-        served: {type: array, items: {type: string}}
         tell: {type: boolean, default: false}
     output: {type: object, properties: {got: {}, heard: {}}}
     steps:
@@ -48,19 +47,22 @@ tools:
           keep: {stage: "{{ item.data.stage }}"}
           progress: {done: "{{ heard | length }}", total: 3, message: "{{ item.data.stage }}", when: args.tell}
         as: got
-        when: args.served is not defined
         else: "{{ error.kind }} after {{ heard | map(attribute='stage') | join(',') }}: {{ error.message }}"
+    reply: {structured: {got: "{{ got.data }}", heard: "{{ got.heard }}"}}
+  served:
+    description: x
+    input: {type: object, required: [how, served], properties: {how: {type: string}, n: {type: integer, default: 0}, served: {type: array, items: {type: string}}}}
+    output: {type: object, properties: {got: {}}}
+    steps:
       - request:
           subject: "{{ config.prefix }}.tasks"
           payload: {id: "{{ call.id }}", to: "{{ config.prefix }}.results.{{ gateway.id }}.{{ call.id }}", how: "{{ args.how }}", n: "{{ args.n }}"}
-          timeout: "{{ args.timeout }}"
+          timeout: 20s
           answers: [{inbox: results, key: "{{ call.id }}"}]
           served: {subjects: "{{ args.served }}", every: 1h}
-        as: first
-        when: args.served is defined
+        as: got
         else: "{{ error.kind }}: {{ error.message }}"
-      - let: {answer: "{{ got or first }}"}
-    reply: {structured: {got: "{{ answer.data }}", heard: "{{ answer.heard }}"}}
+    reply: {structured: {got: "{{ got.data }}"}}
 "#;
 
 /// A worker that does as it is told.
@@ -258,23 +260,22 @@ async fn nobody_to_do_the_work_is_told_at_once() {
     let server = NatsServer::start();
     let tools = Tools::new(&server, PACK).await;
     let text = tools.fails("work", json!({"how": "echo"})).await;
-    assert_eq!(
-        text,
-        "no_responders after : asking mesh.tasks: nobody listens on mesh.tasks"
-    );
+    let nobody = "no_responders after : asking mesh.tasks: nobody listens on mesh.tasks";
+    assert!(text.starts_with(nobody), "{text}");
 
     // Somebody takes the tasks, but nobody does the work.
     let (_client, served) = (worker(&server).await, json!(["mesh.gpu", "mesh.cpu"]));
     let silent = json!({"how": "silent", "served": served});
-    let text = tools.fails("work", silent).await;
-    assert_eq!(text, "no_responders: nobody listens on mesh.gpu, mesh.cpu");
+    let text = tools.fails("served", silent).await;
+    let nobody = "no_responders: nobody listens on mesh.gpu, mesh.cpu ";
+    assert!(text.starts_with(nobody), "{text}");
 
     let other = async_nats::connect(server.url()).await.unwrap();
     let mut asked = other.subscribe("mesh.cpu").await.unwrap();
     settled(&other).await;
     for n in 0..3 {
         let done = tools
-            .ok("work", json!({"how": "echo", "n": n, "served": served}))
+            .ok("served", json!({"how": "echo", "n": n, "served": served}))
             .await;
         assert_eq!(done["got"]["output"], n);
     }
