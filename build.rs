@@ -129,7 +129,7 @@ fn generate(packs: &[Pack]) -> Result<TokenStream, Box<dyn Error>> {
         #[allow(unused_imports)]
         use crate::spec::tree::*;
         #[allow(unused_imports)]
-        use crate::spec::verbs::{Step, Verb, forms::*};
+        use crate::spec::verbs::{Step, Verb, files::FileForm, forms::*, parse::ParseForm};
 
         /// Every built-in tool.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

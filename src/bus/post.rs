@@ -47,6 +47,19 @@ impl Desk {
         })
     }
 
+    /// Waits until the server has said what it will say of the messages before: it handles a connection's messages in order,
+    /// so it has once one of ours is back.
+    async fn settled(&self, link: &Link, what: &str, vigil: &mut Vigil) -> Result<(), Error> {
+        let mut last = self.slip();
+        let echo = Outgoing::new(&last.reply, Bytes::new());
+        link.hand_over(what, echo, None).await?;
+        tokio::select! {
+            _ = &mut last.heard => Ok(()),
+            error = vigil.trouble(what, &last.reply) => Err(error),
+            () = tokio::time::sleep(link.limit) => Err(timeout(what, link.limit)),
+        }
+    }
+
     fn slip(&self) -> Slip {
         let (sender, heard) = oneshot::channel();
         let token = Uuid::new_v4().simple().to_string();
@@ -178,6 +191,26 @@ impl Bus {
         })
     }
 
+    /// Sends a message on core NATS, and makes sure that somebody listens. One round trip.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoResponders`], [`ErrorKind::Timeout`], and those of [`Bus::post`].
+    pub async fn deliver(&self, msg: Outgoing) -> Result<(), Error> {
+        check_subject(&msg.subject)?;
+        let what = format!("publishing to {}", msg.subject);
+        let link = self.link(&what).await?;
+        let mut vigil = link.strict_vigil();
+        let desk = link.desk(&what).await?;
+        let mut slip = desk.slip();
+        let subject = msg.subject.clone();
+        link.hand_over(&what, msg, Some(&slip.reply)).await?;
+        desk.settled(&link, &what, &mut vigil).await?;
+        match slip.heard.try_recv() {
+            Ok(false) => Err(nobody(&what, &subject)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether somebody listens on each of these subjects, asked with an empty message to each. One round trip. A subject
     /// that this user may not use counts as one on which somebody listens: it is not known.
     ///
@@ -198,18 +231,11 @@ impl Bus {
             link.hand_over(&what, empty, Some(&slip.reply)).await?;
             slips.push(slip);
         }
-        // The server handles a connection's messages in order: once this one is back, it has said of the others what it
-        // will say.
-        let mut last = desk.slip();
-        let echo = Outgoing::new(&last.reply, Bytes::new());
-        link.hand_over(&what, echo, None).await?;
-        tokio::select! {
-            _ = &mut last.heard => {}
-            error = vigil.trouble(&what, &last.reply) => match error.kind() {
-                ErrorKind::Permission => tokio::time::sleep(REFUSAL_GRACE).await,
-                _ => return Err(error),
-            },
-            () = tokio::time::sleep(link.limit) => return Err(timeout(&what, link.limit)),
+        match desk.settled(&link, &what, &mut vigil).await {
+            Err(error) if error.kind() == ErrorKind::Permission => {
+                tokio::time::sleep(REFUSAL_GRACE).await;
+            }
+            outcome => outcome?,
         }
         let heard = slips.iter_mut().map(|slip| slip.heard.try_recv());
         Ok(heard.map(|heard| heard != Ok(false)).collect())

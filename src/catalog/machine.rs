@@ -12,6 +12,7 @@ use crate::spec::config::{AllowConfig, Config};
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
 use crate::spec::model::FolderDecl;
+use crate::spec::tree::Tree;
 
 /// Where a declared folder is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Machine {
         self.folders.get(&(pack, name.to_owned()))
     }
 
-    /// A program of a pack: a name to be found in `PATH`, or an absolute path.
+    /// A program of a pack: a name to be found in `PATH`, or an absolute path; `None` where it is null or empty.
     pub fn program(&self, pack: usize, name: &str) -> Option<&Path> {
         let program = self.programs.get(&(pack, name.to_owned()));
         program.map(PathBuf::as_path)
@@ -92,13 +93,16 @@ impl Machine {
             }
             for (name, decl) in loaded.pack.programs.iter() {
                 let used = Used::new(loaded, "program", name);
-                match catalog.templates.text(&decl.program, &context) {
-                    Err(error) => report.push(used.cannot(&error.to_string())),
-                    Ok(program) if config.allow.run.contains(&program) => {
+                match text_or_none(catalog, &decl.program, "program", &context) {
+                    Ok(None) => {}
+                    Err(problem) => report.push(used.cannot(&problem)),
+                    Ok(Some(program)) if config.allow.run.contains(&program) => {
                         let path = program_path(&program, &catalog.base);
                         machine.programs.insert((index, name.to_owned()), path);
                     }
-                    Ok(program) => report.push(used.refused("runs", &program, "run", &program)),
+                    Ok(Some(program)) => {
+                        report.push(used.refused("runs", &program, "run", &program))
+                    }
                 }
             }
         }
@@ -176,22 +180,33 @@ fn folder(
     decl: &FolderDecl,
     context: &Jinja,
 ) -> Result<Option<FolderPlace>, String> {
-    let value = match catalog.templates.tree(&decl.path, context) {
-        Ok(value) => value,
-        // A setting that is not there.
-        Err(e) if e.kind() == minijinja::ErrorKind::UndefinedError => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let path = match (value.kind(), value.as_str()) {
-        (ValueKind::None | ValueKind::Undefined, _) | (_, Some("")) => return Ok(None),
-        (_, Some(text)) => absolute(text, &catalog.base)?,
-        _ => return Err(format!("`path` is {value}, and must be a path")),
+    let Some(path) = text_or_none(catalog, &decl.path, "path", context)? else {
+        return Ok(None);
     };
     Ok(Some(FolderPlace {
-        path,
+        path: absolute(&path, &catalog.base)?,
         write: decl.write.unwrap_or_default(),
         create: decl.create.unwrap_or_default(),
     }))
+}
+
+/// A text; `None` where it is null, empty, or a setting that is not there.
+fn text_or_none(
+    catalog: &Catalog,
+    tree: &Tree,
+    key: &str,
+    context: &Jinja,
+) -> Result<Option<String>, String> {
+    let value = match catalog.templates.tree(tree, context) {
+        Ok(value) => value,
+        Err(e) if e.kind() == minijinja::ErrorKind::UndefinedError => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    match (value.kind(), value.as_str()) {
+        (ValueKind::None | ValueKind::Undefined, _) | (_, Some("")) => Ok(None),
+        (_, Some(text)) => Ok(Some(text.to_owned())),
+        _ => Err(format!("`{key}` is {value}, and must be a text")),
+    }
 }
 
 fn servers(config: &Config, report: &mut Report) -> Allowed {

@@ -284,8 +284,8 @@ impl Gateway {
     /// Whether any tool may.
     fn has_tasks(&self) -> bool {
         let catalog = self.catalog();
-        let mut tools = catalog.tools().iter();
-        tools.any(|tool| tool.spec.task == Some(true))
+        let tools = catalog.tools();
+        tools.iter().any(|tool| tool.spec.task == Some(true))
     }
 
     /// The streams that should be there whatever is called, and have not been found or made yet.

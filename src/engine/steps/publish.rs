@@ -25,7 +25,11 @@ pub(super) async fn run(step: &Publish, call: &mut Call<'_>) -> Result<Value, Fa
             headers,
             payload,
         };
-        call.bus().publish(message).await?;
+        if step.needs_listener == Some(true) {
+            call.bus().deliver(message).await?;
+        } else {
+            call.bus().publish(message).await?;
+        }
         // Nothing is stored: there is no sequence.
         return Ok(
             minijinja::context!(subject => subject, stream => "", seq => 0, duplicate => false),

@@ -93,8 +93,8 @@ async fn command(step: &Run, call: &Call<'_>) -> Result<Command, Failure> {
         .machine
         .program(call.home, &step.program);
     let program = program.ok_or_else(|| {
-        let text = format!("there is no program `{}`", step.program);
-        Failure::new(FailureKind::Internal, text)
+        let text = format!("no program is set for `{}`", step.program);
+        Failure::new(FailureKind::Unconfigured, text)
     })?;
     let args = match &step.args {
         Some(tree) => texts("args", &templates.tree(tree, &context)?)?,

@@ -13,9 +13,9 @@ pub(super) async fn run(step: &Use, call: &mut Call<'_>) -> Result<Value, Failur
     for (name, tree) in step.given() {
         inner.bind(name.to_owned(), templates.tree(tree, &context)?);
     }
-    let Some(named) = call.pack().pack.macros.get(&step.name) else {
+    let Some(named) = call.pack().pack.macros.get(&step.r#macro) else {
         // The checks let no such step through.
-        let text = format!("there is no macro `{}`", step.name);
+        let text = format!("there is no macro `{}`", step.r#macro);
         return Err(Failure::new(FailureKind::NotFound, text));
     };
     let outer = std::mem::replace(&mut call.scope, inner);

@@ -1,10 +1,10 @@
 //! Folders and programs: their declarations, and the steps that name them.
 
-use super::{Findings, StepCheck, check_text, check_tree};
+use super::{Findings, StepCheck, check_tree};
 use crate::spec::data::Json;
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
-use crate::spec::model::{FolderDecl, ProgramDecl, TextKind};
+use crate::spec::model::{FolderDecl, ProgramDecl};
 use crate::spec::shape::Scope;
 use crate::spec::suggest;
 use crate::spec::tree::Tree;
@@ -54,12 +54,7 @@ pub(crate) fn check_program(
     report: &mut Findings,
 ) {
     let at = join(&join("/programs", name), "program");
-    check_text(doc, &at, &decl.program.0, TextKind::Text, base, report);
-    if decl.program.0.trim().is_empty() {
-        let range = doc.value_range(&at);
-        let message = "the name of a program must not be empty";
-        report.push(Diagnostic::error(Code::Schema, &doc.source, range, message));
-    }
+    check_path(doc, &at, &decl.program, "a program", base, report);
 }
 
 /// Checks the path of a declared thing of this machine: a text, or null where it is not wanted.

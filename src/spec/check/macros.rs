@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::step::check_new_name;
 use super::tool::{StepDraft, Surroundings, call_shape, check_steps, session_shape};
-use super::{Findings, Resources, check_tree, step_drafts};
+use super::{Findings, Resources, check_tree, gateway_shape, step_drafts};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::shape::Shape;
@@ -63,7 +63,8 @@ pub(crate) fn check_macro(
         .base
         .clone()
         .with("call", call_shape())
-        .with("session", session_shape(around.session));
+        .with("session", session_shape(around.session))
+        .with("gateway", gateway_shape());
     for (index, name) in draft.params.iter().enumerate() {
         let at = join(&join(&pointer, "params"), &index.to_string());
         check_new_name(doc, &at, name, report);
@@ -114,7 +115,7 @@ fn used(draft: &MacroDraft) -> Vec<&str> {
     let steps = draft.steps.iter().flatten();
     steps
         .filter_map(|step| match &step.verb {
-            Verb::Use(inner) => Some(inner.name.as_ref()),
+            Verb::Use(inner) => Some(inner.r#macro.as_ref()),
             _ => None,
         })
         .collect()

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::data::Text;
-use crate::spec::tree::{Template, Tree};
+use crate::spec::tree::Tree;
 
 /// A folder whose files steps and resources use. The config must allow it (`allow`), or the pack is refused at the start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,7 @@ pub struct ProgramDecl {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text>,
-    /// Its name, to be found in `PATH`, or its path, relative to the folder of the config. May use `project` and `config`.
-    pub program: Template,
+    /// Its name, to be found in `PATH`, or its path, relative to the folder of the config. May use `project` and `config`. With
+    /// null or an empty text there is no such program, and a step that runs it fails.
+    pub program: Tree,
 }

@@ -31,10 +31,16 @@ pub struct Publish {
     /// A message id (`Nats-Msg-Id`): a second message with the same id within the stream's window is not stored again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Template>,
+    /// Without `stream`: nobody listening on the subject is an error. A stream that stores it, and whoever watches `>`, listens too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_listener: Option<bool>,
 }
 
 impl Grammar for Publish {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
+        if self.stream.is_some() && self.needs_listener.is_some() {
+            cx.needs("`needs_listener` is for a `subject` alone: a stream keeps the message for whoever comes");
+        }
         match &self.stream {
             Some(stream) => {
                 cx.stream("stream", stream, self.with.as_ref());

@@ -17,8 +17,7 @@ use crate::spec::tree::Tree;
 #[serde(deny_unknown_fields)]
 pub struct Use {
     /// The name of a macro under `macros`.
-    #[serde(rename = "macro")]
-    pub name: Text,
+    pub r#macro: Text,
     /// The values of all its parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Map<Tree>>,
@@ -36,16 +35,16 @@ impl Grammar for Use {
         for (name, tree) in self.given() {
             cx.inside("with").value(name, tree);
         }
-        let Some((params, result)) = cx.macro_named("macro", &self.name) else {
+        let Some((params, result)) = cx.macro_named("macro", &self.r#macro) else {
             return Shape::Any;
         };
         let given: BTreeSet<&str> = self.given().map(|(name, _)| name).collect();
         let wanted: BTreeSet<&str> = params.iter().map(String::as_str).collect();
         for name in wanted.difference(&given) {
-            cx.needs(&format!("the macro `{}` needs `{name}` in `with`", self.name));
+            cx.needs(&format!("the macro `{}` needs `{name}` in `with`", self.r#macro));
         }
         for name in given.difference(&wanted) {
-            cx.needs(&format!("the macro `{}` has no parameter `{name}`", self.name));
+            cx.needs(&format!("the macro `{}` has no parameter `{name}`", self.r#macro));
         }
         result
     }

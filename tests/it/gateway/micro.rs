@@ -214,7 +214,7 @@ async fn a_plain_request_calls_a_tool() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let client = async_nats::connect(server.url()).await.unwrap();
-    let mut raw = gateway(&place, EXPOSES);
+    let raw = gateway(&place, EXPOSES);
     let mut infos = Vec::new();
     crate::support::wait_for("the service", || {
         let answer = tokio::task::block_in_place(|| {
@@ -287,7 +287,7 @@ async fn a_plain_request_calls_a_tool() {
 async fn one_gateway_offers_what_another_serves() {
     let server = NatsServer::start();
     let (one, two) = (Place::on(&server), Place::on(&server));
-    let mut first = gateway(&one, EXPOSES);
+    let first = gateway(&one, EXPOSES);
     let both = format!("{IMPORTS}expose: {{micro: {{name: second}}}}\n");
     let path = two.write("micro.yaml", &both);
     let mut second = Raw::start(two.command(&["serve", "-c", path.to_str().unwrap()]));
