@@ -284,7 +284,7 @@ settings: {type: object, properties: {home: {type: string}, tool: {type: string,
 folders:
   notes: {path: notes}
   out: {path: "x/../out/deep", write: true, create: true}
-  unset: {path: "{{ config.home | default(null) }}"}
+  unset: {path: "{{ config.home | default(none) }}"}
 programs:
   git: {program: "{{ config.tool }}"}
 "#;

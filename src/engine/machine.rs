@@ -144,7 +144,9 @@ pub(super) fn texts(key: &str, value: &Value) -> Result<Vec<String>, Failure> {
         ValueKind::Seq | ValueKind::Iterable => value
             .try_iter()?
             .map(|item| match item.kind() {
-                ValueKind::String | ValueKind::Number | ValueKind::Bool => Ok(item.to_string()),
+                ValueKind::String | ValueKind::Number => Ok(item.to_string()),
+                // As texts have it everywhere, not as Python writes it.
+                ValueKind::Bool => Ok(item.is_true().to_string()),
                 _ => Err(wrong()),
             })
             .collect(),

@@ -87,24 +87,24 @@ async fn only_what_was_asked_past_is_confirmed() {
     outlet.begin("nobody", 7);
     let mut pushes = reader(&outlet, None);
     four(&outlet).await;
-    is(next(&mut pushes).await, "1", ";p.a:1");
-    is(next(&mut pushes).await, "2", ";p.a:2");
-    assert_eq!(outlet.seen().to_string(), ";p.a:1");
+    is(next(&mut pushes).await, "1", "f;p.a:1");
+    is(next(&mut pushes).await, "2", "f;p.a:2");
+    assert_eq!(outlet.seen().to_string(), "f;p.a:1");
     drop(pushes);
     // The second was not confirmed, and comes again.
     assert_eq!(outlet.position("p.a"), Some(1));
-    let mut pushes = reader(&outlet, Some(";p.a:0,p.c:9"));
+    let mut pushes = reader(&outlet, Some("f;p.a:0,p.c:9"));
     assert_eq!(outlet.position("p.a"), Some(0));
     assert_eq!(outlet.position("p.c"), None);
     four(&outlet).await;
     for (method, seen) in [("1", 1), ("2", 2), ("4a", 3), ("4b", 4)] {
-        is(next(&mut pushes).await, method, &format!(";p.a:{seen}"));
+        is(next(&mut pushes).await, method, &format!("f;p.a:{seen}"));
     }
     assert_eq!(next(&mut pushes).await, None);
     // Nothing is left over: what was passed over counts too.
     let now = *outlet.readers().borrow();
     outlet.replayed(now, "p.a", Some(9), vec![]).await.unwrap();
-    assert_eq!(outlet.seen().to_string(), ";p.a:9");
+    assert_eq!(outlet.seen().to_string(), "f;p.a:9");
     drop(pushes);
     assert_eq!(outlet.position("p.a"), Some(9));
 }
@@ -118,9 +118,9 @@ async fn half_of_a_message_comes_again_as_a_whole() {
     for _ in 0..3 {
         next(&mut pushes).await.unwrap();
     }
-    assert_eq!(outlet.seen().to_string(), ";p.a:2,p.b:3");
+    assert_eq!(outlet.seen().to_string(), "f;p.a:2,p.b:3");
     // The client says that it has `4a`.
-    let pushes = reader(&outlet, Some(";p.a:3"));
+    let pushes = reader(&outlet, Some("f;p.a:3"));
     assert_eq!(outlet.position("p.a"), Some(3));
     drop(pushes);
 }
@@ -140,7 +140,7 @@ async fn a_new_reader_ends_the_one_before() {
     let stale = outlet.replayed(old, "p.a", Some(1), vec![note("1")]).await;
     assert_eq!(stale, Err(Gone));
     four(&outlet).await;
-    is(next(&mut second).await, "1", ";p.a:1");
+    is(next(&mut second).await, "1", "f;p.a:1");
     outlet.close();
     assert_eq!(second.next().await, None);
     assert_eq!(*outlet.readers().borrow(), 0);
@@ -155,16 +155,16 @@ async fn what_no_stream_can_give_again_is_kept_and_the_oldest_gives_way() {
     }
     outlet.begin("p.a", 5);
     let mut pushes = reader(&outlet, None);
-    is(next(&mut pushes).await, "6", ";p.a:5");
-    is(next(&mut pushes).await, "7", ";p.a:5");
+    is(next(&mut pushes).await, "6", "f;p.a:5");
+    is(next(&mut pushes).await, "7", "f;p.a:5");
     drop(pushes);
-    let mut pushes = reader(&outlet, Some(";p.a:6"));
+    let mut pushes = reader(&outlet, Some("f;p.a:6"));
     for n in 7..WAITING + 6 {
-        is(next(&mut pushes).await, &n.to_string(), ";p.a:6");
+        is(next(&mut pushes).await, &n.to_string(), "f;p.a:6");
     }
     assert_eq!(next(&mut pushes).await, None);
     assert!(outlet.kept(note("x"), Pressure::GivesWay).await);
-    is(next(&mut pushes).await, "x", ";p.a:6");
+    is(next(&mut pushes).await, "x", "f;p.a:6");
 }
 
 #[tokio::test]
@@ -195,12 +195,12 @@ async fn a_slow_reader_that_stays_gets_everything_that_can_wait() {
     tokio::time::sleep(MOMENT * 3).await;
     assert!(!writes.is_finished());
     for n in 0..200 {
-        is(next(&mut pushes).await, &n.to_string(), ";");
+        is(next(&mut pushes).await, &n.to_string(), "f;");
     }
     writes.await.unwrap();
     for n in 0..WAITING + 1 {
         outlet.kept(note(&n.to_string()), Pressure::GivesWay).await;
     }
     // Nobody took one in time: the oldest is gone, and the reader is not.
-    is(next(&mut pushes).await, "1", ";");
+    is(next(&mut pushes).await, "1", "f;");
 }
