@@ -149,13 +149,18 @@ impl Handler {
     /// Runs a call as a task, to its end or until its session is elsewhere.
     async fn run(self, running: Running, found: Found, request: CallToolRequestParams) {
         let cancel = running.cancel.clone();
-        let call = self.call_in(&found, request, &cancel, Progress::none());
+        let (progress, mut stands) = Progress::asked();
+        let call = self.call_in(&found, request, &cancel, progress);
         tokio::pin!(call);
-        let outcome = tokio::select! {
-            outcome = &mut call => outcome,
-            () = found.left() => {
-                cancel.cancel();
-                call.await
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut call => break outcome,
+                Some(done) = stands.recv() => running.tell(&done),
+                () = found.left() => {
+                    cancel.cancel();
+                    break call.await;
+                }
             }
         };
         running.end(match outcome {

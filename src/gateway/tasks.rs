@@ -14,6 +14,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::Done;
+
 /// The most tasks of a session that run at once. A call beyond them is answered as any other.
 const MAX_OF_ONE: usize = 64;
 /// The most tasks that run at once: calls of others need room beside them.
@@ -167,6 +169,22 @@ impl Tasks {
 }
 
 impl Running {
+    /// Tells how far it is, to whoever asks for the task.
+    pub(super) fn tell(&self, done: &Done) {
+        let total = done.total.map(|total| format!(" of {total}"));
+        let message = done.message.as_ref().map(|text| format!(": {text}"));
+        let stand = format!(
+            "{}{}{}",
+            done.done,
+            total.unwrap_or_default(),
+            message.unwrap_or_default()
+        );
+        if let Some(entry) = self.tasks.all().get_mut(&self.task.task_id) {
+            entry.task.status_message = Some(stand);
+            entry.task.last_updated_at = current_timestamp();
+        }
+    }
+
     /// The task is over.
     pub(super) fn end(self, outcome: Outcome) {
         let (state, bytes) = match outcome {

@@ -92,7 +92,9 @@ async fn a_client_that_knows_tasks_asks_for_the_result_later() {
     let id = task["taskId"].clone();
     let question = asked.question().await;
     raw.request(2, "tasks/get", json!({"taskId": id}));
-    assert_eq!(raw.answer(2)["result"]["status"], "working");
+    let state = raw.answer(2)["result"].take();
+    assert_eq!(state["status"], "working");
+    assert_eq!(state["statusMessage"], "1 of 2: asked", "{state}");
     asked.answer(question, "yes").await;
     let state = ended(&mut raw, &id);
     assert_eq!(state["status"], "completed", "{state}");
