@@ -6,4 +6,5 @@ mod desk;
 mod gateway;
 mod outage;
 mod pipelines;
+mod queries;
 mod wire;

@@ -83,12 +83,16 @@ async fn arguments_have_the_types_of_the_fields_they_are_mapped_to() {
     );
     assert_eq!(properties["note"], json!({"type": "string"}));
     // What lies below an argument is asked of it.
-    assert_eq!(properties["file"]["type"], "object", "{schema}");
+    let file = json!({
+        "type": "object", "required": ["path"],
+        "properties": {"path": {"type": "string"}, "other": {"type": "string"}}
+    });
+    assert_eq!(properties["file"], file);
     assert!(properties["write"].is_object(), "{schema}");
     let names: Vec<&String> = properties.keys().collect();
     assert_eq!(
         names,
-        ["count", "file", "more", "note", "size", "style", "write"]
+        ["count", "file", "size", "style", "note", "write", "more"]
     );
     // What has a default, or what only stages with a condition take, may be left out.
     assert_eq!(schema["required"], json!(["count", "file"]));
