@@ -13,7 +13,7 @@ use support::bed::Bed;
 use support::table::Table;
 use support::{
     Fallible, Scale, agents, calls, client, history, http, inside, latest, listing, push, start,
-    work,
+    work, workers,
 };
 
 /// After this long something hangs, and the run is given up.
@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 type Part = fn(&Bed, Scale, &mut Table) -> Fallible<()>;
 
 /// All parts, in order. `cargo bench -- agents work` measures only these two.
-const PARTS: [(&str, Part); 12] = [
+const PARTS: [(&str, Part); 13] = [
     ("start", start::measure),
     ("calls", calls::measure),
     ("throughput", calls::throughput),
@@ -35,6 +35,7 @@ const PARTS: [(&str, Part); 12] = [
     ("listing", listing::measure),
     ("agents", agents::measure),
     ("work", work::measure),
+    ("workers", workers::measure),
     ("inside", inside::measure),
 ];
 

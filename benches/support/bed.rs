@@ -15,9 +15,9 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::Fallible;
 use super::client::{Client, ECHO};
 use super::web::Served;
+use super::{Fallible, workers};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_jacquard");
@@ -25,6 +25,17 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_jacquard");
 pub const NAMESPACE: &str = "bench";
 /// How long NATS may take to be there.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// What the program is started with.
+#[derive(Clone, Copy)]
+pub enum Config {
+    /// Nothing: the default config.
+    Default,
+    /// Pack `agents`, as it is shipped.
+    Agents,
+    /// A gateway before a mesh with one worker.
+    Mesh,
+}
 
 /// Where everything runs.
 pub struct Bed {
@@ -127,27 +138,35 @@ impl Bed {
         Client::spawn(command)
     }
 
-    /// The file of the config of pack `agents`, as it is shipped.
-    fn agents_config(&self) -> Fallible<PathBuf> {
-        let path = self.folder.path().join("agents.yaml");
-        std::fs::write(&path, include_str!("../../configs/agents.yaml"))?;
-        Ok(path)
+    /// Writes the files of a config; none for the default one.
+    fn config(&self, config: Config) -> Fallible<Option<PathBuf>> {
+        let files = match config {
+            Config::Default => return Ok(None),
+            Config::Agents => &[("agents.yaml", include_str!("../../configs/agents.yaml"))][..],
+            Config::Mesh => &workers::FILES,
+        };
+        for (name, text) in files {
+            std::fs::write(self.folder.path().join(name), text)?;
+        }
+        Ok(files.first().map(|(name, _)| self.folder.path().join(name)))
     }
 
-    /// Starts the program with pack `agents` as an MCP client does.
-    pub fn agent(&self) -> Fallible<Client> {
+    /// Starts the program with such a config as an MCP client does.
+    pub fn client_with(&self, config: Config) -> Fallible<Client> {
         let mut command = self.program(&self.url());
-        command.arg("--config").arg(self.agents_config()?);
+        if let Some(path) = self.config(config)? {
+            command.arg("--config").arg(path);
+        }
         command.stderr(Stdio::null());
         Client::spawn(command)
     }
 
-    /// Starts the program over HTTP on a free port, with pack `agents` or the default config.
-    pub fn served(&self, agents: bool) -> Fallible<Served> {
+    /// Starts the program over HTTP on a free port.
+    pub fn served(&self, config: Config) -> Fallible<Served> {
         let mut command = self.program(&self.url());
         command.args(["serve", "--http", "127.0.0.1:0"]);
-        if agents {
-            command.arg("--config").arg(self.agents_config()?);
+        if let Some(path) = self.config(config)? {
+            command.arg("--config").arg(path);
         }
         // It logs where it listens.
         command.env("LOG_LEVEL", "info");
@@ -190,10 +209,19 @@ impl Bed {
         })
     }
 
-    /// NATS without anything of ours.
-    pub fn raw(&self) -> Fallible<async_nats::Client> {
+    /// Connects to NATS without anything of ours, on whatever runtime drives this.
+    pub fn dial(
+        &self,
+    ) -> impl Future<Output = Result<async_nats::Client, async_nats::ConnectError>> + Send + 'static
+    {
         let options = async_nats::ConnectOptions::with_token(self.server.token().to_owned());
-        Ok(self.runtime.block_on(options.connect(self.server.url()))?)
+        let address = self.server.url().to_owned();
+        async move { options.connect(address).await }
+    }
+
+    /// NATS without anything of ours, on the runtime of the bed.
+    pub fn raw(&self) -> Fallible<async_nats::Client> {
+        Ok(self.runtime.block_on(self.dial())?)
     }
 
     /// JetStream without anything of ours.

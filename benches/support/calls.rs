@@ -193,24 +193,12 @@ pub fn measure(bed: &Bed, scale: Scale, table: &mut Table) -> Fallible<()> {
 pub fn throughput(bed: &Bed, scale: Scale, table: &mut Table) -> Fallible<()> {
     let mut client = ready(bed)?;
     let arguments = arguments("stdio");
-    let mut requests: VecDeque<String> = (0..scale.burst)
+    let requests: VecDeque<String> = (0..scale.burst)
         .map(|_| client.call("warp_channels_send", &arguments))
         .collect();
     let begin = Instant::now();
-    for request in requests
-        .drain(..IN_FLIGHT.min(scale.burst))
-        .collect::<Vec<_>>()
-    {
-        client.write(&request)?;
-    }
-    for _ in 0..scale.burst {
-        client.read()?;
-        if let Some(request) = requests.pop_front() {
-            client.write(&request)?;
-        }
-    }
+    client.ask_all(requests, IN_FLIGHT)?;
     let own = scale.burst as f64 / begin.elapsed().as_secs_f64();
-    client.checked()?;
     client.close()?;
 
     let raw = bed.jetstream()?;

@@ -1,5 +1,6 @@
 //! An MCP client that costs next to nothing: lines of JSON over pipes, read where they are waited for.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
@@ -95,6 +96,22 @@ impl Client {
     pub fn ask(&mut self, request: &str) -> Fallible<&str> {
         self.write(request)?;
         self.read()
+    }
+
+    /// Sends requests, so many in flight, and reads all answers; the last must be no error.
+    pub fn ask_all(&mut self, mut requests: VecDeque<String>, in_flight: usize) -> Fallible<()> {
+        let count = requests.len();
+        let first: Vec<String> = requests.drain(..in_flight.min(count)).collect();
+        for request in first {
+            self.write(&request)?;
+        }
+        for _ in 0..count {
+            self.read()?;
+            if let Some(request) = requests.pop_front() {
+                self.write(&request)?;
+            }
+        }
+        self.checked().map(drop)
     }
 
     /// The last answer; an error when it is one.

@@ -7,18 +7,18 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
-use super::bed::Bed;
+use super::bed::{Bed, Config};
 use super::calls::{payload, subject};
 use super::table::{Samples, Table};
 use super::web::{Served, Web};
 use super::{Fallible, Scale};
 
 /// Connections, each with a session and one call at a time.
-const CONNECTIONS: usize = 32;
+pub const CONNECTIONS: usize = 32;
 /// The turns that are taken.
-const TURNS: usize = 5;
+pub const TURNS: usize = 5;
 /// Calls of each connection before the first that counts.
-const WARM_UP: usize = 20;
+pub const WARM_UP: usize = 20;
 /// Sessions that begin at the same time.
 const AT_ONCE: usize = 16;
 
@@ -28,6 +28,16 @@ struct Tool {
     agents: bool,
     first: (&'static str, Value),
     arguments: Value,
+}
+
+impl Tool {
+    fn config(&self) -> Config {
+        if self.agents {
+            Config::Agents
+        } else {
+            Config::Default
+        }
+    }
 }
 
 fn tools() -> [Tool; 2] {
@@ -53,24 +63,26 @@ fn tools() -> [Tool; 2] {
 
 /// What has been done in which time.
 #[derive(Default)]
-struct Rate {
-    done: usize,
+pub struct Rate {
+    pub done: usize,
     took: Duration,
 }
 
 impl Rate {
-    fn add(&mut self, done: usize, begin: Instant) {
+    /// Adds what was done since then.
+    pub fn add(&mut self, done: usize, begin: Instant) {
         self.done += done;
         self.took += begin.elapsed();
     }
 
-    fn per_second(&self) -> f64 {
+    /// So much in a second.
+    pub fn per_second(&self) -> f64 {
         self.done as f64 / self.took.as_secs_f64()
     }
 }
 
 /// As many calls on each connection, one after the other.
-async fn calls(
+pub async fn calls(
     webs: &mut [(Web, Vec<u8>)],
     each: usize,
     samples: Option<&mut Samples>,
@@ -115,7 +127,7 @@ pub fn throughput(bed: &Bed, scale: Scale, table: &mut Table) -> Fallible<()> {
     )?;
     client.close()?;
     for tool in tools() {
-        let served = bed.served(tool.agents)?;
+        let served = bed.served(tool.config())?;
         let (mut floor, mut own) = (Rate::default(), Rate::default());
         let mut times = Samples::default();
         let each = scale.burst / TURNS / CONNECTIONS;
@@ -173,7 +185,7 @@ async fn registered(served: &Served, index: usize) -> Fallible<Web> {
 
 /// The memory of sessions: each a registered agent, first without, then with an open stream.
 pub fn sessions(bed: &Bed, scale: Scale, table: &mut Table) -> Fallible<()> {
-    let served = bed.served(true)?;
+    let served = bed.served(Config::Agents)?;
     let resident = || served.status("VmRSS").ok_or("there is no /proc to read");
     let count = scale.sessions;
     bed.runtime.block_on(async {

@@ -14,6 +14,7 @@ pub mod start;
 pub mod table;
 pub mod web;
 pub mod work;
+pub mod workers;
 
 /// A result with any error: the run ends with its text.
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error>>;

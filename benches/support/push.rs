@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio_util::bytes::Bytes;
 
-use super::bed::Bed;
+use super::bed::{Bed, Config};
 use super::client::Client;
 use super::table::{Samples, Table};
 use super::web::Web;
@@ -90,7 +90,7 @@ fn registration(name: &str) -> Value {
 
 /// An agent over standard input and output.
 fn agent(bed: &Bed) -> Fallible<Client> {
-    let mut client = bed.agent()?;
+    let mut client = bed.client_with(Config::Agents)?;
     client.initialize()?;
     client.run("agent_register", &registration("ear"))?;
     Ok(client)
@@ -128,7 +128,7 @@ pub fn measure(bed: &Bed, scale: Scale, table: &mut Table) -> Fallible<()> {
     table.times("raw: publish to ordered consumer", &kept);
     table.beside("**publish to client over stdio**, beside core", &own, &core);
 
-    let served = bed.served(true)?;
+    let served = bed.served(Config::Agents)?;
     let mut web = bed.runtime.block_on(listener(&served))?;
     for round in 0..scale.calls + WARM_UP {
         if round == WARM_UP {

@@ -1,5 +1,10 @@
 //! The gateway before a mesh of LOOM or Heddle.
 
 mod caller;
+mod calls;
+mod desk;
 mod gateway;
+mod outage;
+mod pipelines;
+mod queries;
 mod wire;
