@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::mcp::Agent;
 use crate::support::mesh::Dialect;
@@ -12,12 +12,6 @@ use crate::support::place::Place;
 
 /// A gateway with this config, run where its paths begin: in the place's folder. JSON is YAML too.
 pub async fn gateway(place: &Place, config: &Value) -> Agent {
-    if let Ok(pack) = std::env::var("LOOM_PACK") {
-        let dev = json!({"packs": [pack], "name": "t", "allow": {"read": ["/"], "write": ["/"], "run": ["git", "uv"], "connect": ["*"]}, "nats": {"url": config["nats_url"], "required": false}, "settings": {"loom": config}});
-        let path = place.write("dev.yaml", &dev.to_string());
-        let path = path.display().to_string();
-        return Agent::start(place.command(&["serve", "--config", &path])).await;
-    }
     let path = place.write("gateway.yaml", &config.to_string());
     let path = path.display().to_string();
     Agent::start(place.command(&["serve", "--config", &path])).await

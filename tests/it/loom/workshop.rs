@@ -561,7 +561,7 @@ async fn dead_letters_are_kept_and_sent_again() {
     assert_eq!(plain.tasks(), [entries[8]["original_task"].clone()]);
     let told = agent.refused("workshop.deadletter.replay", replay).await;
     says(&told, &["no dead letter"]);
-    for id in ["0", "99999", "9999999999999999999"] {
+    for id in ["0", "99999", "999999999999999999"] {
         let told = agent
             .refused("workshop.deadletter.replay", json!({"entry_id": id}))
             .await;
