@@ -113,7 +113,11 @@ fn put(
     let done = fill(dir, &beside, bytes, permissions).and_then(|()| match replace {
         // A link is refused where the name is taken meanwhile; a renamed file would replace it.
         Replace::Nothing => dir.hard_link(&beside, dir, file),
-        _ => dir.rename(&beside, dir, file),
+        // Writing took its time: who has removed the file meanwhile does not want it back.
+        Replace::Existing => dir
+            .symlink_metadata(file)
+            .and_then(|_| dir.rename(&beside, dir, file)),
+        Replace::Any => dir.rename(&beside, dir, file),
     });
     if done.is_err() || replace == Replace::Nothing {
         let _ = dir.remove_file(&beside);

@@ -56,7 +56,10 @@ impl Wanted {
         let folder = match self.place.open() {
             Ok(folder) => folder,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                tracing::warn!(%error, "a folder that is to be listed is not there");
+                // One that the pack makes itself comes with its first file.
+                if !self.place.create {
+                    tracing::warn!(%error, "a folder that is to be listed is not there");
+                }
                 return Ok((Vec::new(), false));
             }
             Err(error) => return Err(error.into()),

@@ -50,7 +50,8 @@ impl Dialect {
         }
     }
 
-    fn python(self) -> PathBuf {
+    /// The interpreter that has this release.
+    pub fn python(self) -> PathBuf {
         static FETCHED: [OnceLock<PathBuf>; 2] = [OnceLock::new(), OnceLock::new()];
         let (at, name, source) = match self {
             Self::Heddle => (0, "mesh-heddle", "mesh/heddle"),
