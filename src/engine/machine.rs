@@ -156,6 +156,7 @@ pub(super) fn texts(key: &str, value: &Value) -> Result<Vec<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use minijinja::value::Serde;
 
     use super::*;

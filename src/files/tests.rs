@@ -161,7 +161,7 @@ fn a_list_is_sorted_matched_and_bounded() {
         names(&folder, &[], false, 2),
         (all(&[".hidden.yaml", "a.yaml"]), true)
     );
-    assert_eq!(names(&folder, &[], false, 4).1, false);
+    assert!(!names(&folder, &[], false, 4).1);
     let listing = Listing {
         patterns: &[],
         recursive: false,

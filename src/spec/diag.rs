@@ -268,7 +268,7 @@ impl Report {
 
     /// The same problems as warnings.
     #[must_use]
-    pub fn as_warnings(self) -> Self {
+    pub fn into_warnings(self) -> Self {
         let items = self.items.into_iter().map(Diagnostic::warning);
         Self {
             items: items.collect(),

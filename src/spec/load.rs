@@ -1,5 +1,6 @@
 //! From files to a pack: check everything, lower into one form.
 
+mod draft;
 mod machine;
 mod merge;
 
@@ -7,27 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
-use serde::Deserialize as _;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::{
-    self, AliasDraft, Findings, GeneratorDraft, Instances, MacroDraft, Resources, RoutineDraft,
-    ToolDraft,
-};
+use super::check::{self, Findings, Instances, MacroDraft, Resources};
 use super::data::{Json, List, Map, Text};
 use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
-use super::model::{
-    BucketDecl, Example, FolderDecl, ForeignForm, Generator, InboxDecl, JournalDecl, Listener,
-    Macro, On, Pack, PackInfo, ProgramDecl, QueueDecl, Reply, ResourceDecl, SpecFile, StreamDecl,
-    TableDecl, TextKind, Timer, Tool,
-};
+use super::model::{Pack, SpecFile, TextKind};
 use super::schema;
 use super::shape::Shape;
 use super::source::Source;
-use super::tree::{Expr, Template, Tree};
+use draft::Draft;
 
 /// The JSON Schema of a spec file, as published in `schemas/spec.schema.json`.
 pub fn spec_schema() -> Value {
@@ -88,131 +80,6 @@ pub fn load(files: &PackFiles) -> (Option<Pack>, Report) {
     let (report, texts) = findings.into_parts();
     pack.texts = texts;
     (Some(pack).filter(|_| !report.has_errors()), report)
-}
-
-/// One file: every entry that has the right form, the others left out (they are reported already).
-struct Draft {
-    doc: Doc,
-    pack: Option<PackInfo>,
-    settings: Option<Json>,
-    foreign: Vec<(String, Option<ForeignForm>)>,
-    session: Vec<(String, Json)>,
-    schemas: Vec<(String, Option<Json>)>,
-    streams: Vec<(String, Option<StreamDecl>)>,
-    buckets: Vec<(String, Option<BucketDecl>)>,
-    queues: Vec<(String, Option<QueueDecl>)>,
-    tables: Vec<(String, Option<TableDecl>)>,
-    journals: Vec<(String, Option<JournalDecl>)>,
-    macros: Vec<MacroDraft>,
-    whole_macros: Vec<(String, Option<Macro>)>,
-    folders: Vec<(String, Option<FolderDecl>)>,
-    programs: Vec<(String, Option<ProgramDecl>)>,
-    served: Vec<(String, Option<ResourceDecl>)>,
-    inboxes: Vec<(String, Option<InboxDecl>)>,
-    tools: Vec<ToolDraft>,
-    whole: Vec<(String, Option<Tool>)>,
-    generators: Vec<GeneratorDraft>,
-    aliases: Vec<AliasDraft>,
-    timers: Vec<(String, Option<Timer>)>,
-    listeners: Vec<(String, Option<Listener>)>,
-    on: Option<On>,
-    routines: Vec<RoutineDraft>,
-    tainted: bool,
-}
-
-impl Draft {
-    fn new(doc: Doc, tainted: bool) -> Self {
-        let section = |name: &str| {
-            doc.value
-                .get(name)
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default()
-        };
-        let tools = section("tools");
-        Self {
-            pack: part(&doc.value, "pack"),
-            settings: part(&doc.value, "settings"),
-            foreign: entries(section("foreign")),
-            session: entries(section("session"))
-                .into_iter()
-                .filter_map(|(n, v)| Some((n, v?)))
-                .collect(),
-            schemas: entries(section("schemas")),
-            streams: entries(section("streams")),
-            buckets: entries(section("buckets")),
-            queues: entries(section("queues")),
-            tables: entries(section("tables")),
-            journals: entries(section("journals")),
-            macros: check::macro_drafts(&section("macros")),
-            whole_macros: entries(section("macros")),
-            folders: entries(section("folders")),
-            programs: entries(section("programs")),
-            served: entries(section("resources")),
-            inboxes: entries(section("inboxes")),
-            whole: entries(tools.clone()),
-            generators: section("generate")
-                .iter()
-                .map(|(name, value)| generator_draft(name, value))
-                .collect(),
-            aliases: entries(section("aliases"))
-                .into_iter()
-                .filter_map(|(n, v)| Some((n, v?)))
-                .collect(),
-            timers: entries(section("timers")),
-            listeners: entries(section("listeners")),
-            on: part(&doc.value, "on"),
-            routines: check::routine_drafts(&doc.value),
-            tools: tools
-                .iter()
-                .map(|(name, value)| tool_draft(name, value))
-                .collect(),
-            tainted,
-            doc,
-        }
-    }
-}
-
-fn part<T: DeserializeOwned>(value: &Value, key: &str) -> Option<T> {
-    value
-        .get(key)
-        .and_then(|v| serde_json::from_value(v.clone()).ok())
-}
-
-fn entries<T: DeserializeOwned>(
-    section: serde_json::Map<String, Value>,
-) -> Vec<(String, Option<T>)> {
-    section
-        .into_iter()
-        .map(|(name, value)| (name, serde_json::from_value(value).ok()))
-        .collect()
-}
-
-fn generator_draft(name: &str, value: &Value) -> GeneratorDraft {
-    let tool = value.get("tool").unwrap_or(&Value::Null);
-    GeneratorDraft {
-        name: name.to_owned(),
-        whole: Generator::deserialize(value).ok(),
-        tool: tool_draft("", tool),
-    }
-}
-
-fn tool_draft(name: &str, value: &Value) -> ToolDraft {
-    ToolDraft {
-        name: name.to_owned(),
-        title: part::<Template>(value, "title"),
-        description: part::<Template>(value, "description"),
-        when: part::<Expr>(value, "when"),
-        input: part::<Tree>(value, "input"),
-        output: part::<Tree>(value, "output"),
-        steps: check::step_drafts(value, "steps"),
-        reply: part::<Reply>(value, "reply"),
-        failure: part::<Template>(value, "failure"),
-        examples: check::list(value, "examples")
-            .iter()
-            .filter_map(|raw| Example::deserialize(raw).ok())
-            .collect(),
-    }
 }
 
 struct Lowering<'a> {

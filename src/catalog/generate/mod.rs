@@ -68,7 +68,7 @@ impl Catalog {
         for (index, entry) in entries.into_iter().enumerate() {
             match making.tool(index, entry) {
                 Ok(tool) => tools.extend(tool.map(Arc::new)),
-                Err(problems) if skips => report.extend(problems.as_warnings()),
+                Err(problems) if skips => report.extend(problems.into_warnings()),
                 Err(problems) => report.extend(problems),
             }
         }
@@ -106,7 +106,7 @@ impl Catalog {
             }
         }
         let tools = compose(&slots, true, &mut report);
-        (self.served.swap(tools), report.as_warnings())
+        (self.served.swap(tools), report.into_warnings())
     }
 }
 

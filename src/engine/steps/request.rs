@@ -30,6 +30,10 @@ const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) async fn run(step: &Request, call: &mut Call<'_>) -> Result<Value, Failure> {
     let begun = Instant::now();
+    if step.answers.is_some() {
+        // `else` names it, also when nothing is sent.
+        call.aside = Some(("heard", Value::from(Vec::<Value>::new())));
+    }
     let context = call.context();
     let templates = call.templates();
     let longest = match &step.answers {

@@ -80,7 +80,7 @@ pub(super) fn check_form(
         }
     }
     if let Some(when) = &tool.when {
-        let (at, kind) = (join(&pointer, "when"), TextKind::Condition);
+        let (at, kind) = (join(pointer, "when"), TextKind::Condition);
         check_text(doc, &at, &when.0, kind, around.base, report);
     }
     let mut output = None;

@@ -15,7 +15,7 @@ settings: {type: object, properties: {unset: {type: string}}}
 folders:
   notes: {path: notes}
   out: {path: out, write: true, create: true}
-  unset: {path: "{{ config.unset | default(null) }}"}
+  unset: {path: "{{ config.unset | default(none) }}"}
 programs:
   sh: {program: sh}
   missing: {program: no-such-program}
@@ -27,7 +27,7 @@ tools:
     input: {type: object, properties: {folder: {type: string, default: notes}, pattern: {}, deep: {type: boolean, default: false}, limit: {type: integer, default: 1000}}}
     output: {type: object, properties: {found: {}}}
     steps:
-      - list_files: {folder: notes, pattern: "{{ args.pattern | default(null) }}", recursive: "{{ args.deep }}", read: yaml, limit: "{{ args.limit }}", where: "item.name != 'skipped.yaml'"}
+      - list_files: {folder: notes, pattern: "{{ args.pattern | default(none) }}", recursive: "{{ args.deep }}", read: yaml, limit: "{{ args.limit }}", where: "item.name != 'skipped.yaml'"}
         as: found
         else: "{{ error.kind }}: {{ error.message }}"
     reply: {structured: {found: "{{ found }}"}}

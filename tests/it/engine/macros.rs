@@ -30,7 +30,7 @@ macros:
 tools:
   both:
     description: x
-    input: {type: object, properties: {first: {type: string}, second: {type: string}}}
+    input: {type: object, required: [first, second], properties: {first: {type: string}, second: {type: string}}}
     output: {type: object, properties: {kept: {}, mine: {}, last: {}}}
     steps:
       - let: {mine: outside}

@@ -313,6 +313,13 @@ async fn one_gateway_offers_what_another_serves() {
     second.close();
 }
 
+/// Whether the tool of the calculator is there and answers.
+async fn adds(agent: &mut Agent) -> bool {
+    agent.list().await;
+    let answer = agent.try_call("calc_sum", json!({"a": 2, "b": 3})).await;
+    answer.is_ok_and(|answer| !answer.error)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tools_of_services_come_back_with_nats() {
     let mut server = NatsServer::start();
@@ -320,27 +327,16 @@ async fn tools_of_services_come_back_with_nats() {
     let client = async_nats::connect(server.url()).await.unwrap();
     let _service = calculator(&client, "calc").await;
     let path = place.write("micro.yaml", &format!("{IMPORTS}expose: {{micro: {{}}}}\n"));
-    let agent = Agent::start(place.command(&["serve", "-c", path.to_str().unwrap()])).await;
-    let sum = json!({"a": 2, "b": 3});
+    let mut agent = Agent::start(place.command(&["serve", "-c", path.to_str().unwrap()])).await;
     let until_ok = async {
-        while agent
-            .try_call("calc_sum", sum.clone())
-            .await
-            .is_ok_and(|a| !a.error)
-            == false
-        {
+        while !adds(&mut agent).await {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(LIMIT, until_ok).await.unwrap();
     server.restart();
     let until_ok = async {
-        while agent
-            .try_call("calc_sum", sum.clone())
-            .await
-            .is_ok_and(|a| !a.error)
-            == false
-        {
+        while !adds(&mut agent).await {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         while client

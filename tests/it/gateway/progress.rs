@@ -13,7 +13,7 @@ tools:
     description: Tells each step of three, and one that is less than what was told.
     steps:
       - progress: {done: "{{ item }}", total: 3, message: "step {{ item }}"}
-        each: [1, 2, 2, 1, 3] | list
+        each: "[1, 2, 2, 1, 3]"
     reply: {text: done}
 "#;
 

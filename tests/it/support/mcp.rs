@@ -59,7 +59,7 @@ impl ClientHandler for Told {
 pub struct Agent {
     /// The client, for what is not a tool call.
     pub client: RunningService<RoleClient, Told>,
-    /// The tools as they were listed at the start.
+    /// The tools as they were listed last.
     pub tools: Vec<Tool>,
     /// The gateway's process.
     pub pid: u32,
@@ -111,6 +111,12 @@ impl Agent {
             pid,
             stderr,
         }
+    }
+
+    /// Lists the tools anew.
+    pub async fn list(&mut self) {
+        let tools = timeout(LIMIT, self.client.list_all_tools()).await;
+        self.tools = tools.expect("tools/list takes too long").unwrap();
     }
 
     /// Calls a tool. A structured result must fit the tool's output schema.

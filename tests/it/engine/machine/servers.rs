@@ -96,7 +96,7 @@ async fn web_servers_are_asked() {
         ("/junk", "what?\r\n\r\n"),
     ])
     .await;
-    let tools = tools(&server, dir.path(), &[address.clone()]).await;
+    let tools = tools(&server, dir.path(), std::slice::from_ref(&address)).await;
     let get = async |path: &str| {
         let url = format!("http://{address}{path}");
         tools.ok("fetch", json!({"url": url})).await["done"].clone()
