@@ -117,6 +117,13 @@ async fn outputs_that_are_no_outputs_are_errors() {
         text.contains("Malformed result") && text.contains("`output`"),
         "{text}"
     );
+    // No output at all is an empty one, which this worker must not answer.
+    let text = agent.refused("plain", doing(&["null"])).await;
+    assert!(text.contains("text"), "{text}");
+    assert_eq!(
+        agent.ok("hasty", doing(&["null"])).await.structured,
+        json!({})
+    );
     // Published as the tool's output schema, which holds for what the worker says.
     let listed = agent
         .tools
@@ -129,6 +136,44 @@ async fn outputs_that_are_no_outputs_are_errors() {
     let args = json!({"text": "a", "do": ["pad"], "pad": 1_000_000});
     let answer = agent.ok("plain", args).await;
     assert_eq!(answer.structured["text"].as_str().unwrap().len(), 1_000_000);
+}
+
+/// What a worker file says and does not say becomes a tool.
+#[tokio::test]
+async fn files_that_say_little_are_tools() {
+    let server = NatsServer::start();
+    let agent = Desk::new(&server).agent().await;
+    let listed = |name: &str| {
+        let tool = agent.tools.iter().find(|tool| tool.name == name).unwrap();
+        serde_json::to_value(tool).unwrap()
+    };
+    let hasty = listed("hasty");
+    assert_eq!(hasty["description"], "Answers soon.");
+    assert_eq!(hasty["inputSchema"], json!({"type": "object"}));
+    let answer = json!({"type": "object", "properties": {"text": {"type": "string"}}});
+    assert_eq!(hasty["outputSchema"], answer);
+    assert_eq!(listed("nobody")["outputSchema"], Value::Null);
+    assert_eq!(
+        listed("strict")["inputSchema"],
+        listed("plain")["inputSchema"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_after_its_time_is_nobody_s() {
+    let server = NatsServer::start();
+    let desk = Desk::new(&server);
+    let plain = desk.mesh(&server).await;
+    let agent = desk.agent().await;
+    let late = json!({"text": "late", "do": ["wait", "echo"], "ms": 1500});
+    let text = agent.refused("hasty", late).await;
+    assert!(
+        text.contains("no answer") && text.contains("500ms"),
+        "{text}"
+    );
+    wait_for("the late result", || plain.done() == 1);
+    let answer = agent.ok("plain", json!({"text": "next"})).await;
+    assert_eq!(answer.structured["text"], "next");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

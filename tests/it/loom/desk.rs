@@ -9,7 +9,7 @@ use crate::support::raw::Raw;
 use crate::support::server::NatsServer;
 use crate::support::worker::Plain;
 
-/// One worker that does as it is told, one that nobody serves, and a pipeline.
+/// A worker that does as it is told, one with less time, one that nobody serves, and a pipeline.
 const GATEWAY: &str = "
 name: desk
 nats_url: URL
@@ -17,6 +17,7 @@ tools:
   workers:
     - {config: workers/plain.yaml}
     - {config: workers/plain.yaml, name: strict, tier: frontier}
+    - {config: workers/hasty.yaml}
     - {config: workers/nobody.yaml}
   pipelines:
     - {config: orchestrators/steps.yaml, name: steps}
@@ -41,7 +42,17 @@ output_schema:
 timeout_seconds: 20
 ";
 
-const NOBODY: &str = "{name: nobody, system_prompt: Answer., timeout_seconds: 20}";
+/// The schema is what stands below `properties` in others.
+const HASTY: &str = "
+name: hasty
+system_prompt: '\n\n  Answers soon.  '
+output_schema: {text: {type: string}}
+timeout_seconds: 0.5
+";
+
+/// Its answer is no object, which the original never checks.
+const NOBODY: &str =
+    "{name: nobody, system_prompt: Answer., output_schema: {type: array}, timeout_seconds: 20}";
 
 const STEPS: &str = "
 name: steps
@@ -68,6 +79,7 @@ impl Desk {
     pub fn with(server: &NatsServer, prefix: &'static str, seconds: &str) -> Self {
         let place = Place::on(server);
         place.write("workers/plain.yaml", PLAIN);
+        place.write("workers/hasty.yaml", HASTY);
         place.write("workers/nobody.yaml", NOBODY);
         place.write(
             "orchestrators/steps.yaml",
@@ -113,7 +125,7 @@ impl Desk {
 
     /// The router, the worker and the pipeline.
     pub async fn mesh(&self, server: &NatsServer) -> Plain {
-        let plain = Plain::start(server, self.prefix, &["plain"]).await;
+        let plain = Plain::start(server, self.prefix, &["plain", "hasty"]).await;
         plain.pipeline(server, self.prefix, "steps").await
     }
 }

@@ -21,7 +21,7 @@ use super::server::{NatsServer, settled};
 /// | `fail` | answers `failed` with `error` of the payload (none: null) |
 /// | `pending`, `processing`, `retry` | says so in a result |
 /// | `stranger` | answers a task of another id, on the subject of this one |
-/// | `list` | answers `completed` with a list as output |
+/// | `list`, `null` | answers `completed` with a list or null as output |
 /// | `pad` | answers `completed` with a text of so many bytes as `pad` of the payload says |
 /// | `junk`, `array` | sends what is not JSON, or a list, instead of a result |
 /// | `wait` | waits for `ms` of the payload |
@@ -217,6 +217,7 @@ fn said(word: &str, task: &Value) -> Option<String> {
         "array" => return Some(json!([result]).to_string()),
         "stranger" => result["task_id"] = json!("another"),
         "list" => result["output"] = json!([payload]),
+        "null" => result["output"] = Value::Null,
         "pad" => {
             let bytes = usize::try_from(payload["pad"].as_u64()?).ok()?;
             result["output"] = json!({"text": "x".repeat(bytes)});
