@@ -7,21 +7,24 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::served::{gateway, home, original};
+use super::served::{command, gateway, home, original};
 use crate::support::mcp::Agent;
 use crate::support::place::Place;
 use crate::support::server::NatsServer;
 use crate::support::wait_for;
 
 /// With the framework and the workspace of the place. Nothing answers as Ollama.
-async fn session(place: &Place, url: &str, more: Value) -> Agent {
+fn config(url: &str, more: &Value) -> Value {
     let mut session =
         json!({"framework_dir": "fw", "workspace_dir": "ws", "ollama_url": "http://127.0.0.1:1"});
     for (key, value) in more.as_object().unwrap() {
         session[key] = value.clone();
     }
-    let config = json!({"name": "t", "nats_url": url, "subject_prefix": "heddle", "tools": {"session": session}});
-    gateway(place, &config).await
+    json!({"name": "t", "nats_url": url, "subject_prefix": "heddle", "tools": {"session": session}})
+}
+
+async fn session(place: &Place, url: &str, more: Value) -> Agent {
+    gateway(place, &config(url, &more)).await
 }
 
 fn markers(place: &Place) -> PathBuf {
@@ -414,6 +417,62 @@ async fn without_a_repository_it_is_said() {
         json!([ended["committed"], ended["pushed"]]),
         json!([false, false])
     );
+}
+
+#[tokio::test]
+async fn a_repository_that_git_refuses_is_not_called_clean() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    place.write("fw/.git/HEAD", "junk");
+    let agent = session(&place, &server.url(), json!({})).await;
+    let status = agent.ok("session.status", json!({})).await.structured;
+    assert_eq!(status["framework"]["git_clean"], Value::Null);
+    let why = status["framework"]["git_error"].as_str().unwrap();
+    assert!(why.contains("not a git repository"), "{why}");
+    let ended = agent.ok("session.end", json!({"session_id": "s"})).await;
+    assert_eq!(ended.structured["commit_error"], why);
+}
+
+/// `uv` is one that writes down how it was called, and fails when it is told to.
+#[tokio::test]
+async fn the_import_runs_where_there_is_one() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    framework(&place);
+    place.write("baft/pipeline/scripts/itp_import_to_duckdb.py", "");
+    let uv = place.write(
+        "bin/uv",
+        "#!/bin/sh\necho \"$PWD: $*\" >> called\ntest ! -e fail\n",
+    );
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(uv, executable).unwrap();
+    let mut command = command(&place, &config(&server.url(), &json!({"baft_dir": "baft"})));
+    let path = std::env::var("PATH").unwrap();
+    command.env(
+        "PATH",
+        format!("{}:{path}", place.dir().join("bin").display()),
+    );
+    let agent = Agent::start(command).await;
+    let started = agent
+        .ok("session.start", json!({"session_id": "s"}))
+        .await
+        .structured;
+    assert_eq!(
+        started["steps"][1],
+        json!({"step": "duckdb_import", "ok": true})
+    );
+    let synced = agent.ok("session.sync", json!({})).await.structured;
+    assert_eq!(synced["duckdb_imported"], true);
+    place.write("baft/fail", "");
+    let synced = agent.ok("session.sync", json!({})).await.structured;
+    assert_eq!(
+        json!([synced["status"], synced["duckdb_imported"]]),
+        json!(["synced", false])
+    );
+    let called = std::fs::read_to_string(place.dir().join("baft/called")).unwrap();
+    let call = "baft: run python pipeline/scripts/itp_import_to_duckdb.py --incremental";
+    assert!(called.lines().all(|line| line.ends_with(call)), "{called}");
+    assert_eq!(called.lines().count(), 3);
 }
 
 #[tokio::test]
