@@ -2,7 +2,10 @@
 
 mod caller;
 mod council;
+mod evals;
 mod gateway;
+mod letters;
+mod repository;
 mod resources;
 mod served;
 mod session;
