@@ -41,7 +41,7 @@ async fn worker_files_are_listed_and_read() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let agent = workshop(&place, &server).await;
-    let none = json!({"workers": [], "count": 0, "unreadable": []});
+    let none = json!({"workers": [], "count": 0});
     let listed = agent.ok("workshop.worker.list", json!({})).await;
     assert_eq!(listed.structured, none);
     place.write("configs/workers/counter.yaml", WORKER);
@@ -285,6 +285,39 @@ pipeline_stages:
         .ok("workshop.impact.analyze", json!({"name": "unused"}))
         .await;
     assert_eq!(told.structured["pipelines"][0]["name"], "buy");
+}
+
+/// What the original answers for `configs/docman.yaml` (`made_with` says which).
+#[tokio::test]
+async fn the_answers_are_those_of_the_original() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("configs/docman.yaml")).unwrap();
+    let text = text.replace("nats://127.0.0.1:4222", &server.url());
+    let path = place.write("docman.yaml", &text).display().to_string();
+    let mut command = place.command(&["serve", "--config", &path]);
+    command.current_dir(root);
+    let agent = Agent::start(command).await;
+    let original = include_str!("../../mesh/files/original-tools.json");
+    let original: Value = serde_json::from_str(original).unwrap();
+    let calls = original["calls"].as_array().unwrap().iter();
+    let calls: Vec<&Value> = calls
+        .filter(|call| call["tool"].as_str().unwrap().starts_with("workshop."))
+        .collect();
+    assert_eq!(calls.len(), 5);
+    for call in calls {
+        let (tool, args) = (call["tool"].as_str().unwrap(), call["arguments"].clone());
+        let wanted = &call["result"]["structuredContent"];
+        if let Some(error) = wanted["error"].as_str() {
+            assert_eq!(agent.refused(tool, args).await, error);
+            continue;
+        }
+        let mut answer = agent.ok(tool, args).await.structured;
+        // That one had no data base.
+        answer.as_object_mut().unwrap().remove("version_history");
+        assert_eq!(&answer, wanted, "{tool}");
+    }
 }
 
 /// A gateway that sends nothing does not need NATS, as in the original.
