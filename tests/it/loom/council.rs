@@ -198,18 +198,32 @@ async fn a_council_can_be_looked_at_while_it_lasts() {
             .contains("already completed")
     );
 
-    // A pipeline took the goal.
+    // A pipeline gets the goal too, and a council of another kind may be the one that takes it.
     let council = start(&agent, "Who?").await;
     let id = next(&mut goals).await["goal_id"].clone();
+    let id = id.as_str().unwrap();
+    for (task, worker) in [("t1", "wordcount"), (id, "docstats")] {
+        tell(
+            &client,
+            &council,
+            result(task, worker, "completed", json!({})),
+        )
+        .await;
+    }
+    let status = until(&agent, &council, "others", json!(["docstats"])).await;
+    assert_eq!(
+        json!([status["status"], status["entries_so_far"]]),
+        json!(["running", 0])
+    );
     tell(
         &client,
         &council,
-        result(id.as_str().unwrap(), "docstats", "completed", json!({})),
+        result(id, "council:other", "completed", json!({})),
     )
     .await;
     let told = agent.refused("council.status", council).await;
     assert!(
-        told.contains("docstats") && told.contains("council:panel"),
+        told.contains("council:other took the goal") && told.contains("council:panel"),
         "{told}"
     );
 }

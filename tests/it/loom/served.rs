@@ -10,11 +10,16 @@ use crate::support::mcp::Agent;
 use crate::support::mesh::Dialect;
 use crate::support::place::Place;
 
-/// A gateway with this config, run where its paths begin: in the place's folder. JSON is YAML too.
-pub async fn gateway(place: &Place, config: &Value) -> Agent {
+/// Serves this config, run where its paths begin: in the place's folder. JSON is YAML too.
+pub fn command(place: &Place, config: &Value) -> Command {
     let path = place.write("gateway.yaml", &config.to_string());
     let path = path.display().to_string();
-    Agent::start(place.command(&["serve", "--config", &path])).await
+    place.command(&["serve", "--config", &path])
+}
+
+/// A gateway with this config.
+pub async fn gateway(place: &Place, config: &Value) -> Agent {
+    Agent::start(command(place, config)).await
 }
 
 /// The home folder of the place's user.

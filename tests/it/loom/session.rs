@@ -1,9 +1,8 @@
-//! Analytical sessions: markers that the original reads, a real git repository with a remote, the services around.
+//! Analytical sessions: markers that the original reads, and the services around.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -14,17 +13,22 @@ use crate::support::server::NatsServer;
 use crate::support::wait_for;
 
 /// With the framework and the workspace of the place. Nothing answers as Ollama.
-async fn session(place: &Place, url: &str, more: Value) -> Agent {
+pub fn config(url: &str, more: &Value) -> Value {
     let mut session =
         json!({"framework_dir": "fw", "workspace_dir": "ws", "ollama_url": "http://127.0.0.1:1"});
     for (key, value) in more.as_object().unwrap() {
         session[key] = value.clone();
     }
-    let config = json!({"name": "t", "nats_url": url, "subject_prefix": "heddle", "tools": {"session": session}});
-    gateway(place, &config).await
+    json!({"name": "t", "nats_url": url, "subject_prefix": "heddle", "tools": {"session": session}})
 }
 
-fn markers(place: &Place) -> PathBuf {
+/// A gateway with these sessions.
+pub async fn session(place: &Place, url: &str, more: Value) -> Agent {
+    gateway(place, &config(url, &more)).await
+}
+
+/// Where the markers are.
+pub fn markers(place: &Place) -> PathBuf {
     home(place).join(".heddle/sessions")
 }
 
@@ -36,51 +40,6 @@ fn marker(place: &Place, id: &str) -> Value {
 fn now() -> f64 {
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
     since.unwrap().as_secs_f64()
-}
-
-/// Runs git in a folder of the place, which must succeed, and gives what it prints.
-fn git(place: &Place, folder: &str, words: &str) -> String {
-    let done = Command::new("git")
-        .args(words.split(' '))
-        .current_dir(place.dir().join(folder))
-        .env("HOME", home(place))
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "git {words}: {done:?}");
-    String::from_utf8(done.stdout).unwrap().trim().to_owned()
-}
-
-/// A framework with a bare remote, both with one commit, and somebody else's clone `other`.
-fn framework(place: &Place) {
-    let config = "[user]\nname = A\nemail = a@example.org\n[init]\ndefaultBranch = main\n[commit]\ngpgsign = false\n";
-    std::fs::write(home(place).join(".gitconfig"), config).unwrap();
-    place.write("seed/data/a.txt", "a");
-    git(place, "seed", "init -q");
-    commit(place, "seed");
-    for (from, to) in [
-        ("seed", "--bare"),
-        ("remote.git", "fw"),
-        ("remote.git", "other"),
-    ] {
-        let words = match to {
-            "--bare" => "clone -q --bare seed remote.git".to_owned(),
-            to => format!("clone -q {from} {to}"),
-        };
-        git(place, "", &words);
-    }
-}
-
-fn commit(place: &Place, folder: &str) {
-    git(place, folder, "add -A");
-    git(place, folder, "commit -q -m more");
-}
-
-/// Somebody else has pushed one more commit.
-fn others_push(place: &Place, file: &str) {
-    git(place, "other", "pull -q --rebase");
-    place.write(Path::new("other/data").join(file), "b");
-    commit(place, "other");
-    git(place, "other", "push -q");
 }
 
 #[tokio::test]
@@ -202,178 +161,6 @@ async fn ids_with_path_parts_are_refused() {
     }
     assert!(home(&place).join("x.json").exists());
     assert!(!markers(&place).exists());
-}
-
-#[tokio::test]
-async fn the_end_commits_and_pushes_but_not_to_protected_branches() {
-    let server = NatsServer::start();
-    let place = Place::on(&server);
-    framework(&place);
-    let agent = session(&place, &server.url(), json!({})).await;
-    let started = agent
-        .ok("session.start", json!({"session_id": "s"}))
-        .await
-        .structured;
-    let head = git(&place, "fw", "rev-parse --short HEAD");
-    assert_eq!(
-        started["steps"][0],
-        json!({"step": "pull", "ok": true, "commit": head})
-    );
-    let end = |message: &str| json!({"session_id": "s", "message": message});
-    // Nothing to commit.
-    let ended = agent.ok("session.end", end("x")).await.structured;
-    assert_eq!(
-        ended,
-        json!({"session_id": "s", "status": "ended", "committed": false, "pushed": false})
-    );
-
-    place.write("fw/data/new.txt", "n");
-    place.write("fw/notes.txt", "not ours");
-    let status = agent.ok("session.status", json!({})).await.structured;
-    assert_eq!(
-        status["framework"],
-        json!({"git_clean": false, "dirty_files": 2})
-    );
-    let ended = agent
-        .ok("session.end", end("found it; $(x)"))
-        .await
-        .structured;
-    assert_eq!(
-        json!([ended["committed"], ended["pushed"]]),
-        json!([true, false])
-    );
-    assert!(
-        ended["push_skipped_reason"]
-            .as_str()
-            .unwrap()
-            .contains("'main'"),
-        "{ended}"
-    );
-    let subject = git(&place, "fw", "log -1 --format=%s");
-    assert!(
-        subject.starts_with("Session s: found it; $(x) — 20") && subject.ends_with('Z'),
-        "{subject}"
-    );
-    assert_eq!(
-        git(&place, "fw", "show --name-only --format= HEAD"),
-        "data/new.txt"
-    );
-    assert_eq!(git(&place, "fw", "rev-list --count origin/main..HEAD"), "1");
-    // Only what is not ours is left: git says that there is nothing to commit.
-    let ended = agent.ok("session.end", end("x")).await.structured;
-    assert_eq!(ended["committed"], false);
-    assert!(ended["commit_error"].is_string(), "{ended}");
-
-    place.write("fw/data/a.txt", "changed");
-    let mut args = end("allowed");
-    args["allow_push_to_protected"] = json!(true);
-    let ended = agent.ok("session.end", args).await.structured;
-    assert_eq!(
-        json!([ended["committed"], ended["pushed"]]),
-        json!([true, true]),
-        "{ended}"
-    );
-    assert_eq!(
-        git(&place, "remote.git", "log -1 --format=%s main"),
-        git(&place, "fw", "log -1 --format=%s")
-    );
-
-    git(&place, "fw", "checkout -q -b feature");
-    place.write("fw/data/b.txt", "b");
-    let ended = agent.ok("session.end", end("no upstream")).await.structured;
-    assert_eq!(
-        json!([ended["committed"], ended["pushed"]]),
-        json!([true, false])
-    );
-    assert!(
-        ended["push_error"].as_str().unwrap().contains("upstream"),
-        "{ended}"
-    );
-    git(&place, "fw", "push -q -u origin feature");
-    place.write("fw/data/b.txt", "c");
-    let ended = agent.ok("session.end", end("more")).await.structured;
-    assert_eq!(
-        json!([ended["committed"], ended["pushed"]]),
-        json!([true, true]),
-        "{ended}"
-    );
-    assert_eq!(
-        git(&place, "remote.git", "rev-parse feature"),
-        git(&place, "fw", "rev-parse feature")
-    );
-    // A branch of another name that would be pushed to `main`.
-    git(&place, "fw", "branch -q -u origin/main");
-    git(&place, "fw", "config push.default upstream");
-    place.write("fw/data/b.txt", "d");
-    let ended = agent.ok("session.end", end("sly")).await.structured;
-    assert_eq!(
-        json!([ended["committed"], ended["pushed"]]),
-        json!([true, false]),
-        "{ended}"
-    );
-    assert!(
-        ended["push_skipped_reason"]
-            .as_str()
-            .unwrap()
-            .contains("'main'"),
-        "{ended}"
-    );
-}
-
-#[tokio::test]
-async fn the_framework_is_compared_and_brought_up_to_date() {
-    let server = NatsServer::start();
-    let place = Place::on(&server);
-    framework(&place);
-    let agent = session(&place, &server.url(), json!({})).await;
-    let check = async || agent.ok("session.sync_check", json!({})).await.structured;
-    let told = |status: &str, behind: u32, ahead: u32| json!({"status": status, "behind": behind, "ahead": ahead});
-    assert_eq!(check().await, told("current", 0, 0));
-    others_push(&place, "1.txt");
-    others_push(&place, "2.txt");
-    assert_eq!(check().await, told("behind", 2, 0));
-    let synced = agent.ok("session.sync", json!({})).await.structured;
-    let head = git(&place, "other", "rev-parse --short HEAD");
-    assert_eq!(
-        synced,
-        json!({"status": "synced", "commit": head, "duckdb_imported": true})
-    );
-    place.write("fw/data/mine.txt", "m");
-    commit(&place, "fw");
-    assert_eq!(check().await, told("ahead", 0, 1));
-    others_push(&place, "3.txt");
-    assert_eq!(check().await, told("diverged", 1, 1));
-    // Only forward: what would need a merge is refused, and nothing is changed.
-    let mine = git(&place, "fw", "rev-parse HEAD");
-    assert!(
-        agent
-            .refused("session.sync", json!({}))
-            .await
-            .contains("Pull failed: ")
-    );
-    let told = agent
-        .refused("session.start", json!({"session_id": "s"}))
-        .await;
-    assert!(
-        told.contains("Framework pull failed: ") && told.contains("session s"),
-        "{told}"
-    );
-    assert!(!markers(&place).join("s.json").exists());
-    assert_eq!(git(&place, "fw", "rev-parse HEAD"), mine);
-
-    std::fs::rename(place.dir().join("remote.git"), place.dir().join("gone.git")).unwrap();
-    assert!(
-        agent
-            .refused("session.sync_check", json!({}))
-            .await
-            .contains("Fetch failed: ")
-    );
-    assert!(
-        agent
-            .refused("session.sync", json!({}))
-            .await
-            .contains("Pull failed: ")
-    );
 }
 
 #[tokio::test]
