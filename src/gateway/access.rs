@@ -216,6 +216,9 @@ mod tests {
             (Some("see"), None, "warp_channels_read", true),
             (Some("see"), None, "nothing_read", false),
             (Some("none"), None, send, false),
+            // It came since, and what it asks for is not known yet.
+            (None, None, "warp_new", false),
+            (None, Some(&["write", "channels"][..]), "warp_new", false),
         ] {
             let client = client(toolset, scopes);
             assert_eq!(access.may(&client, tool), expected, "{client:?} {tool}");

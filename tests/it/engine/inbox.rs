@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::Tools;
-use crate::bus::{monitored, subscriptions};
+use crate::bus::{config, connected, monitored, subscriptions};
 use crate::support::LIMIT;
+use crate::support::http::{Served, Web};
+use crate::support::place::Place;
 use crate::support::server::{NatsServer, settled};
 
 const PACK: &str = r#"
@@ -63,6 +65,16 @@ tools:
         as: got
         else: "{{ error.kind }}: {{ error.message }}"
     reply: {structured: {got: "{{ got.data }}"}}
+  keyed:
+    description: x
+    input: {type: object, required: [key], properties: {key: {type: string}}}
+    steps:
+      - request:
+          subject: "{{ config.prefix }}.tasks"
+          payload: {id: "{{ args.key }}", to: "{{ config.prefix }}.results.{{ gateway.id }}.{{ args.key }}", how: echo}
+          answers: [{inbox: results, key: "{{ args.key }}"}]
+        else: "{{ error.kind }}: {{ error.message }}"
+    reply: {text: done}
 "#;
 
 /// A worker that does as it is told.
@@ -219,7 +231,7 @@ async fn stages_are_kept_and_told_in_order() {
 }
 
 #[tokio::test]
-async fn a_message_more_than_can_wait_fails_clearly_or_is_read_in_time() {
+async fn a_burst_of_messages_is_read_in_time() {
     let server = NatsServer::start();
     let (tools, _client) = mesh(&server).await;
     // The worker's burst comes in one piece; who waits gets its turns.
@@ -284,6 +296,96 @@ async fn nobody_to_do_the_work_is_told_at_once() {
     settled(&other).await;
     // It is remembered.
     assert!(asked.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_subject_that_may_not_be_asked_may_be_served() {
+    let server = NatsServer::with_config(
+        "authorization { users: [{ user: a, password: p },\
+         { user: u, password: p, permissions: { publish: { deny: [\"mesh.gpu\"] } } }], }\nno_auth_user: a",
+    );
+    let _client = worker(&server).await;
+    let url = format!("nats://u:p@127.0.0.1:{}", server.port());
+    let tools = Tools::on(connected(config(url)).await, PACK);
+    for served in [json!(["mesh.gpu"]), json!(["mesh.cpu", "mesh.gpu"])] {
+        let args = json!({"how": "echo", "n": 4, "served": served});
+        assert_eq!(tools.ok("served", args).await["got"]["output"], 4);
+    }
+    let text = tools
+        .fails("served", json!({"how": "silent", "served": ["mesh.cpu"]}))
+        .await;
+    assert!(text.starts_with("no_responders: "), "{text}");
+}
+
+#[tokio::test]
+async fn keys_are_bounded() {
+    let server = NatsServer::start();
+    let (tools, _client) = mesh(&server).await;
+    let reply = tools.call("keyed", json!({"key": "k".repeat(1024)})).await;
+    assert!(!reply.is_error, "{}", reply.text);
+    for (key, size) in [(String::new(), 0), ("k".repeat(1025), 1025)] {
+        let text = tools.fails("keyed", json!({"key": key})).await;
+        let wrong = format!("range: the key of an answer has {size} bytes");
+        assert!(text.starts_with(&wrong), "{text}");
+    }
+}
+
+/// Waits until so many answers in `results` were nobody's.
+async fn unclaimed(served: &Served, count: u32) {
+    let line = format!("jacquard_answers_unclaimed_total{{inbox=\"results\"}} {count}\n");
+    counted(served, &line).await;
+}
+
+/// Waits until the metrics say this.
+async fn counted(served: &Served, line: &str) {
+    let metrics = format!("http://{}/metrics", served.address());
+    let started = Instant::now();
+    loop {
+        let text = reqwest::get(&metrics).await.unwrap().text().await.unwrap();
+        if text.contains(line) {
+            return;
+        }
+        assert!(started.elapsed() < LIMIT, "{text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn answers_to_calls_that_are_over_are_counted() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    place.write("mesh/mesh.yaml", PACK);
+    let served = Served::with(&place, "packs: [./mesh]\n");
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut tasks = client.subscribe("mesh.tasks").await.unwrap();
+    settled(&client).await;
+    let web = Web::begin(&served.url).await;
+
+    let text = web
+        .said("work", json!({"how": "late", "timeout": "50ms"}))
+        .await;
+    assert!(text.starts_with("timeout after "), "{text}");
+    let task = timeout(LIMIT, tasks.next()).await.unwrap().unwrap();
+    let task: Value = serde_json::from_slice(&task.payload).unwrap();
+    answer(&client, &task, &json!("late")).await;
+    unclaimed(&served, 1).await;
+
+    let waiting = tokio::spawn({
+        let web = web.clone();
+        let params = json!({"name": "work", "arguments": {"how": "late"}});
+        let call =
+            json!({"jsonrpc": "2.0", "id": "slow", "method": "tools/call", "params": params});
+        async move { web.post(&call).await }
+    });
+    let task = timeout(LIMIT, tasks.next()).await.unwrap().unwrap();
+    let task: Value = serde_json::from_slice(&task.payload).unwrap();
+    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "slow"}});
+    assert_eq!(web.post(&cancelled).await.status(), 202);
+    let cancelled = "jacquard_tool_calls_total{tool=\"work\",outcome=\"cancelled\"} 1";
+    counted(&served, cancelled).await;
+    answer(&client, &task, &json!("late")).await;
+    unclaimed(&served, 2).await;
+    waiting.abort();
 }
 
 #[tokio::test]

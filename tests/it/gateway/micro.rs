@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::support::LIMIT;
+use crate::support::http::{Served, Web};
 use crate::support::mcp::Agent;
 use crate::support::place::Place;
 use crate::support::raw::Raw;
@@ -313,6 +314,26 @@ async fn one_gateway_offers_what_another_serves() {
     second.close();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_over_http_hears_of_services_that_come_and_go() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let served = Served::with(&place, IMPORTS);
+    let web = Web::begin(&served.url).await;
+    let mut events = web.listen(None).await;
+    let service = calculator(&client, "calc").await;
+    let changed = events.push().await.data;
+    assert_eq!(changed["method"], "notifications/tools/list_changed");
+    let (_, sum) = web.call("calc_sum", json!({"a": 2, "b": 3})).await;
+    assert_eq!(sum["result"]["structuredContent"], json!({"sum": 5}));
+    service.stop().await.unwrap();
+    let changed = events.push().await.data;
+    assert_eq!(changed["method"], "notifications/tools/list_changed");
+    let (_, sum) = web.call("calc_sum", json!({"a": 2, "b": 3})).await;
+    assert!(sum["error"].is_object(), "{sum}");
+}
+
 /// Whether the tool of the calculator is there and answers.
 async fn adds(agent: &mut Agent) -> bool {
     agent.list().await;
@@ -334,6 +355,7 @@ async fn tools_of_services_come_back_with_nats() {
         }
     };
     tokio::time::timeout(LIMIT, until_ok).await.unwrap();
+    server.kill();
     server.restart();
     let until_ok = async {
         while !adds(&mut agent).await {

@@ -393,6 +393,23 @@ async fn clients_find_the_authorization_server() {
 }
 
 #[tokio::test]
+async fn clients_find_the_scopes_that_resources_want() {
+    let issuer = Issuer::start(&["one"]);
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    place.write("files/plan.md", "1");
+    place.write(
+        "files.d/pack.yaml",
+        "folders: {files: {path: files}}\nresources: {files: {folder: files, uri: 'files:///', scopes: [see]}}\n",
+    );
+    let config = oauth(&issuer.url, "").replace("[warp]", "[warp, ./files.d]");
+    let gate = Gate::on(place, &(config + "allow: {read: [files]}\n"));
+    let response = gate.get("/.well-known/oauth-protected-resource").await;
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["scopes_supported"], json!(["mcp", "see"]));
+}
+
+#[tokio::test]
 async fn keys_that_cannot_be_fetched_are_no_verdict() {
     let issuer = Issuer::start(&[]);
     let gate = Gate::start(&oauth(&issuer.url, ""));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::setup;
 use super::stateless::open;
-use crate::support::http::{Events, Web, Within};
+use crate::support::http::{Events, Served, Web, Within};
 use crate::support::place::Place;
 use crate::support::server::NatsServer;
 
@@ -68,4 +68,25 @@ async fn streams_without_sessions_hear_what_they_ask_for() {
         announce(&within.gateway, &[Change::Resources, Change::Tools]);
         assert_eq!(method(&mut events).await, TOOLS);
     }
+}
+
+#[tokio::test]
+async fn a_stream_without_a_session_hears_of_the_files_it_names() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    place.write("files/plan.md", "1");
+    place.write("files/other.md", "1");
+    place.write("pack/pack.yaml", include_str!("../gateway/resources.yaml"));
+    let served = Served::with(&place, "packs: [./pack]\nallow: {read: [files]}\n");
+    let wanted =
+        json!({"resourcesListChanged": true, "resourceSubscriptions": ["workspace:///plan.md"]});
+    let (mut events, accepted) = open(&served.url, None, wanted.clone()).await;
+    assert_eq!(accepted, wanted);
+    place.write("files/other.md", "two");
+    place.write("files/plan.md", "two");
+    let updated = events.push().await.data;
+    assert_eq!(updated["method"], "notifications/resources/updated");
+    assert_eq!(updated["params"]["uri"], "workspace:///plan.md");
+    place.write("files/new.md", "1");
+    assert_eq!(method(&mut events).await, RESOURCES);
 }
