@@ -2,4 +2,5 @@
 
 mod caller;
 mod gateway;
+mod odd;
 mod wire;
