@@ -35,6 +35,27 @@ async fn a_file_as_deep_as_can_be_does_not_end_the_gateway() {
     agent.close().await;
 }
 
+#[tokio::test]
+async fn parts_of_seconds_are_time_limits_too() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    place.write("w.yaml", "name: quick\ntimeout_seconds: 0.5\n");
+    place.write(
+        "p.yaml",
+        "name: both\ntimeout_seconds: 1.5\npipeline_stages:\n\
+         - {name: a, worker_type: quick, timeout_seconds: 0.25, max_retries: 1}\n\
+         - {name: b, worker_type: quick}\n",
+    );
+    let text = "name: odd\ntools:\n  workers: [{config: w.yaml}]\n  pipelines: [{config: p.yaml, name: both}]\n";
+    let config = place.write("gateway.yaml", text).display().to_string();
+    let agent = Agent::start(place.command(&["serve", "--config", &config])).await;
+    for tool in ["quick", "both"] {
+        let said = agent.refused(tool, json!({})).await;
+        assert!(said.contains("nobody listens on loom."), "{tool}: {said}");
+    }
+    agent.close().await;
+}
+
 #[test]
 fn what_is_wrong_with_files_is_told_at_its_place() {
     let place = Place::at("nats://127.0.0.1:9");
