@@ -307,7 +307,7 @@ impl Catalog {
 fn twice(name: &str, first: &str, second: &str) -> Diagnostic {
     let text = format!("the tool `{name}` is declared twice: {first} and {second}");
     Diagnostic::global(Code::Duplicate, text)
-        .help("rename one of them, or take one of the packs out of the config")
+        .help("give one of them another name, or leave one out")
 }
 
 /// The packs of a config with those that they use, and which of them the config names.

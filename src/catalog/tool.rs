@@ -10,7 +10,7 @@ use super::templates::{Templates, to_json};
 use crate::spec::check::close;
 use crate::spec::data::Text;
 use crate::spec::defaults::fill_in;
-use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::diag::{Code, Diagnostic, Label, Report};
 use crate::spec::env::is_omit;
 use crate::spec::model;
 use crate::spec::schema;
@@ -36,6 +36,8 @@ pub struct Tool {
     pub given: Vec<(Text, Jinja)>,
     /// Where what it is made of came from, if it comes and goes.
     pub source: Option<Text>,
+    /// Where a config names what it is made of, if one does.
+    pub named: Option<Label>,
     /// The spec.
     pub spec: model::Tool,
     /// The input schema as clients see it.
@@ -98,15 +100,19 @@ impl Tool {
             Some(tree) => told("output", tree)?,
             None => None,
         };
-        let input_validator = schema::compile(&input).map_err(|e| fail("input", e.to_string()))?;
+        let compile = |what: &str, value: &Value| {
+            schema::compile(value).map_err(|error| fail(what, words(value, &error)))
+        };
+        let input_validator = compile("input", &input)?;
         let output_validator = output
             .as_ref()
-            .map(|value| schema::compile(value).map_err(|e| fail("output", e.to_string())))
+            .map(|value| compile("output", value))
             .transpose()?;
         Ok(Self {
             name: name.to_owned(),
             pack,
             origin: origin.to_owned(),
+            named: None,
             title: spec.title.as_ref().map(|t| text("title", t)).transpose()?,
             description: text("description", &spec.description)?,
             tools: context.get_attr("tools").unwrap_or_default(),
@@ -151,6 +157,15 @@ impl Tool {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// What is wrong with a schema that does not compile, and where in it.
+fn words(schema: &Value, error: &jsonschema::ValidationError<'_>) -> String {
+    match schema::problems(schema).into_iter().next() {
+        Some((pointer, what)) if !pointer.is_empty() => format!("`{}`: {what}", dotted(&pointer)),
+        Some((_, what)) => what,
+        None => error.to_string(),
     }
 }
 

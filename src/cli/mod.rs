@@ -193,6 +193,10 @@ fn refuse(report: &crate::spec::diag::Report) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Stack of the threads that read files, in bytes: a document as deep as is read needs more than the default where it is
+/// built for tests.
+const STACK: usize = 8 * 1024 * 1024;
+
 /// The runtime for commands that talk to NATS.
 ///
 /// One thread: a call is a chain of small tasks, and handing each to another thread costs more than the task (measured in
@@ -200,6 +204,7 @@ fn refuse(report: &crate::spec::diag::Report) -> ExitCode {
 fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_stack_size(STACK)
         .build()
 }
 

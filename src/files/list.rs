@@ -95,7 +95,8 @@ fn compile(pattern: &str) -> Result<Pattern, Error> {
 
 impl Folder {
     /// Lists plain files, and symbolic links to plain files inside of the folder. Left out are names that end in `~`
-    /// (copies of editors, and files that are being written), those that are no UTF-8, and what may not be looked at.
+    /// (copies of editors, and files that are being written), those that are no UTF-8 or have control characters, and what
+    /// may not be looked at.
     ///
     /// Errors: `BadPattern`, `Permission` and `Io` of the folder itself.
     pub fn list(&self, listing: &Listing<'_>) -> Result<Listed, Error> {
@@ -153,7 +154,11 @@ impl Walk<'_> {
             let Some(name) = name.to_str() else { continue };
             if kind.is_dir() {
                 folders.push(name.to_owned());
-            } else if (kind.is_file() || kind.is_symlink()) && !name.ends_with('~') {
+            } else if (kind.is_file() || kind.is_symlink())
+                && !name.ends_with('~')
+                // Such a name could not be read.
+                && !name.chars().any(char::is_control)
+            {
                 self.file(&path.join(name), name);
             }
         }

@@ -127,6 +127,7 @@ fn a_list_is_sorted_matched_and_bounded() {
         "c.md",
         ".hidden.yaml",
         "d.yaml~",
+        "g\n.yaml",
         "sub/e.yaml",
         "sub/deep/f.yaml",
     ] {

@@ -91,6 +91,17 @@ pub struct Label {
     pub text: String,
 }
 
+impl Label {
+    /// A place with nothing to say beside it.
+    pub fn new(source: &Source, range: Range<usize>) -> Self {
+        Self {
+            source: source.clone(),
+            range: source.clamp(range),
+            text: String::new(),
+        }
+    }
+}
+
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -275,16 +286,12 @@ impl Report {
         }
     }
 
-    /// The same problems; those without a place are at the beginning of this file.
+    /// The same problems; those without a place are here.
     #[must_use]
-    pub fn at_start_of(self, source: &Source) -> Self {
+    pub fn or_at(self, label: &Label) -> Self {
         let mut report = self;
         for item in &mut report.items {
-            item.label.get_or_insert_with(|| Label {
-                source: source.clone(),
-                range: 0..0,
-                text: String::new(),
-            });
+            item.label.get_or_insert_with(|| label.clone());
         }
         report
     }

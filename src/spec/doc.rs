@@ -239,6 +239,16 @@ fn syntax_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
         let key = key.split(',').next().unwrap_or(key);
         return duplicate_key(source, range, key);
     }
+    // The parser refuses the second one for its number, as it refuses what is too large.
+    if text.contains("budget breached") && source.text()[range.start..].starts_with("---") {
+        return Diagnostic::error(
+            Code::Syntax,
+            source,
+            range,
+            "a second document begins here, and one is read",
+        )
+        .help("take the rest out, or put it into a file of its own");
+    }
     if text.contains("budget breached") {
         return Diagnostic::error(
             Code::Syntax,
@@ -267,6 +277,10 @@ fn syntax_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
 /// What is probably meant, for the slips that the parser's own words do not explain.
 fn syntax_help(message: &str) -> Option<&'static str> {
     [
+        (
+            "merge keys",
+            "write the keys of the other mapping out: `<<` is not read",
+        ),
         ("tab", "indent with blanks: YAML takes no tabs"),
         (
             "mapping values are not allowed",

@@ -1,6 +1,5 @@
 //! One generator at work: from an entry to its tool.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,11 +13,11 @@ use crate::catalog::templates::to_json;
 use crate::catalog::{Catalog, Tool};
 use crate::spec::check::{TOOL_NAME, is_tool_name};
 use crate::spec::config::Config;
-use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::diag::{Code, Diagnostic, Label, Report};
 use crate::spec::doc::{Doc, join};
+use crate::spec::env::is_omit;
 use crate::spec::model::Generator;
 use crate::spec::schema;
-use crate::spec::source::Source;
 
 /// The most tools that one generator makes.
 const MAX_ENTRIES: usize = 1_000;
@@ -42,6 +41,8 @@ pub(super) struct Making<'a> {
 struct Entry {
     /// Which one it is, in words.
     who: String,
+    /// Where the file of the config says it, if it does.
+    named: Option<Label>,
     names: Names,
     document: Option<Arc<Doc>>,
 }
@@ -81,10 +82,14 @@ impl Making<'_> {
 
     /// The tool of an entry, unless `when` says that there is none.
     pub(super) fn tool(&self, index: usize, value: Jinja) -> Result<Option<Tool>, Report> {
-        let shown = to_json(&value).map_or_else(|_| value.to_string(), |json| json.to_string());
+        let json = to_json(&value).ok();
+        let shown = json
+            .as_ref()
+            .map_or_else(|| value.to_string(), Value::to_string);
         let shown: String = shown.chars().take(MAX_SHOWN).collect();
         let mut entry = Entry {
             who: format!("entry {} ({shown})", index + 1),
+            named: json.and_then(|entry| self.in_config(|said| says(said, &entry))),
             names: Names {
                 base: self.base.clone(),
                 given: Vec::new(),
@@ -138,7 +143,13 @@ impl Making<'_> {
             match self.library.open(path) {
                 Book::Missing => {}
                 Book::Sound(doc) => return Ok((path.clone(), doc)),
-                Book::Broken(report) => return Err(report),
+                Book::Broken(report) => {
+                    let named = self.in_config(|said| said == path.as_str());
+                    return Err(match named {
+                        Some(label) => report.or_at(&label),
+                        None => report,
+                    });
+                }
             }
         }
         if paths.is_empty() {
@@ -151,24 +162,23 @@ impl Making<'_> {
             entry.who,
             self.library.base().display()
         );
-        let found = self
-            .named_by_config(paths)
-            .map(|(source, range)| Diagnostic::error(Code::Io, source, range, text.as_str()));
-        let diagnostic = found.unwrap_or_else(|| Diagnostic::global(Code::Io, text));
+        let named = self.in_config(|said| paths.iter().any(|path| said == path.as_str()));
+        let mut diagnostic = Diagnostic::global(Code::Io, text);
+        diagnostic.label = named;
         Err(diagnostic.help(help).into())
     }
 
-    /// Where the file of the config names one of these paths: under the settings of the pack, or where the file as a whole is
-    /// the settings of the pack.
-    fn named_by_config(&self, paths: &[String]) -> Option<(&Source, Range<usize>)> {
+    /// Where the file of the config has such a value: under the settings of the pack, or where the file as a whole is the
+    /// settings of the pack.
+    fn in_config(&self, fits: impl Fn(&Value) -> bool) -> Option<Label> {
         let config = self.config?;
         let doc = config.doc.as_deref()?;
         let pack = self.catalog.packs[self.pack].pack.name.as_ref();
         let given = Value::Object(config.settings.get(pack)?.clone());
-        let at = paths.iter().find_map(|path| mention(&given, path))?;
+        let at = find(&given, &fits)?;
         let inside = format!("{}{at}", join("/settings", pack));
         let at = [inside, at].into_iter().find(|at| doc.knows(at))?;
-        Some((&doc.source, doc.value_range(&at)))
+        Some(Label::new(&doc.source, doc.value_range(&at)))
     }
 
     /// What a document says, with the defaults of its schema, if it fits that.
@@ -214,7 +224,11 @@ impl Making<'_> {
         }
         let shown: String = name.chars().take(MAX_SHOWN).collect();
         let text = format!("`{shown}` cannot be the name of a tool: {}", TOOL_NAME);
-        Err(self.wrong(entry, "`name`", &text))
+        // Whoever wrote the name is told: the config, or the document.
+        let named = self.in_config(|said| said == name.as_str());
+        let document = entry.document.as_ref();
+        let said = named.or_else(|| said_in(document?, &Value::String(name), ""));
+        Err(self.wrong_at(said.or_else(|| entry.place()), entry, "`name`", &text))
     }
 
     fn build(&self, name: &str, entry: Entry) -> Result<Tool, Report> {
@@ -228,14 +242,31 @@ impl Making<'_> {
         match Tool::build(name, self.pack, &origin, spec, templates, &context) {
             Ok(mut tool) => {
                 tool.given = entry.names.given;
+                tool.named = entry.named;
                 tool.source = self.generator.from.clone();
                 Ok(tool)
             }
-            Err(report) => Err(match document {
-                Some(doc) => report.at_start_of(&doc.source),
-                None => report,
-            }),
+            Err(report) => {
+                let said = document.and_then(|doc| self.badly_said(doc, &context));
+                Err(match said.or_else(|| entry.place()) {
+                    Some(label) => report.or_at(&label),
+                    None => report,
+                })
+            }
         }
+    }
+
+    /// Where a document says a schema that is none.
+    fn badly_said(&self, doc: &Doc, context: &Jinja) -> Option<Label> {
+        let spec = &self.generator.tool;
+        let trees = [&spec.input, &spec.output].into_iter().flatten();
+        let rendered = |tree| self.catalog.templates.tree_or_omit(tree, context).ok();
+        let mut schemas = trees.filter_map(rendered).filter(|value| !is_omit(value));
+        schemas.find_map(|value| {
+            let value = to_json(&value).ok()?;
+            let (problem, _) = schema::problems(&value).into_iter().next()?;
+            said_in(doc, &value, &problem)
+        })
     }
 
     fn origin(&self) -> &str {
@@ -266,31 +297,70 @@ impl Making<'_> {
 
     /// No tool can be made of an entry.
     fn wrong(&self, entry: &Entry, what: &str, why: &str) -> Report {
+        self.wrong_at(entry.place(), entry, what, why)
+    }
+
+    fn wrong_at(&self, place: Option<Label>, entry: &Entry, what: &str, why: &str) -> Report {
         let text = format!(
             "the generator `{}` ({}) makes no tool of {}: {what}: {why}",
             self.name,
             self.origin(),
             entry.who
         );
-        match &entry.document {
-            Some(doc) => Diagnostic::error(Code::Template, &doc.source, 0..0, text).into(),
-            None => Diagnostic::global(Code::Template, text).into(),
-        }
+        let mut diagnostic = Diagnostic::global(Code::Template, text);
+        diagnostic.label = place;
+        diagnostic.into()
     }
 }
 
-/// Where a text is a value of a document.
-fn mention(value: &Value, text: &str) -> Option<String> {
+impl Entry {
+    /// Where to look for what is wrong with it: in its document, or else in the config.
+    fn place(&self) -> Option<Label> {
+        let start = |doc: &Arc<Doc>| Label::new(&doc.source, 0..0);
+        self.document.as_ref().map(start).or(self.named.clone())
+    }
+}
+
+/// Where a value has a part that fits, as a JSON pointer.
+fn find(value: &Value, fits: &impl Fn(&Value) -> bool) -> Option<String> {
+    if fits(value) {
+        return Some(String::new());
+    }
     match value {
-        Value::String(found) => (found == text).then(String::new),
         Value::Array(items) => {
             let mut found = items.iter().enumerate();
-            found.find_map(|(i, item)| Some(format!("/{i}{}", mention(item, text)?)))
+            found.find_map(|(i, item)| Some(format!("/{i}{}", find(item, fits)?)))
         }
         Value::Object(fields) => {
             let mut found = fields.iter();
-            found.find_map(|(key, item)| Some(format!("{}{}", join("", key), mention(item, text)?)))
+            found.find_map(|(key, item)| Some(format!("{}{}", join("", key), find(item, fits)?)))
         }
         _ => None,
     }
+}
+
+/// Whether an entry is what a config says, or comes of it by `unwind`, which takes one element of a list.
+fn says(said: &Value, entry: &Value) -> bool {
+    let (Value::Object(said), Value::Object(entry)) = (said, entry) else {
+        return said == entry;
+    };
+    let same = |key: &String, part: &Value| {
+        said.get(key).is_some_and(|whole| {
+            whole == part || whole.as_array().is_some_and(|list| list.contains(part))
+        })
+    };
+    !entry.is_empty() && entry.iter().all(|(key, part)| same(key, part))
+}
+
+/// Where a document says the schema that has a problem at this place, or the part of it that has it.
+fn said_in(doc: &Doc, schema: &Value, problem: &str) -> Option<Label> {
+    let cuts = problem.match_indices('/').map(|(at, _)| at);
+    let mut cuts = cuts.chain([problem.len()]);
+    cuts.find_map(|cut| {
+        let (above, below) = problem.split_at(cut);
+        let part = schema.pointer(above)?;
+        let at = find(&doc.value, &|said: &Value| said == part)?;
+        let range = doc.value_range(&format!("{at}{below}"));
+        Some(Label::new(&doc.source, range))
+    })
 }

@@ -133,7 +133,8 @@ pub(super) fn compose(slots: &[Slot], lenient: bool, report: &mut Report) -> Too
             match other {
                 None => tools.push(Arc::clone(tool)),
                 Some(other) => {
-                    let problem = twice(&tool.name, other, &tool.origin);
+                    let mut problem = twice(&tool.name, other, &tool.origin);
+                    problem.label.clone_from(&tool.named);
                     let mild = lenient || made.is_some_and(|made| made.skips);
                     report.push(if mild { problem.warning() } else { problem });
                 }

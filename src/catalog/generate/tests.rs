@@ -206,3 +206,53 @@ fn tools_of_a_source_come_and_go() {
     assert_eq!(regenerate("afar", json!([])), (true, 0));
     assert_eq!(catalog.served().fingerprint(), before);
 }
+
+#[test]
+fn what_cannot_be_made_is_told_where_it_is_said() {
+    let schema = "name: s\ninput:\n  type: object\n  properties: {a: {type: strin}}\n";
+    let dir = place(&[
+        ("bad.yaml", schema),
+        ("sub/x.yaml", "name: x\n"),
+        ("name.yaml", "level: 1\nname: a b\n"),
+        ("two.yaml", "name: one\n---\nname: two\n"),
+    ]);
+    let files = "{forms: [bad.yaml, sub, name.yaml, two.yaml]}";
+    let said = said(&build(dir.path(), files).unwrap_err(), &dir);
+    for part in [
+        "`properties.a.type`: the string \"strin\" is not one of",
+        "/bad.yaml:4:26",
+        "c.yaml:3:29",
+        "/name.yaml:2:7",
+        "a second document begins here",
+        "/two.yaml:2:1",
+    ] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+}
+
+#[test]
+fn entries_without_a_document_have_their_place_in_the_config() {
+    let pack = r#"
+pack: {name: forms}
+settings:
+  type: object
+  properties:
+    rows: {type: array, items: {type: object, additionalProperties: true}}
+generate:
+  rows:
+    each: config.rows | unwind('verbs')
+    name: "{{ entry.of }}_{{ entry.verbs }}"
+    tool: {description: x, reply: {text: x}}
+"#;
+    let dir = place(&[("pack/pack.yaml", pack)]);
+    let rows = "{rows: [{of: a, verbs: [get]}, {of: b, verbs: [get, get]}, {of: c d, verbs: [x]}]}";
+    let said = said(&build(dir.path(), rows).unwrap_err(), &dir);
+    for (problem, column) in [("`b_get` is declared twice", 40), ("`c d_x` cannot be", 68)] {
+        let told = said.split("error[").find(|told| told.contains(problem));
+        let place = format!("c.yaml:3:{column}\n");
+        assert!(
+            told.is_some_and(|t| t.contains(&place)),
+            "{problem} at {place} in\n{said}"
+        );
+    }
+}

@@ -7,6 +7,7 @@ mod desk;
 mod evals;
 mod gateway;
 mod letters;
+mod odd;
 mod outage;
 mod pipelines;
 mod queries;
