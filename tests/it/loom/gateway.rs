@@ -195,7 +195,7 @@ async fn what_a_router_refuses_is_told_at_once() {
     let _mesh = Mesh::start(Dialect::Heddle, &server, &actors).await;
     let place = Place::on(&server);
     let mut raw = odd(&place, &server, Dialect::Heddle).await;
-    assert_eq!(raw.tool("1", "odd", json!({"text": "a"})).1, false);
+    assert!(!raw.tool("1", "odd", json!({"text": "a"})).1);
     let (text, failed) = raw.tool("2", "odd", json!({"text": "a"}));
     let reason = "rate_limited: tier 'local' has no available capacity";
     assert!(failed && text.contains(reason), "{text}");

@@ -1,5 +1,6 @@
 //! The gateway before a mesh of LOOM or Heddle.
 
+mod broken;
 mod caller;
 mod calls;
 mod council;

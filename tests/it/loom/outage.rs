@@ -1,4 +1,4 @@
-//! NATS that goes and comes back under a gateway, and two gateways on one NATS.
+//! What calls of a gateway share: NATS that goes and comes back, subscriptions, and a second gateway.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::desk::Desk;
+use crate::bus::{monitored, subscriptions};
 use crate::support::LIMIT;
 use crate::support::http::{Served, Web};
 use crate::support::server::NatsServer;
+use crate::support::wait_for;
 
 /// Whether `/ready` says so, and what it says.
 async fn ready(served: &Served) -> (u16, Value) {
@@ -48,7 +50,7 @@ async fn a_restart_of_nats_is_survived() {
                 .await
         }
     });
-    crate::support::wait_for("the task", || plain.tasks().len() == 2);
+    wait_for("the task", || plain.tasks().len() == 2);
     server.kill();
     // It cannot be known what becomes of the task: said soon, not after its 20 seconds.
     let (_, answer) = open.await.unwrap();
@@ -70,6 +72,33 @@ async fn a_restart_of_nats_is_survived() {
         // The worker is not back yet.
         assert!(begun.elapsed() < LIMIT, "{answer}");
     }
+}
+
+/// The original has a subscription for each call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_in_flight_share_the_subscriptions_of_the_gateway() {
+    let (server, port) = monitored();
+    let desk = Desk::new(&server);
+    let plain = desk.mesh(&server).await;
+    let agent = desk.agent().await;
+    agent.ok("plain", json!({"text": "a"})).await;
+    agent.ok("steps", json!({"text": "a"})).await;
+    let before = subscriptions(port).await;
+    let calls = (0..100).map(|n| {
+        let tool = ["plain", "steps"][n % 2];
+        agent.ok(
+            tool,
+            json!({"text": "a", "do": ["wait", "echo"], "ms": 500}),
+        )
+    });
+    let looking = async {
+        while plain.tasks().len() < 51 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(subscriptions(port).await, before);
+    };
+    tokio::join!(join_all(calls), looking);
+    wait_for("all of them", || plain.done() == 102);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
