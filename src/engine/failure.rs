@@ -172,6 +172,9 @@ impl From<files::Error> for Failure {
     }
 }
 
+/// What is said of an expression that takes more steps than one may.
+const TOO_MUCH: &str = "this is too much for one expression to work on: give it less";
+
 impl From<minijinja::Error> for Failure {
     fn from(error: minijinja::Error) -> Self {
         let mut message = match error.kind() {
@@ -179,6 +182,7 @@ impl From<minijinja::Error> for Failure {
             minijinja::ErrorKind::WriteFailure => error
                 .source()
                 .map_or_else(|| error.kind().to_string(), ToString::to_string),
+            minijinja::ErrorKind::OutOfFuel => TOO_MUCH.to_owned(),
             kind => error
                 .detail()
                 .map_or_else(|| kind.to_string(), str::to_owned),
@@ -194,5 +198,23 @@ impl From<minijinja::Error> for Failure {
             message,
             source: Some(Box::new(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::env::environment;
+
+    #[test]
+    fn an_expression_that_never_ends_is_told_in_words() {
+        let error = environment()
+            .render_str(
+                "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+                (),
+            )
+            .err();
+        let message = error.map(|error| Failure::from(error).message);
+        assert!(message.is_some_and(|message| message.starts_with(TOO_MUCH)));
     }
 }

@@ -103,10 +103,10 @@ pub(super) fn read(doc: Doc, form: Form<'_>, around: &Around<'_>) -> (Option<Con
         doc: &doc,
         report: Report::new(),
     };
-    let Some(mut document) = reading.document(&schema) else {
+    let Some((given, mut document)) = reading.document(&schema) else {
         return (None, reading.report);
     };
-    let config = reading.rest(form, &document, around);
+    let config = reading.rest(form, (&given, &document), around);
     let report = reading.report;
     if report.has_errors() {
         return (None, report);
@@ -167,8 +167,8 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The file's values with what the command line sets, checked and with defaults.
-    fn document(&mut self, schema: &Value) -> Option<Value> {
+    /// The file's values with what the command line sets, checked: as they are given, and with defaults.
+    fn document(&mut self, schema: &Value) -> Option<(Value, Value)> {
         let mut value = self.doc.value.clone();
         if let Some(map) = value.as_object_mut() {
             self.sets.iter().for_each(|setting| setting.put(map));
@@ -206,8 +206,9 @@ impl Reading<'_> {
         if self.report.has_errors() {
             return None;
         }
+        let given = value.clone();
         fill_defaults(&mut value, schema);
-        Some(value)
+        Some((given, value))
     }
 
     /// The setting of the command line that gives the value at a place.
@@ -242,12 +243,13 @@ impl Reading<'_> {
     fn rest(
         &mut self,
         form: Form<'_>,
-        document: &Value,
+        (given, document): (&Value, &Value),
         around: &Around<'_>,
     ) -> Map<String, Value> {
         let made_of = Making {
             context: context!(
                 doc => Jinja::from(Serde(document)),
+                given => Jinja::from(Serde(given)),
                 program => around.program,
                 config_folder => around.folder,
             ),

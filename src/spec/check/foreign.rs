@@ -34,6 +34,7 @@ pub(crate) fn check_foreign(
     check_text(doc, &at, &form.when.0, kind, &scope, &mut aside);
     let scope = Scope::new()
         .with("doc", Shape::from_schema(&settings.to_value()))
+        .with("given", Shape::Any)
         .with("program", Shape::Text)
         .with("config_folder", Shape::Text)
         .with("env", Shape::Any);

@@ -1,9 +1,12 @@
 //! Files that no worker, pipeline or query should have, and what is said of them.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::support::mcp::Agent;
-use crate::support::place::Place;
+use crate::support::place::{Place, run};
 use crate::support::server::NatsServer;
 
 #[tokio::test]
@@ -95,7 +98,7 @@ tools:
     assert_eq!(done.code, Some(1), "{done:?}");
     let places = [
         ("a second document begins here", "w/two.yaml:2:1"),
-        ("the string \"strin\" is not one of", "w/bad.yaml:2:30"),
+        ("the string \"strin\" is not one of", "w/bad.yaml:2:29"),
         ("it is not a file", "gateway.yaml:8:16"),
         ("`untyped` is declared twice", "gateway.yaml:9:7"),
         ("the string \"a b\" does not", "p/blank.yaml:3:26"),
@@ -143,4 +146,33 @@ resources: {workspace_dir: ''}
         assert!(done.stderr.contains(&place), "{place} in\n{}", done.stderr);
     }
     assert!(!done.stderr.contains("other"), "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn the_prefix_is_the_program_s_name_unless_it_is_given() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    place.write("w.yaml", "name: w\n");
+    place.write(
+        "gateway.yaml",
+        "name: odd\ntools: {workers: [{config: w.yaml}]}\n",
+    );
+    let link = place.dir().join("heddle");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_jacquard"), &link).unwrap();
+    let arguments = ["call", "--config", "gateway.yaml", "w"];
+    let given = ["--set", "loom.subject_prefix=mine"];
+    let jacquard = Path::new(env!("CARGO_BIN_EXE_jacquard"));
+    for (program, more, prefix) in [
+        (link.as_path(), &[][..], "heddle"),
+        (jacquard, &[], "loom"),
+        (&link, &given, "mine"),
+    ] {
+        let mut command = Command::new(program);
+        command.args(arguments).args(more).current_dir(place.dir());
+        command.env("NATS_URL", server.url());
+        command.env("JACQUARD_DATA_DIR", place.data_dir());
+        let done = run(command);
+        let wanted = format!("nobody listens on {prefix}.tasks.incoming");
+        assert!(done.stderr.contains(&wanted), "{wanted}: {done:?}");
+    }
 }
