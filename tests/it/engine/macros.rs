@@ -73,6 +73,6 @@ async fn what_goes_wrong_can_be_a_result() {
     let done = tools.ok("each", json!({})).await;
     assert_eq!(
         done,
-        json!({"told": ["A", "refused: no is refused", "B"], "nothing": null, "last": "b"})
+        json!({"told": ["A", "require: no is refused", "B"], "nothing": null, "last": "b"})
     );
 }
