@@ -12,6 +12,7 @@ pub(super) mod code {
     pub(in crate::bus) const CONSUMER_EXISTS: u32 = 10148;
     pub(in crate::bus) const NO_SEQUENCE: u32 = 10043;
     pub(in crate::bus) const NO_MESSAGE: u32 = 10037;
+    pub(in crate::bus) const NOT_DELETED: u32 = 10057;
     pub(in crate::bus) const NAME_IN_USE: u32 = 10058;
     pub(in crate::bus) const STREAM_NOT_FOUND: u32 = 10059;
     pub(in crate::bus) const OVERLAP: u32 = 10065;
@@ -79,6 +80,20 @@ impl Failure {
         match self {
             Self::Refused(error) => error.err_code,
             Self::Failed(_) => 0,
+        }
+    }
+
+    /// Whether a message that is to be removed is not there. The server has a code of its own only for some such messages.
+    pub(super) fn is_no_message(&self) -> bool {
+        match self {
+            Self::Refused(error) => match error.err_code {
+                code::NO_SEQUENCE => true,
+                code::NOT_DELETED => {
+                    ["stream store EOF", "no message found"].contains(&error.description.as_str())
+                }
+                _ => false,
+            },
+            Self::Failed(_) => false,
         }
     }
 

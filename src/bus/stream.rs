@@ -345,9 +345,7 @@ impl Stream {
         let done = api::call::<api::Done>(&link, &what, &verb, body.into_bytes()).await;
         match done {
             Ok(_) => Ok(true),
-            Err(failure)
-                if matches!(failure.code(), code::NO_SEQUENCE | code::STREAM_NOT_FOUND) =>
-            {
+            Err(failure) if failure.is_no_message() || failure.code() == code::STREAM_NOT_FOUND => {
                 Ok(false)
             }
             Err(failure) => Err(failure.into_error(&what)),

@@ -49,6 +49,7 @@ async fn call(request: &Request, setup: Setup, env: &Environment) -> ExitCode {
         Ok(gateway) => gateway,
         Err(error) => return fail(error),
     };
+    find_services(&gateway).await;
     let code = match prepared(request, &gateway) {
         Ok((session, arguments)) => {
             let session = Arc::new(session);
@@ -66,6 +67,24 @@ async fn call(request: &Request, setup: Setup, env: &Environment) -> ExitCode {
     code
 }
 
+/// Makes the tools of NATS services, where a pack wants them: the call may be of one.
+async fn find_services(gateway: &Arc<Gateway>) {
+    if !gateway.follows_services() {
+        return;
+    }
+    connect(gateway).await;
+    if let Err(error) = gateway.find_services().await {
+        eprintln!("jacquard: which NATS services there are is not known: {error}");
+    }
+}
+
+/// Waits for NATS. Without a connection the call itself says what is wrong.
+async fn connect(gateway: &Gateway) {
+    gateway.nats().settle(CONNECT).await;
+    let bus = gateway.nats().bus();
+    let _ = bus.wait_connected(Duration::from_secs(2)).await;
+}
+
 async fn reply(
     request: &Request,
     gateway: &Arc<Gateway>,
@@ -75,14 +94,8 @@ async fn reply(
     // Who interrupts a call still wants its session to end in order.
     let cancel = CancellationToken::new();
     signals::guard(cancel.clone());
-    let connected = async {
-        gateway.nats().settle(CONNECT).await;
-        // Without a connection the call itself says what is wrong.
-        let bus = gateway.nats().bus();
-        let _ = bus.wait_connected(Duration::from_secs(2)).await;
-    };
     tokio::select! {
-        () = connected => {}
+        () = connect(gateway) => {}
         () = cancel.cancelled() => {}
     }
     let outcome = gateway

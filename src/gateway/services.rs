@@ -20,13 +20,34 @@ const AGAIN: Duration = Duration::from_secs(2);
 const MAX_ENDPOINTS: usize = 1_000;
 
 impl Gateway {
+    /// Whether a pack makes tools of NATS services.
+    pub fn follows_services(&self) -> bool {
+        self.serving.load().engine.period(MICRO).is_some()
+    }
+
+    /// Looks once which NATS services there are, and makes their tools: for who calls one tool and goes.
+    ///
+    /// # Errors
+    /// Those of the connection; the tools stay as they were.
+    pub async fn find_services(self: &Arc<Self>) -> Result<(), bus::Error> {
+        let mut roster = self.roster();
+        roster.look(self.nats.bus()).await?;
+        self.remake(roster.entries()).await;
+        Ok(())
+    }
+
+    /// Knows nobody yet, and passes over what this gateway itself offers.
+    fn roster(&self) -> Roster {
+        let own = self.config.expose.micro.as_ref().map(|m| m.service());
+        Roster::new(own.map(str::to_owned))
+    }
+
     /// Makes tools of the NATS services that are there, if a pack wants that, for as long as the gateway is connected. While
     /// NATS is away all of them stay: a call says why it fails.
     pub async fn keep_services(self: &Arc<Self>) {
         let period = self.serving.load().engine.period(MICRO);
         let Some(period) = period else { return };
-        let own = self.config.expose.micro.as_ref().map(|m| m.service());
-        let mut roster = Roster::new(own.map(str::to_owned));
+        let mut roster = self.roster();
         let mut made: Option<Vec<Value>> = None;
         let mut states = self.nats.bus().watch();
         while states.wait_for(bus::State::is_connected).await.is_ok() {

@@ -273,6 +273,7 @@ fn event(push: Push) -> ServerSseMessage {
 /// A push that a client takes, as a notification of MCP.
 pub(in crate::gateway) fn notification(push: Push) -> ServerNotification {
     observe::push(push.made.elapsed());
-    let params = push.params.map(serde_json::Value::Object);
-    ServerNotification::CustomNotification(CustomNotification::new(push.method, params))
+    // Without any, rmcp would write null, which clients refuse: MCP wants an object or nothing.
+    let params = serde_json::Value::Object(push.params.unwrap_or_default());
+    ServerNotification::CustomNotification(CustomNotification::new(push.method, Some(params)))
 }

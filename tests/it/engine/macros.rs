@@ -36,7 +36,7 @@ tools:
       - let: {mine: outside}
       - use: {macro: both, with: {first: "{{ args.first }}", second: "{{ args.second }}"}}
         as: kept
-    reply: {structured: {kept: "{{ kept }}", mine: "{{ mine }}", last: "{{ session.last }}"}}
+    reply: {structured: {kept: "{{ kept }}", mine: "{{ mine }}", last: "{{ session.last | default('') }}"}}
   each:
     description: x
     output: {type: object, properties: {told: {}, nothing: {}, last: {}}}
@@ -48,7 +48,7 @@ tools:
         as: told
       - use: {macro: nothing}
         as: nothing
-    reply: {structured: {told: "{{ told }}", nothing: "{{ nothing }}", last: "{{ session.last }}"}}
+    reply: {structured: {told: "{{ told }}", nothing: "{{ nothing }}", last: "{{ session.last | default('') }}"}}
 "#;
 
 #[tokio::test]
@@ -73,6 +73,6 @@ async fn what_goes_wrong_can_be_a_result() {
     let done = tools.ok("each", json!({})).await;
     assert_eq!(
         done,
-        json!({"told": ["A", "refused: no is refused", "B"], "nothing": null, "last": "b"})
+        json!({"told": ["A", "require: no is refused", "B"], "nothing": null, "last": "b"})
     );
 }

@@ -325,13 +325,27 @@ async fn a_client_over_http_hears_of_services_that_come_and_go() {
     let service = calculator(&client, "calc").await;
     let changed = events.push().await.data;
     assert_eq!(changed["method"], "notifications/tools/list_changed");
+    assert_eq!(changed["params"], json!({}));
     let (_, sum) = web.call("calc_sum", json!({"a": 2, "b": 3})).await;
     assert_eq!(sum["result"]["structuredContent"], json!({"sum": 5}));
     service.stop().await.unwrap();
     let changed = events.push().await.data;
     assert_eq!(changed["method"], "notifications/tools/list_changed");
+    assert_eq!(changed["params"], json!({}));
     let (_, sum) = web.call("calc_sum", json!({"a": 2, "b": 3})).await;
     assert!(sum["error"].is_object(), "{sum}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_of_a_service_is_called_from_the_command_line() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let _service = calculator(&client, "calc").await;
+    let path = place.write("micro.yaml", IMPORTS);
+    let config = path.to_string_lossy();
+    let done = place.run(&["call", "-c", &config, "calc_sum", "a=2", "b=3"]);
+    assert_eq!((done.code, done.stdout.trim()), (Some(0), r#"{"sum":5}"#));
 }
 
 /// Whether the tool of the calculator is there and answers.
