@@ -247,7 +247,7 @@ generate:
     let dir = place(&[("pack/pack.yaml", pack)]);
     let rows = "{rows: [{of: a, verbs: [get]}, {of: b, verbs: [get, get]}, {of: c d, verbs: [x]}]}";
     let said = said(&build(dir.path(), rows).unwrap_err(), &dir);
-    for (problem, column) in [("`b_get` is declared twice", 40), ("`c d_x` cannot be", 68)] {
+    for (problem, column) in [("`b_get` is declared twice", 41), ("`c d_x` cannot be", 69)] {
         let told = said.split("error[").find(|told| told.contains(problem));
         let place = format!("c.yaml:3:{column}\n");
         assert!(
