@@ -56,7 +56,7 @@ pub struct Engine {
     resources: Resources,
     tables: tables::Tables,
     inboxes: inbox::Inboxes,
-    served: inbox::Served,
+    served: Arc<inbox::Served>,
     /// What expressions call `gateway`.
     gateway: minijinja::Value,
     journals: journal::Journals,
@@ -115,7 +115,7 @@ impl Engine {
             resources,
             tables,
             inboxes,
-            served: inbox::Served::default(),
+            served: Arc::default(),
             gateway,
             journals,
             beats,

@@ -1,7 +1,7 @@
 //! On which subjects somebody listens, as far as is known.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,19 +22,27 @@ pub(in crate::engine) struct Served {
 }
 
 impl Served {
-    /// Finds out whether somebody listens on one of these subjects; that is remembered for `every`.
+    /// Finds out whether somebody listens on one of these subjects; that is remembered for `every`, also when whoever asks
+    /// waits no more.
     ///
     /// # Errors
     /// Nobody does ([`ErrorKind::NoResponders`]), or the connection was lost.
     pub(in crate::engine) async fn check(
-        &self,
+        self: &Arc<Self>,
         bus: &Bus,
-        subjects: &[String],
+        subjects: Vec<String>,
         every: Duration,
     ) -> Result<(), Failure> {
-        if subjects.is_empty() || self.is_known(subjects, every) {
+        if subjects.is_empty() || self.is_known(&subjects, every) {
             return Ok(());
         }
+        let (this, bus) = (Arc::clone(self), bus.clone());
+        let asking = tokio::spawn(async move { this.ask(&bus, &subjects, every).await });
+        // It ends without an outcome only with the program.
+        asking.await.unwrap_or(Ok(()))
+    }
+
+    async fn ask(&self, bus: &Bus, subjects: &[String], every: Duration) -> Result<(), Failure> {
         let _turn = self.asking.lock().await;
         if self.is_known(subjects, every) {
             return Ok(());

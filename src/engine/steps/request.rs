@@ -76,7 +76,7 @@ pub(super) async fn run(step: &Request, call: &mut Call<'_>) -> Result<Value, Fa
         bytes: 0,
     };
     let outcome = {
-        let served = engine.served.check(&engine.bus, &subjects, every);
+        let served = engine.served.check(&engine.bus, subjects, every);
         exchange.run(served).await
     };
     let heard = Value::from(std::mem::take(&mut exchange.heard));

@@ -14,6 +14,9 @@ use crate::support::http::{Served, Web};
 use crate::support::place::Place;
 use crate::support::server::{NatsServer, settled};
 
+/// So many tasks the worker takes before it answers them, the last one first.
+const REVERSED: usize = 500;
+
 const PACK: &str = r#"
 settings: {type: object, properties: {prefix: {type: string, default: mesh}}}
 inboxes:
@@ -89,9 +92,8 @@ async fn worker(server: &NatsServer) -> Client {
             let task: Value = serde_json::from_slice(&message.payload).unwrap();
             if task["how"] == "reversed" {
                 // The last that comes is answered first.
-                let all = task["n"] == 0;
                 held.push(task);
-                if all {
+                if held.len() == REVERSED {
                     for task in held.drain(..).rev() {
                         answer(&own, &task, &task["n"]).await;
                     }
@@ -166,8 +168,7 @@ async fn many_calls_wait_in_one_inbox_and_each_has_its_own_answer() {
     let (tools, _client) = mesh(&server).await;
     let before = subscriptions(port).await;
     let mut calls = tokio::task::JoinSet::new();
-    // The one that lets the worker answer comes last: the runtime has one thread, and begins them in order.
-    for n in (0..500_u32).rev() {
+    for n in 0..REVERSED {
         let tools = tools.clone();
         calls.spawn(async move {
             let args = json!({"how": "reversed", "n": n});

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::support::LIMIT;
 use crate::support::place::Place;
 use crate::support::raw::Raw;
-use crate::support::server::NatsServer;
+use crate::support::server::{NatsServer, settled};
 
 const TASKS: &str = "io.modelcontextprotocol/tasks";
 
@@ -41,7 +41,7 @@ impl Asked {
     /// Hears no more.
     pub async fn leave(mut self) {
         self.questions.unsubscribe().await.unwrap();
-        self.client.flush().await.unwrap();
+        settled(&self.client).await;
     }
 
     pub async fn answer(&self, question: async_nats::Message, text: &str) {
