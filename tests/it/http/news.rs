@@ -1,8 +1,11 @@
 //! News of changed tools and resources, over HTTP.
 
+use std::time::Duration;
+
 use jacquard::gateway::sessions::SessionOptions;
 use jacquard::gateway::{Change, Gateway};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::setup;
 use super::stateless::open;
@@ -12,6 +15,7 @@ use crate::support::server::NatsServer;
 
 const TOOLS: &str = "notifications/tools/list_changed";
 const RESOURCES: &str = "notifications/resources/list_changed";
+const UPDATED: &str = "notifications/resources/updated";
 
 async fn within(server: &NatsServer) -> Within {
     let place = Place::on(server);
@@ -83,10 +87,21 @@ async fn a_stream_without_a_session_hears_of_the_files_it_names() {
     let (mut events, accepted) = open(&served.url, None, wanted.clone()).await;
     assert_eq!(accepted, wanted);
     place.write("files/other.md", "two");
-    place.write("files/plan.md", "two");
-    let updated = events.push().await.data;
-    assert_eq!(updated["method"], "notifications/resources/updated");
+    // The stream is accepted before it listens, so what is written in that moment is not told: write until it is.
+    let mut text = "two".to_owned();
+    let updated = loop {
+        text.push('!');
+        place.write("files/plan.md", &text);
+        if let Ok(event) = timeout(Duration::from_secs(1), events.push()).await {
+            break event.data;
+        }
+    };
+    assert_eq!(updated["method"], UPDATED);
     assert_eq!(updated["params"]["uri"], "workspace:///plan.md");
     place.write("files/new.md", "1");
-    assert_eq!(method(&mut events).await, RESOURCES);
+    let mut told = method(&mut events).await;
+    while told == UPDATED {
+        told = method(&mut events).await;
+    }
+    assert_eq!(told, RESOURCES);
 }
