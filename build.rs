@@ -158,82 +158,16 @@ fn pack_value(pack: &Pack) -> Result<TokenStream, Box<dyn Error>> {
         let constant = constant_name(name);
         quote!((b(#name), #constant))
     });
-    let Pack {
-        name,
-        title,
-        instructions,
-        uses,
-        capabilities,
-        settings,
-        foreign,
-        session,
-        schemas,
-        streams,
-        buckets,
-        generate,
-        aliases,
-        timers,
-        listeners,
-        on,
-        queues,
-        tables,
-        journals,
-        macros,
-        folders,
-        programs,
-        resources,
-        inboxes,
-        templates,
-        origins,
-        texts,
-        tools: _,
-    } = pack;
-    let (name, title, instructions) = (rust(name)?, rust(title)?, rust(instructions)?);
-    let (settings, session) = (rust(settings)?, rust(session)?);
-    let foreign = rust(foreign)?;
-    let capabilities = rust(capabilities)?;
-    let schemas = rust(schemas)?;
-    let (streams, buckets, queues) = (rust(streams)?, rust(buckets)?, rust(queues)?);
-    let (tables, journals, inboxes) = (rust(tables)?, rust(journals)?, rust(inboxes)?);
-    let macros = rust(macros)?;
-    let (folders, programs) = (rust(folders)?, rust(programs)?);
-    let resources = rust(resources)?;
-    let generate = rust(generate)?;
-    let (templates, origins) = (rust(templates)?, rust(origins)?);
-    let (uses, aliases, texts) = (rust(uses)?, rust(aliases)?, rust(texts)?);
-    let (timers, listeners, on) = (rust(timers)?, rust(listeners)?, rust(on)?);
-    Ok(quote! {
-        Pack {
-            name: #name,
-            title: #title,
-            instructions: #instructions,
-            uses: #uses,
-            capabilities: #capabilities,
-            settings: #settings,
-            foreign: #foreign,
-            session: #session,
-            schemas: #schemas,
-            streams: #streams,
-            buckets: #buckets,
-            queues: #queues,
-            tables: #tables,
-            journals: #journals,
-            macros: #macros,
-            folders: #folders,
-            programs: #programs,
-            resources: #resources,
-            inboxes: #inboxes,
-            tools: Map(b(&[#(#tools),*])),
-            generate: #generate,
-            aliases: #aliases,
-            timers: #timers,
-            listeners: #listeners,
-            on: #on,
-            templates: #templates,
-            origins: #origins,
-            texts: #texts,
-        }
-    })
+    let without = Pack {
+        tools: Default::default(),
+        ..pack.clone()
+    };
+    let mut value: syn::ExprStruct = syn::parse2(rust(&without)?)?;
+    let is_tools = |member: &syn::Member| matches!(member, syn::Member::Named(n) if n == "tools");
+    let mut fields = value.fields.iter_mut();
+    let field = fields.find(|field| is_tools(&field.member));
+    field.ok_or("a pack has no field `tools`")?.expr = syn::parse2(quote!(Map(b(&[#(#tools),*]))))?;
+    Ok(quote!(#value))
 }
 
 fn constant_name(name: &str) -> Ident {

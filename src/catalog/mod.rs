@@ -247,8 +247,8 @@ impl Catalog {
         let library = Library::new(&self.base);
         for (index, loaded) in self.packs.iter().enumerate().filter(|(_, p)| p.named) {
             let pack = &loaded.pack;
+            let context = self.base_context(index);
             for (name, spec) in pack.tools.iter() {
-                let context = self.base_context(index);
                 slots.extend(self.fixed(name, (index, index), spec, &context, report));
             }
             for name in pack.generate.keys() {

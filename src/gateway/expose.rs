@@ -180,11 +180,11 @@ async fn call(
     tool: &str,
     body: &[u8],
 ) -> Result<Bytes, Refusal> {
-    let arguments = arguments(body)?;
+    let given = arguments(body)?;
     let missing = |error: CallError| refusal(404, error.to_string());
     gateway.may(client, tool).map_err(missing)?;
     let never = CancellationToken::new();
-    let reply = gateway.call(session, tool, arguments.clone(), &never).await;
+    let reply = gateway.call(session, tool, given, &never).await;
     let Reply {
         text,
         structured,
@@ -194,7 +194,7 @@ async fn call(
         let catalog = gateway.catalog();
         let fits = catalog
             .tool(tool)
-            .is_none_or(|tool| tool.arguments(arguments).is_ok());
+            .is_none_or(|tool| arguments(body).is_ok_and(|given| tool.arguments(given).is_ok()));
         return Err(refusal(if fits { 500 } else { 400 }, text));
     }
     Ok(match structured {
