@@ -5,6 +5,7 @@
 
 pub mod bound;
 pub mod builtin;
+mod configured;
 pub mod generate;
 pub mod machine;
 mod names;
@@ -22,10 +23,10 @@ use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
+use configured::{compiled, find, placed, settings, unknown_settings, unlisted_variables};
 use generate::{Library, Slot};
 pub use machine::{FolderPlace, Machine};
 pub use packs::PackRef;
-use packs::{Found, Packs, Place};
 pub use served::{Served, Tools};
 pub use templates::Templates;
 pub use tool::Tool;
@@ -34,10 +35,7 @@ use crate::spec::config::Config;
 use crate::spec::data::{self, Json};
 use crate::spec::defaults::fill_defaults;
 use crate::spec::diag::{Code, Diagnostic, Report};
-use crate::spec::doc::join;
-use crate::spec::model::{self, Pack};
-use crate::spec::schema;
-use crate::spec::suggest;
+use crate::spec::model;
 
 /// A pack in use: what it declares, and the values its expressions see.
 #[derive(Debug)]
@@ -95,6 +93,8 @@ pub struct Catalog {
     pub templates: Templates,
     /// The project's facts: `project.*`.
     pub project: Jinja,
+    /// The environment variables that the config lists: `env.*`.
+    pub env: Jinja,
     /// What a model is told when it connects.
     pub instructions: Option<String>,
     /// The folder that paths are relative to: that of the config.
@@ -117,6 +117,7 @@ impl Catalog {
         let mut report = config.warnings.clone();
         let (packs, named) = find(config, base, &mut report);
         unknown_settings(config, &packs, &mut report);
+        unlisted_variables(config, &packs, &named, &mut report);
         let names = names::Names::of(&packs, &named);
         let loaded: Vec<LoadedPack> = packs
             .into_iter()
@@ -144,6 +145,7 @@ impl Catalog {
             packs: loaded,
             templates: Templates::new(),
             project: Jinja::from(Serde(project)),
+            env: config.variables.to_value(),
             instructions: None,
             base: base.to_owned(),
             experimental: BTreeMap::new(),
@@ -202,7 +204,8 @@ impl Catalog {
             .get(pack)
             .map(|p| p.settings.clone())
             .unwrap_or_default();
-        minijinja::context!(project => self.project.clone(), config => config, tools => tools)
+        let (project, env) = (self.project.clone(), self.env.clone());
+        minijinja::context!(project => project, config => config, env => env, tools => tools)
     }
 
     /// The instructions of the packs that the config names. A pack that has none hands on those of the packs that are
@@ -308,114 +311,6 @@ fn twice(name: &str, first: &str, second: &str) -> Diagnostic {
     let text = format!("the tool `{name}` is declared twice: {first} and {second}");
     Diagnostic::global(Code::Duplicate, text)
         .help("give one of them another name, or leave one out")
-}
-
-/// The packs of a config with those that they use, and which of them the config names.
-fn find(config: &Config, base: &Path, report: &mut Report) -> (Vec<Found>, Vec<usize>) {
-    let mut packs = Packs::default();
-    let mut named = Vec::new();
-    for (index, name) in config.packs.iter().enumerate() {
-        let at = format!("/packs/{index}");
-        let (found, problems) = packs.add(Place::of(name, base));
-        for problem in problems.sorted() {
-            report.push(placed(problem.clone(), config, &at));
-        }
-        let written = config.packs.iter().take(index).any(|other| other == name);
-        if written || found.is_some_and(|found| named.contains(&found)) {
-            let text = format!("the pack `{name}` is named twice");
-            let twice = Diagnostic::global(Code::Duplicate, text);
-            report.push(placed(twice, config, &at));
-        } else {
-            named.extend(found);
-        }
-    }
-    (packs.into_found(), named)
-}
-
-/// The diagnostic at a place of the config, if it has none of its own.
-fn placed(diagnostic: Diagnostic, config: &Config, pointer: &str) -> Diagnostic {
-    match &config.doc {
-        Some(doc) if diagnostic.label.is_none() => {
-            let range = doc.value_range(pointer);
-            let at = Diagnostic::error(diagnostic.code, &doc.source, range, String::new());
-            Diagnostic {
-                label: at.label,
-                ..diagnostic
-            }
-        }
-        _ => diagnostic,
-    }
-}
-
-fn unknown_settings(config: &Config, packs: &[Found], report: &mut Report) {
-    // A pack that could not be read has told no name.
-    if report.has_errors() {
-        return;
-    }
-    for name in config.settings.keys() {
-        if !packs.iter().any(|p| p.pack.name == *name) {
-            let unknown = Diagnostic::global(
-                Code::UnknownResource,
-                format!("`settings` names the pack `{name}`, which this config does not load"),
-            )
-            .help(suggest::help(
-                name,
-                packs.iter().map(|p| p.pack.name.as_ref()),
-            ));
-            report.push(placed(unknown, config, &join("/settings", name)));
-        }
-    }
-}
-
-/// The schemas of a section, compiled.
-fn compiled(
-    pack: &str,
-    what: &str,
-    schemas: &data::Map<Json>,
-    report: &mut Report,
-) -> HashMap<String, NamedSchema> {
-    let mut names = HashMap::new();
-    for (name, json) in schemas.iter() {
-        let schema = json.to_value();
-        match schema::compile(&schema) {
-            Ok(validator) => {
-                names.insert(name.to_owned(), NamedSchema { schema, validator });
-            }
-            Err(error) => report.push(Diagnostic::global(
-                Code::BadSchema,
-                format!("{what} `{name}` of the pack `{pack}`: {error}"),
-            )),
-        }
-    }
-    names
-}
-
-/// The settings of a pack, checked and with defaults.
-fn settings(pack: &Pack, config: &Config, report: &mut Report) -> Jinja {
-    let empty = Map::new();
-    let given = config.settings.get(pack.name.as_ref()).unwrap_or(&empty);
-    let mut schema = pack
-        .settings
-        .as_ref()
-        .map_or_else(|| json!({"type": "object"}), |s| s.to_value());
-    crate::spec::check::close(&mut schema);
-    let mut values = Value::Object(given.clone());
-    fill_defaults(&mut values, &schema);
-    match schema::compile(&schema) {
-        Ok(validator) => {
-            for line in tool::violations(&validator, &values, &schema) {
-                report.push(Diagnostic::global(
-                    Code::Schema,
-                    format!("settings of the pack `{}`: {line}", pack.name),
-                ));
-            }
-        }
-        Err(error) => report.push(Diagnostic::global(
-            Code::BadSchema,
-            format!("settings schema of the pack `{}`: {error}", pack.name),
-        )),
-    }
-    Jinja::from(Serde(&values))
 }
 
 #[cfg(test)]

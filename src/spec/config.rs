@@ -5,6 +5,7 @@ mod environment;
 pub mod expose;
 pub mod http;
 pub mod set;
+mod substitute;
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +14,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use allow::AllowConfig;
+pub use environment::Variables;
 use environment::expand;
+pub use environment::variables;
 pub use environment::without_templates;
-pub(in crate::spec) use environment::{given, value_of, variables};
+pub(in crate::spec) use environment::{given, value_of};
 pub use expose::{ExposeConfig, MicroConfig};
 pub use http::{AuthConfig, HttpConfig, ToolsetConfig, Transport};
 use schemars::JsonSchema;
@@ -30,8 +33,10 @@ use super::model::{Paths, SECTIONS};
 use super::schema;
 use super::source::Source;
 use set::Setting;
+pub use substitute::Filled;
 
-/// What a gateway serves and how it reaches NATS. Any string may hold `{{ env.NAME }}`.
+/// What a gateway serves and how it reaches NATS. Any string may hold `${NAME}`, `${NAME:-default}` and `${file:path}`, or be an
+/// expression over `env`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -44,6 +49,10 @@ pub struct Config {
     /// The packs: names of built-in ones, or folders (`./mine`, relative to this file).
     #[schemars(length(min = 1))]
     pub packs: Vec<String>,
+    /// The environment variables that the packs may read, as `env.NAME`.
+    #[serde(default)]
+    #[schemars(inner(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$")))]
+    pub env: Vec<String>,
     /// Settings of each pack, by its name.
     #[serde(default)]
     pub settings: BTreeMap<String, serde_json::Map<String, Value>>,
@@ -80,6 +89,12 @@ pub struct Config {
     /// The places in the file, for diagnostics; without its values, and with credentials covered.
     #[serde(skip)]
     pub doc: Option<Arc<Doc>>,
+    /// What of it stands in the environment.
+    #[serde(skip)]
+    pub filled: Vec<Filled>,
+    /// The values of the variables that `env` names. Where a config is only checked, each is its own name.
+    #[serde(skip)]
+    pub variables: Variables,
     /// What paths in it are relative to.
     #[serde(skip)]
     pub paths: Paths,
@@ -288,7 +303,9 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
             }
         }
     }
-    expand(&mut doc, around.lookup, &mut report);
+    let mut filled = Vec::new();
+    substitute::substitute(&mut doc, around, &mut filled, &mut report);
+    expand(&mut doc, around.lookup, &mut filled, &mut report);
     if around.lookup.is_none() {
         // What an expression will yield is not known here: it fits wherever it stands.
         without_templates(&mut doc.value);
@@ -296,7 +313,11 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
     let language = config_schema();
     match schema::compile(&language) {
         Ok(validator) => {
-            schema::check_doc(&doc, "", &doc.value, &language, &validator, &mut report);
+            let places = filled.iter().map(|f| f.pointer.as_str());
+            schema::retype(&mut doc.value, &validator, &places.collect::<Vec<_>>());
+            let mut found = Report::new();
+            schema::check_doc(&doc, "", &doc.value, &language, &validator, &mut found);
+            report.extend(covered(found, &doc, &filled));
         }
         Err(error) => report.push(Diagnostic::global(Code::BadSchema, error.to_string())),
     }
@@ -304,7 +325,23 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
         return (None, report);
     }
     let value = std::mem::take(&mut doc.value);
-    finish(value, doc, around, report)
+    let (config, report) = finish(value, doc, around, report);
+    (config.map(|config| Config { filled, ..config }), report)
+}
+
+/// The report without the values that came from the environment: it shows what is written in the file.
+fn covered(report: Report, doc: &Doc, filled: &[Filled]) -> Report {
+    let cover = |mut diagnostic: Diagnostic| {
+        let start = diagnostic.label.as_ref().map(|label| label.range.start);
+        let here = |filled: &&Filled| {
+            start.is_some_and(|at| doc.value_range(&filled.pointer).contains(&at))
+        };
+        if let Some(filled) = filled.iter().find(here) {
+            diagnostic.message = filled.cover(&diagnostic.message);
+        }
+        diagnostic
+    };
+    report.sorted().into_iter().cloned().map(cover).collect()
 }
 
 /// What is said of a file without `packs`. What is no mapping is no config at all, which the schema says.
@@ -345,6 +382,7 @@ pub(in crate::spec) fn finish(
     match serde_json::from_value::<Config>(value) {
         Ok(config) => {
             http::check(&config, &doc, around.lookup.is_some(), &mut report);
+            let variables = Variables::read(&config.env, &doc, around, &mut report);
             if report.has_errors() {
                 return (None, report);
             }
@@ -352,6 +390,7 @@ pub(in crate::spec) fn finish(
             doc.value = Value::Null;
             let config = Config {
                 doc: Some(Arc::new(doc)),
+                variables,
                 ..config
             };
             (Some(config), report)

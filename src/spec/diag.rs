@@ -335,6 +335,14 @@ impl Report {
     }
 }
 
+impl FromIterator<Diagnostic> for Report {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(items: I) -> Self {
+        let mut report = Self::new();
+        items.into_iter().for_each(|item| report.push(item));
+        report
+    }
+}
+
 impl From<Diagnostic> for Report {
     fn from(diagnostic: Diagnostic) -> Self {
         Self {

@@ -121,29 +121,54 @@ fn read_files(
 /// # Errors
 /// A report when it cannot be read, is too large or is not UTF-8.
 pub fn read_source(path: &Path, shown: &str) -> Result<Source, Report> {
-    let failed = |what: String| Err(one(Diagnostic::global(Code::Io, format!("{shown} {what}"))));
-    // A pipe or a device may never end, and cannot be asked for its size.
-    match std::fs::metadata(path) {
-        Err(error) => return failed(format!("cannot be read: {error}")),
-        Ok(found) if found.is_dir() => {
-            return failed("is a folder, and a file is wanted here".into());
-        }
-        Ok(found) if !found.is_file() => return failed("is not a regular file".into()),
-        Ok(_) => {}
+    match read_text(path, super::doc::MAX_BYTES) {
+        Ok(text) => Ok(Source::new(shown, text)),
+        Err(unread) => Err(one(Diagnostic::global(
+            Code::Io,
+            format!("{shown} {unread}"),
+        ))),
+    }
+}
+
+/// Why a text file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// The operating system's answer.
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is a folder.
+    #[error("is a folder, and a file is wanted here")]
+    Folder,
+    /// A pipe or a device may never end, and cannot be asked for its size.
+    #[error("is not a regular file")]
+    Special,
+    /// It has more bytes than this.
+    #[error("is larger than {0} bytes")]
+    TooLarge(usize),
+    /// Its bytes are no text.
+    #[error("is not UTF-8 text")]
+    NotText,
+}
+
+/// The text of a regular file of at most this many bytes.
+///
+/// # Errors
+/// See [`Unread`].
+pub fn read_text(path: &Path, most: usize) -> Result<String, Unread> {
+    let found = std::fs::metadata(path)?;
+    if found.is_dir() {
+        return Err(Unread::Folder);
+    }
+    if !found.is_file() {
+        return Err(Unread::Special);
     }
     let mut bytes = Vec::new();
-    let limit = super::doc::MAX_BYTES as u64 + 1;
-    let read = std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        return failed(format!("cannot be read: {error}"));
+    let file = std::fs::File::open(path)?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
+        return Err(Unread::TooLarge(most));
     }
-    if bytes.len() > super::doc::MAX_BYTES {
-        return failed(format!("is larger than {} bytes", super::doc::MAX_BYTES));
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source::new(shown, text)),
-        Err(_) => failed("is not UTF-8 text".into()),
-    }
+    String::from_utf8(bytes).map_err(|_| Unread::NotText)
 }
 
 fn one(diagnostic: Diagnostic) -> Report {

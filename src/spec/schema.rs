@@ -148,6 +148,47 @@ pub fn check_doc(
     }
 }
 
+/// Reads texts at these places as the numbers and truth values that the schema wants there, where they are written as such.
+pub fn retype(value: &mut Value, validator: &Validator, places: &[&str]) {
+    if places.is_empty() || validator.is_valid(value) {
+        return;
+    }
+    let mut read = Vec::new();
+    for error in validator.iter_errors(value) {
+        let at = error.instance_path().as_str();
+        if !places.contains(&at) {
+            continue;
+        }
+        let ValidationErrorKind::Type { kind } = error.kind() else {
+            continue;
+        };
+        let text = error.instance().as_str().unwrap_or_default();
+        let typed = serde_json::from_str(text).ok().filter(|typed: &Value| {
+            let numbers = typed.is_number() || typed.is_boolean();
+            numbers && is_of(kind, typed)
+        });
+        read.extend(typed.map(|typed| (at.to_owned(), typed)));
+    }
+    for (at, typed) in read {
+        if let Some(place) = value.pointer_mut(&at) {
+            *place = typed;
+        }
+    }
+}
+
+fn is_of(kind: &TypeKind, value: &Value) -> bool {
+    let wanted = |kind: jsonschema::JsonType| match kind {
+        jsonschema::JsonType::Boolean => value.is_boolean(),
+        jsonschema::JsonType::Integer => value.is_i64() || value.is_u64(),
+        jsonschema::JsonType::Number => value.is_number(),
+        _ => false,
+    };
+    match kind {
+        TypeKind::Single(kind) => wanted(*kind),
+        TypeKind::Multiple(kinds) => kinds.iter().any(wanted),
+    }
+}
+
 /// One violation of a schema, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {

@@ -1,8 +1,7 @@
 //! The documents that tools are made from: each is read once, within bounds.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,10 +11,11 @@ use minijinja::{Error, ErrorKind};
 use crate::catalog::packs::shown;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::Doc;
+use crate::spec::files::{Unread, read_text};
 use crate::spec::source::Source;
 
 /// The largest document, in bytes.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 /// The most documents that are read together.
 const MAX_DOCUMENTS: usize = 1_000;
 
@@ -125,11 +125,11 @@ pub fn texts(value: &Jinja) -> Option<Vec<String>> {
 
 fn read(path: &Path) -> Book {
     let name = shown(path);
-    let text = match text(path) {
+    let text = match read_text(path, MAX_BYTES) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Book::Missing,
-        Err(error) => {
-            let text = format!("the document {name} cannot be read: {error}");
+        Err(Unread::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Book::Missing,
+        Err(unread) => {
+            let text = format!("the document {name} {unread}");
             return Book::Broken(Diagnostic::global(Code::Io, text).into());
         }
     };
@@ -137,23 +137,6 @@ fn read(path: &Path) -> Book {
         Ok(doc) => Book::Sound(Arc::new(doc)),
         Err(report) => Book::Broken(report),
     }
-}
-
-fn text(path: &Path) -> io::Result<String> {
-    // Asked before it is opened: to open a pipe is to wait for its writer.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let mut text = String::new();
-    let length = File::open(path)?
-        .take(MAX_BYTES + 1)
-        .read_to_string(&mut text)?;
-    if length as u64 > MAX_BYTES {
-        return Err(io::Error::other(format!(
-            "it is larger than {MAX_BYTES} bytes"
-        )));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -168,7 +151,7 @@ mod tests {
         let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         file("a.yaml", "x: 1");
         file("broken.yaml", "x: [");
-        file("large.yaml", &"#".repeat(MAX_BYTES as usize + 1));
+        file("large.yaml", &"#".repeat(MAX_BYTES + 1));
         let library = Library::new(folder.path());
         let Book::Sound(doc) = library.open("a.yaml") else {
             panic!()

@@ -91,7 +91,7 @@ impl Findings {
     }
 }
 
-/// What the names `project` and `config` are, everywhere in a pack. ([`tools_shape`] makes `tools`.)
+/// What the names `project`, `config` and `env` are, everywhere in a pack. ([`tools_shape`] makes `tools`.)
 pub fn base_scope(settings: Option<&Json>) -> Scope {
     let config = settings.map_or_else(
         || Shape::object([]),
@@ -100,6 +100,7 @@ pub fn base_scope(settings: Option<&Json>) -> Scope {
     Scope::new()
         .with("project", project_shape())
         .with("config", config)
+        .with("env", Shape::Any)
 }
 
 /// The name `tools`: under which name a tool is served.

@@ -18,8 +18,8 @@ use crate::spec::tree::{
 
 /// Names that a step cannot give to something of its own.
 const TAKEN: &[&str] = &[
-    "args", "call", "session", "project", "config", "tools", "gateway", "item", "result", "error",
-    "omit", "loop",
+    "args", "call", "session", "project", "config", "env", "tools", "gateway", "item", "result",
+    "error", "omit", "loop",
 ];
 
 /// A step's place and surroundings.

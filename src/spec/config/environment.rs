@@ -1,10 +1,12 @@
 //! Expressions in a config: the environment fills them in.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
-use super::Lookup;
+use super::substitute::{Filled, is_substituted};
+use super::{Around, Lookup};
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::Doc;
 use crate::spec::env;
@@ -12,13 +14,19 @@ use crate::spec::expr::{self, Form};
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::tree::{is_template, sole_expression};
 
-/// Puts the values of `{{ env.NAME }}` in.
-pub(super) fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Report) {
+/// Puts the values of `{{ env.NAME }}` in. What came is noted in `filled`.
+pub(super) fn expand(
+    doc: &mut Doc,
+    lookup: Option<Lookup<'_>>,
+    filled: &mut Vec<Filled>,
+    report: &mut Report,
+) {
     let places = doc.clone();
     let scope = Scope::new().with("env", Shape::Any);
     let mut omitted = Vec::new();
     doc.map_strings(&mut |pointer, text| {
-        if !is_template(text) {
+        let is_put_in = |filled: &Filled| filled.pointer == pointer;
+        if !is_template(text) || filled.iter().any(is_put_in) {
             return None;
         }
         let (problems, _) = expr::check(text, Form::Template, &scope);
@@ -34,7 +42,14 @@ pub(super) fn expand(doc: &mut Doc, lookup: Option<Lookup<'_>>, report: &mut Rep
         }
         let lookup = lookup?;
         match evaluate(text, lookup) {
-            Ok(Some(value)) => Some(value),
+            Ok(Some(value)) => {
+                filled.extend(value.as_str().map(|came| Filled {
+                    pointer: pointer.to_owned(),
+                    written: text.to_owned(),
+                    value: came.to_owned(),
+                }));
+                Some(value)
+            }
             Ok(None) => {
                 omitted.push(pointer.to_owned());
                 None
@@ -76,11 +91,12 @@ fn remove(value: &mut Value, pointer: &str) {
     }
 }
 
-/// Takes the keys out whose values are expressions.
+/// Takes the keys out whose values are expressions, or stand in the environment.
 pub fn without_templates(value: &mut Value) {
+    let unknown = |text: &str| is_template(text) || is_substituted(text);
     match value {
         Value::Object(map) => {
-            map.retain(|_, item| !item.as_str().is_some_and(is_template));
+            map.retain(|_, item| !item.as_str().is_some_and(unknown));
             map.values_mut().for_each(without_templates);
         }
         Value::Array(items) => items.iter_mut().for_each(without_templates),
@@ -144,8 +160,57 @@ pub(in crate::spec) fn given(text: &str, lookup: Lookup<'_>) -> BTreeMap<String,
         .collect()
 }
 
-/// The variables that a text names: `env.X`.
-pub(in crate::spec) fn variables(text: &str) -> Vec<String> {
+/// The environment variables that packs may read.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// The values of these variables. One that is not set is told.
+    pub(super) fn read(
+        names: &[String],
+        doc: &Doc,
+        around: &Around<'_>,
+        report: &mut Report,
+    ) -> Self {
+        let mut values = BTreeMap::new();
+        for (index, name) in names.iter().enumerate() {
+            let value = match around.lookup {
+                Some(lookup) => lookup(name),
+                None => Some(name.clone()),
+            };
+            if value.is_none() {
+                let range = doc.value_range(&format!("/env/{index}"));
+                let message = format!("the environment variable `{name}` is not set");
+                let unset = Diagnostic::error(Code::Environment, &doc.source, range, message);
+                report.push(unset.help(
+                    "set it, or take it off the list; for a variable that may be absent, declare a setting of the pack and give it `${NAME:-default}` here",
+                ));
+            }
+            values.extend(value.map(|value| (name.clone(), value)));
+        }
+        Self(values)
+    }
+
+    /// Whether packs may read this one.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// What expressions call `env`.
+    pub fn to_value(&self) -> minijinja::Value {
+        minijinja::Value::from(minijinja::value::Serde(&self.0))
+    }
+}
+
+/// Without the values: some are credentials.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The variables that a text names: `env.X`. It may find names in what is only a text of an expression.
+pub fn variables(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find("env.") {
