@@ -7,7 +7,8 @@ use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
 use super::packs::{Found, Packs, Place};
-use super::{NamedSchema, tool};
+use super::pins::Pins;
+use super::{NamedSchema, Pinned, tool};
 use crate::spec::config::{Config, Filled};
 use crate::spec::data::{self, Json};
 use crate::spec::defaults::fill_defaults;
@@ -73,6 +74,26 @@ pub(super) fn unknown_settings(config: &Config, packs: &[Found], report: &mut Re
             report.push(placed(unknown, config, &join("/settings", name)));
         }
     }
+}
+
+/// What the config's file of approved tools says. That it cannot be read is an error.
+pub(super) fn pinned(config: &Config, base: &Path, report: &mut Report) -> Option<Pinned> {
+    let file = config.pin.clone()?;
+    let pins = Pins::read(&base.join(&file), &file).map_err(|problems| {
+        for problem in problems.sorted() {
+            let told = placed(problem.clone(), config, "/pin");
+            let help = "it is made with `jacquard tools --config … --approve`";
+            report.push(if told.help.is_none() {
+                told.help(help)
+            } else {
+                told
+            });
+        }
+    });
+    let pins = pins.ok()?;
+    let empty = Diagnostic::global(Code::NotApproved, "");
+    let label = placed(empty, config, "/pin").label;
+    Some(Pinned { pins, file, label })
 }
 
 /// The environment is read by packs only where the config says so.

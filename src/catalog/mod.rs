@@ -6,10 +6,12 @@
 pub mod bound;
 pub mod builtin;
 mod configured;
+pub mod definition;
 pub mod generate;
 pub mod machine;
 mod names;
 pub mod packs;
+pub mod pins;
 mod served;
 pub mod templates;
 mod told;
@@ -28,6 +30,7 @@ use configured::{compiled, find, placed, settings, unknown_settings, unlisted_va
 use generate::{Library, Slot};
 pub use machine::{FolderPlace, Machine};
 pub use packs::PackRef;
+use pins::{Pins, Standing};
 pub use served::{Served, Tools};
 pub use templates::Templates;
 pub use tool::Tool;
@@ -35,7 +38,7 @@ pub use tool::Tool;
 use crate::spec::config::Config;
 use crate::spec::data::{self, Json};
 use crate::spec::defaults::fill_defaults;
-use crate::spec::diag::{Code, Diagnostic, Report};
+use crate::spec::diag::{Code, Diagnostic, Label, Report};
 use crate::spec::model;
 
 /// A pack in use: what it declares, and the values its expressions see.
@@ -104,8 +107,17 @@ pub struct Catalog {
     pub experimental: BTreeMap<String, Map<String, Value>>,
     /// What the packs use of this machine.
     pub machine: Machine,
+    pins: Option<Pinned>,
     served: Served,
     slots: Mutex<Vec<Slot>>,
+}
+
+/// What was approved, and where the config says so.
+#[derive(Debug)]
+struct Pinned {
+    pins: Pins,
+    file: String,
+    label: Option<Label>,
 }
 
 impl Catalog {
@@ -151,13 +163,13 @@ impl Catalog {
             base: base.to_owned(),
             experimental: BTreeMap::new(),
             machine: Machine::default(),
+            pins: configured::pinned(config, base, &mut report),
             served: Served::default(),
             slots: Mutex::default(),
         };
         let slots = catalog.compile(&names, config, &mut report);
-        catalog
-            .served
-            .swap(generate::compose(&slots, false, &mut report));
+        let tools = generate::compose(&slots, false, &mut report);
+        catalog.served.swap(catalog.admitted(tools, &mut report));
         catalog.slots = Mutex::new(slots);
         if !report.has_errors() {
             catalog.machine = Machine::of(&catalog, config, &mut report);
@@ -181,6 +193,49 @@ impl Catalog {
     /// A tool that is served now, by its name.
     pub fn tool(&self, name: &str) -> Option<Arc<Tool>> {
         self.served.now().get(name).cloned()
+    }
+
+    /// The fingerprint of a tool of this catalog, as it is declared: the same for every project, and for every config that gives
+    /// it the same document.
+    pub fn fingerprint(&self, tool: &Tool) -> String {
+        definition::fingerprint(&definition::definition(self, tool))
+    }
+
+    /// A fingerprint of all tools: another one where a tool is new, gone or other.
+    pub fn whole_fingerprint(&self) -> String {
+        let tools = self.tools();
+        let mut all: Vec<(&str, String)> = tools
+            .iter()
+            .map(|tool| (tool.name.as_str(), self.fingerprint(tool)))
+            .collect();
+        all.sort();
+        definition::fingerprint(&json!(all))
+    }
+
+    /// The tools without those that nobody has approved, where the config wants that. Each of these is told.
+    fn admitted(&self, tools: Tools, report: &mut Report) -> Tools {
+        let Some(pinned) = &self.pins else {
+            return tools;
+        };
+        tools.passing(|tool| {
+            let standing = pinned.pins.judge(&tool.name, &self.fingerprint(tool));
+            let why = match standing {
+                Standing::Approved => return true,
+                Standing::New => "has not been approved",
+                Standing::Changed => "has changed since it was approved",
+            };
+            let (name, file) = (&tool.name, &pinned.file);
+            let text = format!(
+                "the tool `{name}` ({}) {why} in {file}: it is not served",
+                tool.origin
+            );
+            let mut told = Diagnostic::global(Code::NotApproved, text).warning();
+            told.label.clone_from(&pinned.label);
+            report.push(told.help(format!(
+                "look at it, then approve it: `jacquard tools --config … --approve {name}`"
+            )));
+            false
+        })
     }
 
     // Each change of a slot leaves it whole, so a panic while the lock is held spoils nothing.

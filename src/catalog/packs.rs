@@ -96,7 +96,7 @@ impl Place {
                         format!("there is no pack `{name}`"),
                     )
                     .help(format!(
-                        "{} A pack of your own is named by its folder: `./{name}`",
+                        "{}; a pack of your own is named by its folder: `./{name}`",
                         suggest::help(name, names)
                     )))
                 }),

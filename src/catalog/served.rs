@@ -14,6 +14,7 @@ use super::Tool;
 pub struct Tools {
     list: Vec<Arc<Tool>>,
     by_name: HashMap<String, usize>,
+    withheld: Vec<Arc<Tool>>,
     fingerprint: Arc<str>,
 }
 
@@ -23,6 +24,24 @@ impl Tools {
         let tool = tool.into();
         self.by_name.insert(tool.name.clone(), self.list.len());
         self.list.push(tool);
+    }
+
+    /// The same, without those that do not pass: these are withheld.
+    pub(super) fn passing(self, mut passes: impl FnMut(&Tool) -> bool) -> Self {
+        let mut tools = Self::default();
+        for tool in self.list {
+            if passes(&tool) {
+                tools.push(tool);
+            } else {
+                tools.withheld.push(tool);
+            }
+        }
+        tools
+    }
+
+    /// The tools that there would be, and that nobody may see or call because they are not approved.
+    pub fn withheld(&self) -> &[Arc<Tool>] {
+        &self.withheld
     }
 
     /// A tool by its name.

@@ -66,14 +66,8 @@ enum Command {
         #[arg(long, value_name = "PACK.KEY=VALUE")]
         set: Vec<Setting>,
     },
-    /// List the tools that a config serves
-    Tools {
-        #[command(flatten)]
-        source: Source,
-        /// As MCP's tools/list shows them
-        #[arg(long)]
-        json: bool,
-    },
+    /// List the tools that a config serves, compare them, approve them
+    Tools(tools::Request),
     /// Run one tool and print its reply
     Call {
         #[command(flatten)]
@@ -137,7 +131,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command {
         Command::Serve { source, way } => serve::run(&source, &way),
         Command::Validate { paths, set } => validate::run(&paths, set),
-        Command::Tools { source, json } => tools::run(&source, json),
+        Command::Tools(request) => tools::run(&request),
         Command::Call {
             source,
             tool,

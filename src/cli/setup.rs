@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Source;
-use crate::catalog::packs;
+use crate::catalog::{Catalog, packs};
 use crate::gateway::{DEFAULT_CONFIG, Setup, base_of};
 use crate::project::{Environment, discover};
 use crate::spec::config::set::Setting;
@@ -63,4 +63,37 @@ pub fn load(
         set,
     };
     config::load_with(text, &around)
+}
+
+/// The catalog of a config, of a pack's folder or of a built-in pack, as far as it can be told without the environment that it
+/// will run in.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn catalog_of(path: &Path) -> Result<Catalog, Report> {
+    let shown = path.display().to_string();
+    let (text, folder) = if path.is_file() {
+        (read_source(path, &shown)?, base_of(path))
+    } else {
+        // A folder is told from a name by its look, as in a config.
+        let name = if path.is_dir() {
+            format!("./{shown}")
+        } else {
+            shown.clone()
+        };
+        let name = if path.is_absolute() {
+            shown.clone()
+        } else {
+            name
+        };
+        let text = serde_json::json!({"packs": [name]}).to_string();
+        (source::Source::new(shown, text), ".".into())
+    };
+    let (config, report) = load(text, &folder, None, &[]);
+    let mut config = config.ok_or(report)?;
+    config.pin = None;
+    let base = config.base(folder);
+    let none = std::iter::empty::<(String, String)>().collect();
+    let facts = discover(Some(&base), config.project.name.as_deref(), &none)?;
+    Catalog::build(&config, &base, &facts.to_json()).map(|built| built.0)
 }

@@ -42,7 +42,7 @@ pub use push::{NotSeen, Push, Pushes, Seen};
 pub use session::Session;
 
 use crate::bus::Bus;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Tools};
 use crate::spec::suggest;
 use background::Beat;
 use call::Call;
@@ -79,14 +79,31 @@ pub enum CallError {
         /// What was probably meant, or what there is.
         help: String,
     },
+    /// There would be, and nobody has approved it as it is.
+    #[error(
+        "the tool `{name}` is not served: it is not what was approved. Who runs the gateway looks at it and approves it with \
+         `jacquard tools --approve {name}`"
+    )]
+    Withheld {
+        /// Its name.
+        name: String,
+    },
     /// The client took the call back; its steps were stopped.
     #[error("the call was cancelled")]
     Cancelled,
 }
 
 impl CallError {
-    /// There is no such tool, but these.
-    pub fn unknown<'a>(name: &str, tools: impl IntoIterator<Item = &'a str> + Clone) -> Self {
+    /// There is no such tool among those of now, but these for whoever asks.
+    pub fn unknown<'a>(
+        name: &str,
+        now: &Tools,
+        tools: impl IntoIterator<Item = &'a str> + Clone,
+    ) -> Self {
+        if now.withheld().iter().any(|tool| tool.name == name) {
+            let name = name.to_owned();
+            return Self::Withheld { name };
+        }
         Self::UnknownTool {
             name: name.chars().take(128).collect(),
             help: suggest::help(name, tools),
@@ -195,7 +212,7 @@ impl Engine {
     /// Calls a tool; it tells `progress` how far it is. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`]. Whoever drops the call stops its steps where they wait.
+    /// [`CallError::UnknownTool`] and [`CallError::Withheld`]. Whoever drops the call stops its steps where they wait.
     pub async fn call(
         &self,
         session: &Session,
@@ -204,7 +221,8 @@ impl Engine {
         progress: Progress,
     ) -> Result<Reply, CallError> {
         let Some(tool) = self.catalog.tool(name) else {
-            return Err(CallError::unknown(name, self.catalog.tools().names()));
+            let now = self.catalog.tools();
+            return Err(CallError::unknown(name, &now, now.names()));
         };
         Ok(answer(name, Call::run(self, &tool, session, arguments, progress)).await)
     }

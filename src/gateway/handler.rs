@@ -186,7 +186,9 @@ fn result(reply: Reply) -> CallToolResult {
 /// Protocol errors are for what the client did wrong; models see only results.
 fn refusal(error: &CallError) -> ErrorData {
     match error {
-        CallError::UnknownTool { .. } => ErrorData::invalid_params(error.to_string(), None),
+        CallError::UnknownTool { .. } | CallError::Withheld { .. } => {
+            ErrorData::invalid_params(error.to_string(), None)
+        }
         // rmcp sends no response to a cancelled request.
         CallError::Cancelled => ErrorData::internal_error(error.to_string(), None),
     }

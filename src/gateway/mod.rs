@@ -239,7 +239,7 @@ impl Gateway {
     /// Whether a client may use a tool. To one that may not, the tool does not exist.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`], which knows of the client's tools only.
+    /// [`CallError::UnknownTool`], which knows of the client's tools only, and [`CallError::Withheld`].
     pub fn may(&self, client: &Client, tool: &str) -> Result<(), CallError> {
         let offer = self.offer();
         if offer.access.may(client, tool) {
@@ -247,7 +247,7 @@ impl Gateway {
         }
         let names = offer.tools.iter().map(|t| t.name.as_ref());
         let own = names.filter(|name| offer.access.may(client, name));
-        Err(CallError::unknown(tool, own))
+        Err(CallError::unknown(tool, &self.catalog().tools(), own))
     }
 
     /// Whether a client may connect where it wants to.

@@ -83,6 +83,10 @@ pub struct Config {
     /// What a client must be allowed in order to see and call tools, by their names; `*` stands for any text.
     #[serde(default)]
     pub scopes: BTreeMap<String, Vec<String>>,
+    /// A file, relative to this one, with the fingerprints of the tools that a person has approved. Tools that are new or have
+    /// changed since are not served. `jacquard tools --approve` writes it.
+    #[serde(default)]
+    pub pin: Option<String>,
     /// By what else than MCP the tools can be called.
     #[serde(default)]
     pub expose: ExposeConfig,

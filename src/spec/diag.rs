@@ -72,6 +72,8 @@ codes! {
     Io = "io",
     /// A folder or program of this machine that the config does not let a pack use.
     NotAllowed = "not-allowed",
+    /// A tool that is not what a person has approved: new, or changed since.
+    NotApproved = "not-approved",
 }
 
 impl fmt::Display for Code {

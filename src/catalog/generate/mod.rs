@@ -105,7 +105,7 @@ impl Catalog {
                 *made = again;
             }
         }
-        let tools = compose(&slots, true, &mut report);
+        let tools = self.admitted(compose(&slots, true, &mut report), &mut report);
         (self.served.swap(tools), report.into_warnings())
     }
 }
