@@ -9,6 +9,7 @@ pub mod generate;
 pub mod machine;
 mod names;
 pub mod packs;
+mod prompts;
 mod served;
 pub mod templates;
 mod told;
@@ -26,6 +27,7 @@ use generate::{Library, Slot};
 pub use machine::{FolderPlace, Machine};
 pub use packs::PackRef;
 use packs::{Found, Packs, Place};
+pub use prompts::{Prompt, PromptArgument};
 pub use served::{Served, Tools};
 pub use templates::Templates;
 pub use tool::Tool;
@@ -103,6 +105,8 @@ pub struct Catalog {
     pub experimental: BTreeMap<String, Map<String, Value>>,
     /// What the packs use of this machine.
     pub machine: Machine,
+    /// The prompts, in the order of packs and files.
+    pub prompts: Vec<Arc<Prompt>>,
     served: Served,
     slots: Mutex<Vec<Slot>>,
 }
@@ -148,6 +152,7 @@ impl Catalog {
             base: base.to_owned(),
             experimental: BTreeMap::new(),
             machine: Machine::default(),
+            prompts: Vec::new(),
             served: Served::default(),
             slots: Mutex::default(),
         };
@@ -158,6 +163,7 @@ impl Catalog {
         catalog.slots = Mutex::new(slots);
         if !report.has_errors() {
             catalog.machine = Machine::of(&catalog, config, &mut report);
+            catalog.prompts = prompts::of(&catalog, &mut report);
         }
         catalog.experimental = told::experimental(&catalog.packs);
         catalog.instructions = match &config.instructions {

@@ -4,7 +4,7 @@
 //! there is one between them.
 
 /// An address, with `{name}` or without.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UriTemplate {
     /// What comes before the first parameter.
     head: String,
@@ -159,7 +159,9 @@ pub(super) fn scheme(text: &str) -> Result<(), &'static str> {
 fn literal(text: &str) -> Result<(), &'static str> {
     let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '}' | '"' | '<' | '>' | '\\');
     if !text.chars().all(fits) {
-        return Err("an address has only characters that a URI may have: others are percent-encoded");
+        return Err(
+            "an address has only characters that a URI may have: others are percent-encoded",
+        );
     }
     Ok(())
 }

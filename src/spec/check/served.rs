@@ -79,7 +79,10 @@ impl StepCheck<'_> {
             ("list_steps", !decl.list_steps.is_empty()),
             ("list", decl.list.is_some()),
         ];
-        self.foreign(&others, "belongs to what steps make, and these are the files of a `folder`");
+        self.foreign(
+            &others,
+            "belongs to what steps make, and these are the files of a `folder`",
+        );
         if let Some(patterns) = &decl.patterns {
             self.value("patterns", patterns);
             self.patterns(patterns);
@@ -108,11 +111,18 @@ impl StepCheck<'_> {
             ("recursive", decl.recursive.is_some()),
             ("max_bytes", decl.max_bytes.is_some()),
         ];
-        self.foreign(&others, "belongs to the files of a `folder`, and there is none");
+        self.foreign(
+            &others,
+            "belongs to the files of a `folder`, and there is none",
+        );
         if let Some(mime) = &decl.mime {
             self.template("mime", mime);
         }
-        let given = [decl.text.is_some(), decl.json.is_some(), decl.blob.is_some()];
+        let given = [
+            decl.text.is_some(),
+            decl.json.is_some(),
+            decl.blob.is_some(),
+        ];
         if given.iter().filter(|given| **given).count() != 1 {
             self.lacks("a resource has exactly one of `folder`, `text`, `json` and `blob`");
         }
