@@ -208,16 +208,17 @@ fn listed(prompt: &catalog::Prompt) -> Prompt {
 
 /// The arguments of a prompt as texts, which they are; numbers and truth values are taken, too.
 fn arguments(prompt: &catalog::Prompt, given: JsonObject) -> Result<Map<String, Value>, ErrorData> {
-    let mut lines = prompt.misfits(given.keys().map(String::as_str));
+    // Forms send what their user leaves empty.
+    let empty = |value: &Value| value.is_null() || value.as_str() == Some("");
+    let given: Vec<_> = given.into_iter().filter(|(_, v)| !empty(v)).collect();
+    let mut lines = prompt.misfits(given.iter().map(|(name, _)| name.as_str()));
     let mut texts = Map::new();
     for (name, value) in given {
         let text = match value {
             Value::String(text) => text,
             Value::Number(number) => number.to_string(),
             Value::Bool(truth) => truth.to_string(),
-            // As if it were not given.
-            Value::Null => continue,
-            Value::Array(_) | Value::Object(_) => {
+            Value::Null | Value::Array(_) | Value::Object(_) => {
                 lines.push(format!("`{name}` must be a text"));
                 continue;
             }

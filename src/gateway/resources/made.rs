@@ -115,7 +115,9 @@ impl Made {
     /// # Errors
     /// What is missing.
     fn instance(&self, values: &Value) -> Result<Resource, Failure> {
-        let text = |name: &str| match values.get(name) {
+        // A single parameter needs no name.
+        let plain = |_: &&Value| !values.is_object() && self.template.names().count() == 1;
+        let text = |name: &str| match values.get(name).or(Some(values).filter(plain)) {
             Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
@@ -137,7 +139,10 @@ impl Made {
         listed.uri = uri;
         listed.name = names.join("/");
         // A parameter may have one of these names.
-        let own = |key: &str| text(key).filter(|_| self.template.names().all(|name| name != key));
+        let own = |key: &str| {
+            let named = values.is_object() && self.template.names().all(|name| name != key);
+            text(key).filter(|_| named)
+        };
         listed.title = own("title");
         listed.description = own("description").or_else(|| self.description.clone());
         Ok(listed)

@@ -65,7 +65,8 @@ pub struct ResourceDecl {
     #[serde(default)]
     pub list_steps: List<Step>,
     /// Which resources with parameters are listed: a list of objects with a value for each parameter, and perhaps a `title` and a
-    /// `description`; or one `{{ expression }}` that yields it. None when not given: clients make the addresses themselves.
+    /// `description`, or of the values themselves where there is one parameter; or one `{{ expression }}` that yields it. None when
+    /// not given: clients make the addresses themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<Tree>,
     /// Scopes that a client must have to see and read them, where clients log in.
