@@ -221,7 +221,11 @@ impl Gateway {
             })
             .await;
         let body = body.map_err(|failure| match failure.kind {
-            FailureKind::NotFound => not_found(&format!("{uri} ({failure})")),
+            FailureKind::NotFound => {
+                let mut error = not_found(uri);
+                error.message = format!("{}: {failure}", error.message).into();
+                error
+            }
             _ => self.refused("resource", name, &failure),
         })?;
         let mime = Some(made.mime.clone());

@@ -186,7 +186,8 @@ pub enum Algorithm {
     EdDSA,
 }
 
-/// Some of the tools and prompts, under a name.
+/// Names of tools and prompts, in which `*` stands for any text: `[warp_dlq_*]`; or these as `tools`, with the `scopes` that a
+/// client needs: `{tools: [warp_dlq_*], scopes: [triage]}`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(from = "ToolsetForm")]
 #[schemars(with = "ToolsetForm")]

@@ -1,14 +1,16 @@
 //! Prompts, completions, and resources that steps make; over pipes and over HTTP, in old and new versions of MCP.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::LIMIT;
 use crate::support::http::{Served, Web};
 use crate::support::place::Place;
 use crate::support::raw::Raw;
 use crate::support::server::NatsServer;
+
+/// The version of MCP that has no `initialize`.
+const VERSION: &str = "2026-07-28";
 
 /// Writes the pack `notes` and a config that serves it; gives the config's path.
 fn notes(place: &Place, more: &str) -> String {
@@ -25,7 +27,11 @@ fn ask(raw: &mut Raw, method: &str, params: Value) -> Value {
 }
 
 fn prompt(raw: &mut Raw, name: &str, arguments: Value) -> Value {
-    ask(raw, "prompts/get", json!({"name": name, "arguments": arguments}))
+    ask(
+        raw,
+        "prompts/get",
+        json!({"name": name, "arguments": arguments}),
+    )
 }
 
 fn propose(raw: &mut Raw, reference: Value, name: &str, typed: &str) -> Value {
@@ -75,7 +81,11 @@ async fn prompts_are_listed_and_made() {
         ])
     );
     keep(&mut raw, "plan", "Ship it");
-    let made = prompt(&mut raw, "note_review", json!({"name": "plan", "tone": "kind"}));
+    let made = prompt(
+        &mut raw,
+        "note_review",
+        json!({"name": "plan", "tone": "kind"}),
+    );
     assert_eq!(
         made,
         json!({
@@ -99,14 +109,44 @@ async fn prompts_are_listed_and_made() {
     let asked = raw.answer("n")["result"]["content"][0]["text"].clone();
     assert_eq!(asked, "2", "steps of prompts change the session");
     for (name, arguments, code, part) in [
-        ("note_reviw", json!({}), -32602, "did you mean `note_review`?"),
+        (
+            "note_reviw",
+            json!({}),
+            -32602,
+            "did you mean `note_review`?",
+        ),
         ("hidden", json!({}), -32602, "no prompt `hidden`"),
         ("note_review", json!({}), -32602, "`name` is missing"),
-        ("note_review", json!({"name": ""}), -32602, "`name` is missing"),
-        ("note_review", json!({"nam": "x", "name": "y"}), -32602, "did you mean `name`?"),
-        ("note_review", json!({"name": []}), -32602, "`name` must be a text"),
-        ("note_review", json!({"name": "no"}), -32602, "There is no note no."),
-        ("note_review", json!({"name": "a..b"}), -32603, "note_review"),
+        (
+            "note_review",
+            json!({"name": ""}),
+            -32602,
+            "`name` is missing",
+        ),
+        (
+            "note_review",
+            json!({"nam": "x", "name": "y"}),
+            -32602,
+            "did you mean `name`?",
+        ),
+        (
+            "note_review",
+            json!({"name": []}),
+            -32602,
+            "`name` must be a text",
+        ),
+        (
+            "note_review",
+            json!({"name": "no"}),
+            -32602,
+            "There is no note no.",
+        ),
+        (
+            "note_review",
+            json!({"name": "a..b"}),
+            -32603,
+            "note_review",
+        ),
     ] {
         let error = prompt(&mut raw, name, arguments.clone());
         assert_eq!(error["code"], code, "{name} {arguments}: {error}");
@@ -145,9 +185,17 @@ async fn values_are_proposed_for_prompts_and_addresses() {
     }
     for (reference, argument, part) in [
         (review(), "nam", "did you mean `name`?"),
-        (json!({"type": "ref/prompt", "name": "x"}), "name", "no prompt `x`"),
+        (
+            json!({"type": "ref/prompt", "name": "x"}),
+            "name",
+            "no prompt `x`",
+        ),
         (note(), "x", "no parameter `x`"),
-        (json!({"type": "ref/resource", "uri": "notes://x"}), "x", "notes://by-name/{name}"),
+        (
+            json!({"type": "ref/resource", "uri": "notes://x"}),
+            "x",
+            "notes://by-name/{name}",
+        ),
     ] {
         let error = propose(&mut raw, reference, argument, "");
         assert_eq!(error["code"], -32602, "{error}");
@@ -156,7 +204,7 @@ async fn values_are_proposed_for_prompts_and_addresses() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resources_are_made_by_steps() {
     let server = NatsServer::start();
     let place = Place::on(&server);
@@ -180,8 +228,18 @@ async fn resources_are_made_by_steps() {
                 "mimeType": "text/markdown"}])
     );
     for (uri, kind, key, said) in [
-        ("notes://by-name/plan", "text/markdown", "text", "# plan\nShip it"),
-        ("notes://by-name/%70lan", "text/markdown", "text", "# plan\nShip it"),
+        (
+            "notes://by-name/plan",
+            "text/markdown",
+            "text",
+            "# plan\nShip it",
+        ),
+        (
+            "notes://by-name/%70lan",
+            "text/markdown",
+            "text",
+            "# plan\nShip it",
+        ),
         (
             "notes://all",
             "application/json",
@@ -194,24 +252,35 @@ async fn resources_are_made_by_steps() {
         let expected = json!([{"uri": uri, "mimeType": kind, key: said}]);
         assert_eq!(read["contents"], expected, "{read}");
     }
-    for uri in ["notes://by-name/no", "notes://by-name/a/b", "notes://al", "x"] {
+    for uri in [
+        "notes://by-name/no",
+        "notes://by-name/a/b",
+        "notes://al",
+        "x",
+    ] {
         let error = ask(&mut raw, "resources/read", json!({"uri": uri}));
         assert_eq!(error["code"], -32002, "{uri}: {error}");
         assert!(error["message"].as_str().unwrap().contains(uri), "{error}");
     }
-    let subscribed = ask(&mut raw, "resources/subscribe", json!({"uri": "notes://by-name/%70lan"}));
+    let subscribed = ask(
+        &mut raw,
+        "resources/subscribe",
+        json!({"uri": "notes://by-name/%70lan"}),
+    );
     assert_eq!(subscribed, json!({}));
-    // The subscription on NATS begins when it begins; what comes after it is told.
-    let until = Instant::now() + LIMIT;
-    loop {
-        keep(&mut raw, "plan", "Ship it now");
-        let mut told = || raw.notification("notifications/resources/updated");
-        if let Some(told) = told() {
-            assert_eq!(told["params"]["uri"], "notes://by-name/plan");
-            break;
+    // Gateways subscribe on NATS when they are ready to: it is said until it is heard.
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let subject = format!("{}.note", place.namespace);
+    let saying = tokio::spawn(async move {
+        loop {
+            client.publish(subject.clone(), "".into()).await.unwrap();
+            client.flush().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert!(Instant::now() < until, "nothing is told");
-    }
+    });
+    let told = raw.notification("notifications/resources/updated");
+    saying.abort();
+    assert_eq!(told["uri"], "notes://by-name/plan");
 }
 
 #[tokio::test]
@@ -237,7 +306,11 @@ async fn toolsets_choose_tools_and_prompts() {
     assert_eq!(done.stdout, "0\n", "{}", done.stderr);
     let done = place.run(&["tools", "-c", &config, "--toolset", "other"]);
     assert_eq!(done.code, Some(1));
-    assert!(done.stderr.contains("did you mean `others`?"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("did you mean `others`?"),
+        "{}",
+        done.stderr
+    );
     // Over pipes.
     for (flags, tools, prompts) in [
         (&[][..], ["note_put"], ["note_review"]),
@@ -252,18 +325,69 @@ async fn toolsets_choose_tools_and_prompts() {
         assert_eq!(names(&listed, "prompts"), prompts);
         raw.call("no", "gone", json!({}));
         assert_eq!(raw.answer("no")["error"]["code"], -32602);
-        let hidden = if flags.is_empty() { "other" } else { "note_put" };
+        let hidden = if flags.is_empty() {
+            "other"
+        } else {
+            "note_put"
+        };
         raw.call("hidden", hidden, json!({}));
         assert_eq!(raw.answer("hidden")["error"]["code"], -32602, "{hidden}");
     }
     // Over HTTP the flag is for those who name none in the address.
-    let served = Served::start(&place, &["serve", "--http", "127.0.0.1:0", "-c", &config]);
-    for (path, tools) in [("mcp", ["note_put"]), ("mcp/others", ["other"])] {
-        let web = Web::begin(&format!("http://{}/{path}", served.address())).await;
+    let served = Served::start(&place, &["-c", &config]);
+    for (path, tools) in [("", ["note_put"]), ("/others", ["other"])] {
+        let web = Web::begin(&format!("{}{path}", served.url)).await;
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
         let answer = web.post(&request).await.text().await.unwrap();
-        let data = answer.lines().rfind(|line| line.contains("\"result\"")).unwrap();
+        let data = answer
+            .lines()
+            .rfind(|line| line.contains("\"result\""))
+            .unwrap();
         let data: Value = serde_json::from_str(data.trim_start_matches("data:").trim()).unwrap();
-        assert_eq!(names(&data["result"], "tools"), tools, "{path}");
+        assert_eq!(names(&data["result"], "tools"), tools, "{path:?}");
     }
+}
+
+#[tokio::test]
+async fn versions_without_initialize_have_them_too() {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    let config = notes(&place, "");
+    let served = Served::start(&place, &["-c", &config]);
+    let web = Web::new(&served.url);
+    let ask = async |method: &str, name: &str, mut params: Value| {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": VERSION,
+            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let mut request = web.request(reqwest::Method::POST);
+        request = request.header("mcp-protocol-version", VERSION);
+        request = request.header("mcp-method", method);
+        if !name.is_empty() {
+            request = request.header("mcp-name", name);
+        }
+        let answer = request.json(&body).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+        let answer: Value = serde_json::from_str(data.unwrap_or(&text)).unwrap();
+        answer["result"].clone()
+    };
+    let listed = ask("prompts/list", "", json!({})).await;
+    assert_eq!(names(&listed, "prompts"), ["note_review", "hello"]);
+    let made = ask("prompts/get", "hello", json!({"name": "hello"})).await;
+    assert_eq!(made["messages"][0]["content"]["text"], "Hello, other");
+    assert_eq!(made["resultType"], "complete");
+    let reference = json!({"type": "ref/prompt", "name": "note_review"});
+    let typed = json!({"ref": reference, "argument": {"name": "tone", "value": "ki"}});
+    let found = ask("completion/complete", "", typed).await;
+    assert_eq!(found["completion"]["values"], json!(["kind", "Kindly"]));
+    let read = ask(
+        "resources/read",
+        "notes://logo",
+        json!({"uri": "notes://logo"}),
+    )
+    .await;
+    assert_eq!(read["contents"][0]["blob"], "iVBORw==", "{read}");
 }
