@@ -12,6 +12,7 @@ pub mod machine;
 mod names;
 pub mod packs;
 pub mod pins;
+mod prompts;
 mod served;
 pub mod templates;
 mod told;
@@ -31,6 +32,7 @@ use generate::{Library, Slot};
 pub use machine::{FolderPlace, Machine};
 pub use packs::PackRef;
 use pins::{Pins, Standing};
+pub use prompts::{Prompt, PromptArgument};
 pub use served::{Served, Tools};
 pub use templates::Templates;
 pub use tool::Tool;
@@ -107,6 +109,8 @@ pub struct Catalog {
     pub experimental: BTreeMap<String, Map<String, Value>>,
     /// What the packs use of this machine.
     pub machine: Machine,
+    /// The prompts, in the order of packs and files.
+    pub prompts: Vec<Arc<Prompt>>,
     pins: Option<Pinned>,
     served: Served,
     slots: Mutex<Vec<Slot>>,
@@ -164,6 +168,7 @@ impl Catalog {
             experimental: BTreeMap::new(),
             machine: Machine::default(),
             pins: configured::pinned(config, base, &mut report),
+            prompts: Vec::new(),
             served: Served::default(),
             slots: Mutex::default(),
         };
@@ -173,6 +178,7 @@ impl Catalog {
         catalog.slots = Mutex::new(slots);
         if !report.has_errors() {
             catalog.machine = Machine::of(&catalog, config, &mut report);
+            catalog.prompts = prompts::of(&catalog, &mut report);
         }
         catalog.experimental = told::experimental(&catalog.packs);
         catalog.instructions = match &config.instructions {

@@ -237,6 +237,10 @@ pub enum Owner<'a> {
     Resume,
     /// The files that clients read.
     Resource(&'a str),
+    /// A prompt.
+    Prompt(&'a str),
+    /// What proposes values for arguments.
+    Completion(&'a str),
     /// A table of a gateway.
     Table(&'a str),
     /// An inbox of a gateway.
@@ -260,7 +264,7 @@ pub fn of_pack(pack: &Pack) -> Vec<(Owner<'_>, Vec<Touch>)> {
         add(Owner::Table(name), of_table(table));
     }
     for (name, resource) in pack.resources.iter() {
-        add(Owner::Resource(name), of_resource(resource));
+        add(Owner::Resource(name), of_resource(pack, resource));
     }
     for (name, inbox) in pack.inboxes.iter() {
         let heard = On::Subject(inbox.subject.clone());
@@ -271,6 +275,12 @@ pub fn of_pack(pack: &Pack) -> Vec<(Owner<'_>, Vec<Touch>)> {
     }
     for (name, generator) in pack.generate.iter() {
         add(Owner::Generator(name), of_generator(pack, generator));
+    }
+    for (name, prompt) in pack.prompts.iter() {
+        add(Owner::Prompt(name), of_steps(pack, &prompt.steps));
+    }
+    for (name, completion) in pack.completions.iter() {
+        add(Owner::Completion(name), of_steps(pack, &completion.steps));
     }
     for (name, timer) in pack.timers.iter() {
         add(Owner::Timer(name), of_steps(pack, &timer.steps));
@@ -350,12 +360,22 @@ pub fn of_queue(queue: &QueueDecl) -> Vec<Touch> {
         .collect()
 }
 
-/// What the files that clients read touch.
-pub fn of_resource(resource: &ResourceDecl) -> Vec<Touch> {
-    let folder = touch(Action::ReadFile, On::Folder(resource.folder.clone()));
-    let changed = resource.changed.iter();
-    let heard = changed.map(|subject| touch(Action::Listen, On::Subject(subject.clone())));
-    std::iter::once(folder).chain(heard).collect()
+/// What resources touch: a folder, or what their steps do; and the subjects on which they hear that something has changed.
+pub fn of_resource(pack: &Pack, resource: &ResourceDecl) -> Vec<Touch> {
+    let folder = resource.folder.iter();
+    let mut found: Vec<Touch> = folder
+        .map(|folder| touch(Action::ReadFile, On::Folder(folder.clone())))
+        .collect();
+    let steps = of_steps(pack, &resource.list_steps);
+    let all = steps.into_iter().chain(of_steps(pack, &resource.steps));
+    all.for_each(|new| push(&mut found, new));
+    for subject in resource.changed.iter() {
+        push(
+            &mut found,
+            touch(Action::Listen, On::Subject(subject.clone())),
+        );
+    }
+    found
 }
 
 fn touch(action: Action, on: On) -> Touch {

@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Source, fail, logging, refuse, runtime, say, setup, signals};
 use crate::engine::{Begin, Session};
-use crate::gateway::{Gateway, Setup};
+use crate::gateway::{Client, Gateway, Setup};
 use crate::project::Environment;
 
 /// How long the closing steps may take.
@@ -98,10 +98,13 @@ async fn reply(
         () = connect(gateway) => {}
         () = cancel.cancelled() => {}
     }
-    let outcome = gateway
-        .call(session, &request.tool, Some(arguments), &cancel)
-        .await;
-    match outcome {
+    let call = async {
+        gateway.may(&Client::default(), &request.tool)?;
+        gateway
+            .call(session, &request.tool, Some(arguments), &cancel)
+            .await
+    };
+    match call.await {
         Ok(reply) if reply.is_error => {
             eprintln!("{}", reply.text);
             ExitCode::FAILURE

@@ -43,6 +43,9 @@ struct Source {
     /// A setting of a pack, before that of the config; the value is YAML
     #[arg(long, value_name = "PACK.KEY=VALUE")]
     set: Vec<Setting>,
+    /// Only these of the tools and prompts: a toolset of the config
+    #[arg(long, value_name = "NAME")]
+    toolset: Option<String>,
     /// Never run a local nats-server
     #[arg(long)]
     no_local_nats: bool,

@@ -6,9 +6,10 @@ use super::Source;
 use crate::catalog::{Catalog, packs};
 use crate::gateway::{DEFAULT_CONFIG, Setup, base_of};
 use crate::project::{Environment, discover};
+use crate::spec::config::http::unknown_toolset;
 use crate::spec::config::set::Setting;
 use crate::spec::config::{self, Around, Config, Lookup};
-use crate::spec::diag::Report;
+use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::files::read_source;
 use crate::spec::source;
 
@@ -29,7 +30,15 @@ pub fn read(from: &Source, env: &Environment) -> Result<Setup, Report> {
     };
     let lookup = |name: &str| env.get(name);
     let (config, report) = load(text, &folder, Some(&lookup), &from.set);
-    let config: Config = config.ok_or(report)?;
+    let mut config: Config = config.ok_or(report)?;
+    if let Some(name) = &from.toolset {
+        if let Some((message, help)) = unknown_toolset(&config, name) {
+            let mut report = Report::new();
+            report.push(Diagnostic::global(Code::UnknownResource, message).help(help));
+            return Err(report);
+        }
+        config.toolset = Some(name.clone());
+    }
     let base = config.base(folder);
     let start = from
         .project

@@ -141,6 +141,12 @@ impl Session {
         self.subscriptions().contains(uri)
     }
 
+    /// The resources whose changes the client wants to hear of, as far as their addresses fit.
+    pub fn subscriptions_that(&self, fit: impl Fn(&str) -> bool) -> Vec<String> {
+        let subscribed = self.subscriptions();
+        subscribed.iter().filter(|uri| fit(uri)).cloned().collect()
+    }
+
     // A panic while the lock is held leaves the set whole: every change is one insert or remove.
     fn subscriptions(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.subscribed

@@ -1,26 +1,34 @@
-//! Who may use which tool: scopes and toolsets.
+//! Who may use which tool and which prompt: scopes and toolsets.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Client;
-use crate::catalog::Tools;
+use crate::catalog::{Prompt, Tools};
 use crate::spec::config::Config;
 use crate::spec::config::http::fits;
+use crate::spec::data::{List, Text};
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
 
-/// What the tools of a catalog ask of clients.
+/// What the tools and prompts of a catalog ask of clients.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// Of each tool: the scopes that a client must have. A tool that is not here is nobody's, though it may be served already.
-    scopes: HashMap<String, Vec<String>>,
-    toolsets: BTreeMap<String, Toolset>,
+    tools: Guarded,
+    prompts: Guarded,
+    /// The scopes that a client must have in order to connect to a toolset.
+    toolsets: BTreeMap<String, Vec<String>>,
+    /// The toolset of those who ask for none.
+    default: Option<String>,
 }
 
-#[derive(Debug)]
-struct Toolset {
-    tools: HashSet<String>,
-    scopes: Vec<String>,
+/// Things with names, and who may use each.
+#[derive(Debug, Default)]
+struct Guarded {
+    /// Of each: the scopes that a client must have. What is not here is nobody's, though it may be served already.
+    scopes: HashMap<String, Vec<String>>,
+    /// What is in each toolset.
+    sets: BTreeMap<String, HashSet<String>>,
 }
 
 /// Why a client may not connect where it wants to.
@@ -33,64 +41,56 @@ pub enum Denied {
 }
 
 impl Access {
-    /// What a config and the tools themselves say. The report holds warnings about patterns that fit no tool.
-    pub fn new(config: &Config, tools: &Tools) -> (Self, Report) {
+    /// What a config, the tools and the prompts themselves say. The report holds warnings about patterns that fit none.
+    pub fn new(config: &Config, tools: &Tools, prompts: &[Arc<Prompt>]) -> (Self, Report) {
         let mut report = Report::new();
-        let names: Vec<&str> = tools.names().collect();
-        let mut scopes: HashMap<String, Vec<String>> = names
-            .iter()
-            .map(|n| ((*n).to_owned(), Vec::new()))
-            .collect();
-        for tool in tools.iter() {
-            for scope in tool.spec.scopes.iter() {
-                require(&mut scopes, &tool.name, scope);
-            }
-        }
+        let named = tools.iter().map(|t| (t.name.as_str(), &t.spec.scopes));
+        let mut tools = Guarded::new(named);
+        let named = prompts.iter().map(|p| (p.name.as_str(), &p.spec.scopes));
+        let mut prompts = Guarded::new(named);
         for (pattern, wanted) in &config.scopes {
-            let found = matching(&names, pattern);
-            if found.is_empty() {
-                fits_nothing(
-                    config,
-                    &join("/scopes", pattern),
-                    true,
-                    pattern,
-                    &mut report,
-                );
-            }
-            for name in found {
-                for scope in wanted {
-                    require(&mut scopes, name, scope);
-                }
+            let found = [
+                tools.require(pattern, wanted),
+                prompts.require(pattern, wanted),
+            ];
+            if !found.contains(&true) {
+                let at = join("/scopes", pattern);
+                fits_nothing(config, &at, true, pattern, &mut report);
             }
         }
         let mut toolsets = BTreeMap::new();
         for (name, set) in &config.toolsets {
-            let mut tools = HashSet::new();
             for (index, pattern) in set.tools.iter().enumerate() {
-                let found = matching(&names, pattern);
-                if found.is_empty() {
-                    let at = format!("{}/tools/{index}", join("/toolsets", name));
+                let found = [tools.put(name, pattern), prompts.put(name, pattern)];
+                if !found.contains(&true) {
+                    let at = set.place(&join("/toolsets", name), index);
                     fits_nothing(config, &at, false, pattern, &mut report);
                 }
-                tools.extend(found.into_iter().map(str::to_owned));
             }
-            let scopes = set.scopes.clone();
-            toolsets.insert(name.clone(), Toolset { tools, scopes });
+            toolsets.insert(name.clone(), set.scopes.clone());
         }
-        (Self { scopes, toolsets }, report)
+        let access = Self {
+            tools,
+            prompts,
+            toolsets,
+            default: config.toolset.clone(),
+        };
+        (access, report)
     }
 
     /// Whether a client sees and may call a tool. Scopes bind those who log in; where nobody has to, all tools are open.
     pub fn may(&self, client: &Client, tool: &str) -> bool {
-        let listed = match &client.toolset {
-            None => true,
-            Some(name) => self
-                .toolsets
-                .get(&**name)
-                .is_some_and(|set| set.tools.contains(tool)),
-        };
-        let open = |all: &Vec<String>| has_all(client, all);
-        listed && self.scopes.get(tool).is_some_and(open)
+        self.tools.open(client, self.toolset(client), tool)
+    }
+
+    /// The same of a prompt.
+    pub fn may_prompt(&self, client: &Client, prompt: &str) -> bool {
+        self.prompts.open(client, self.toolset(client), prompt)
+    }
+
+    /// The toolset that a client uses.
+    fn toolset<'a>(&'a self, client: &'a Client) -> Option<&'a str> {
+        client.toolset.as_deref().or(self.default.as_deref())
     }
 
     /// Whether a client may connect to the toolset that it asks for.
@@ -98,30 +98,72 @@ impl Access {
     /// # Errors
     /// See [`Denied`].
     pub fn enter(&self, client: &Client) -> Result<(), Denied> {
-        let Some(name) = &client.toolset else {
+        let Some(name) = self.toolset(client) else {
             return Ok(());
         };
-        let set = self.toolsets.get(&**name).ok_or(Denied::UnknownToolset)?;
-        if has_all(client, &set.scopes) {
+        let scopes = self.toolsets.get(name).ok_or(Denied::UnknownToolset)?;
+        if has_all(client, scopes) {
             Ok(())
         } else {
-            Err(Denied::Scopes(set.scopes.clone()))
+            Err(Denied::Scopes(scopes.clone()))
         }
     }
 
     /// Every scope that is asked for anywhere, sorted.
     pub fn all_scopes(&self) -> Vec<String> {
-        let sets = self.toolsets.values().flat_map(|set| &set.scopes);
-        let mut all: Vec<String> = self
+        let named = self
+            .tools
             .scopes
             .values()
-            .flatten()
-            .chain(sets)
-            .cloned()
-            .collect();
+            .chain(self.prompts.scopes.values());
+        let all = named.chain(self.toolsets.values()).flatten();
+        let mut all: Vec<String> = all.cloned().collect();
         all.sort();
         all.dedup();
         all
+    }
+}
+
+impl Guarded {
+    /// Things with the scopes that they ask for themselves.
+    fn new<'a>(named: impl Iterator<Item = (&'a str, &'a List<Text>)>) -> Self {
+        let mut guarded = Self::default();
+        for (name, wanted) in named {
+            let scopes = guarded.scopes.entry(name.to_owned()).or_default();
+            wanted.iter().for_each(|scope| require(scopes, scope));
+        }
+        guarded
+    }
+
+    /// Asks for scopes where a name fits; whether one does.
+    fn require(&mut self, pattern: &str, wanted: &[String]) -> bool {
+        let mut any = false;
+        for (_, scopes) in self.scopes.iter_mut().filter(|(n, _)| fits(pattern, n)) {
+            any = true;
+            wanted.iter().for_each(|scope| require(scopes, scope));
+        }
+        any
+    }
+
+    /// Puts what fits into a toolset; whether anything does.
+    fn put(&mut self, toolset: &str, pattern: &str) -> bool {
+        let found = self.scopes.keys().filter(|name| fits(pattern, name));
+        let found: Vec<String> = found.cloned().collect();
+        let any = !found.is_empty();
+        self.sets
+            .entry(toolset.to_owned())
+            .or_default()
+            .extend(found);
+        any
+    }
+
+    fn open(&self, client: &Client, toolset: Option<&str>, name: &str) -> bool {
+        let listed = toolset.is_none_or(|set| {
+            let set = self.sets.get(set);
+            set.is_some_and(|set| set.contains(name))
+        });
+        let scopes = self.scopes.get(name);
+        listed && scopes.is_some_and(|scopes| has_all(client, scopes))
     }
 }
 
@@ -133,15 +175,9 @@ pub fn has_all(client: &Client, scopes: &[String]) -> bool {
     scopes.iter().all(|scope| principal.scopes.contains(scope))
 }
 
-fn matching<'a>(names: &[&'a str], pattern: &str) -> Vec<&'a str> {
-    let fitting = names.iter().filter(|name| fits(pattern, name));
-    fitting.copied().collect()
-}
-
-fn require(scopes: &mut HashMap<String, Vec<String>>, tool: &str, scope: &str) {
-    let wanted = scopes.entry(tool.to_owned()).or_default();
-    if !wanted.iter().any(|other| other == scope) {
-        wanted.push(scope.to_owned());
+fn require(scopes: &mut Vec<String>, scope: &str) {
+    if !scopes.iter().any(|other| other == scope) {
+        scopes.push(scope.to_owned());
     }
 }
 
@@ -154,7 +190,7 @@ fn fits_nothing(config: &Config, pointer: &str, key: bool, pattern: &str, report
     } else {
         doc.value_range(pointer)
     };
-    let text = format!("no tool has a name like `{pattern}`");
+    let text = format!("no tool or prompt has a name like `{pattern}`");
     let found = Diagnostic::error(Code::UnknownResource, &doc.source, range, text);
     report.push(
         found
@@ -167,7 +203,6 @@ fn fits_nothing(config: &Config, pointer: &str, key: bool, pattern: &str, report
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::path::Path;
-    use std::sync::Arc;
 
     use super::*;
     use crate::catalog::Catalog;
@@ -183,7 +218,7 @@ mod tests {
         let env = Environment::from_iter([("HOME", "/nowhere")]);
         let facts = discover(Some(Path::new("/")), Some("x"), &env).unwrap();
         let (catalog, _) = Catalog::build(&config, Path::new("."), &facts.to_json()).unwrap();
-        let (access, report) = Access::new(&config, &catalog.tools());
+        let (access, report) = Access::new(&config, &catalog.tools(), &catalog.prompts);
         (access, report.render(false))
     }
 

@@ -5,29 +5,32 @@ use std::sync::{Arc, Weak};
 use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
-    CreateTaskResult, CustomRequest, CustomResult, ErrorCode, ErrorData, Extensions, GetTaskParams,
-    GetTaskResult, Implementation, JsonObject, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-    ResourcesCapability, ServerCapabilities, ServerConfig, SubscribeRequestParams,
-    SubscriptionFilter, TASKS_EXTENSION_ID, Tool, ToolAnnotations, UnsubscribeRequestParams,
-    UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestParams, CompleteResult, ContentBlock, CreateTaskResult, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, Extensions, GetPromptRequestParams, GetPromptResponse,
+    GetTaskParams, GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
+use super::listing::capabilities;
 use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
 use super::tasks::{Outcome, Running};
 use super::{Client, Gateway, news};
-use crate::catalog::Tools;
 use crate::engine::session::MAX_SUBSCRIBED;
 use crate::engine::{CallError, Progress, Reply, Session};
 
 /// The methods that are answered here.
 const METHODS: &[&str] = &[
+    "completion/complete",
     "initialize",
     "ping",
+    "prompts/get",
+    "prompts/list",
     "resources/list",
     "resources/read",
     "resources/subscribe",
@@ -127,17 +130,26 @@ impl Handler {
             let gateway = &self.gateway;
             gateway.call_telling(session, &name, arguments, cancel, progress)
         };
+        self.within(found, call).await
+    }
+
+    /// Does something in a session, and keeps what it has changed there.
+    async fn within<'f, T, F: Future<Output = T>>(
+        &self,
+        found: &'f Found,
+        work: impl FnOnce(&'f Session) -> F,
+    ) -> T {
         match found {
-            Found::One(session) => call(session).await,
+            Found::One(session) => work(session).await,
             Found::Live(sessions, live) => {
                 let _busy = live.busy();
-                let outcome = call(live.session()).await;
+                let outcome = work(live.session()).await;
                 // Whoever has the answer can rely on it, whatever becomes of this gateway.
                 sessions.keep(live).await;
                 outcome
             }
             Found::Fleeting(session) => {
-                let outcome = call(session).await;
+                let outcome = work(session).await;
                 if session.is_bound() {
                     self.gateway.finish(session).await;
                 }
@@ -223,6 +235,11 @@ impl Handler {
     }
 }
 
+/// Who asks; on stdio there is one client, which may do all that is in the toolset.
+fn client(context: &RequestContext<RoleServer>) -> Client {
+    Client::of(context).cloned().unwrap_or_default()
+}
+
 /// A session of a single request: nothing goes on beside it.
 fn fleeting(client: &Client) -> Session {
     let session = Session::new();
@@ -232,58 +249,9 @@ fn fleeting(client: &Client) -> Session {
     session
 }
 
-/// Tools as `tools/list` shows them.
-pub fn listing(tools: &Tools) -> Vec<Tool> {
-    tools
-        .iter()
-        .map(|tool| {
-            let spec = &tool.spec;
-            let mut listed = Tool::new(
-                tool.name.clone(),
-                tool.description.clone(),
-                Arc::clone(&tool.input),
-            );
-            if let Some(title) = &tool.title {
-                listed = listed.with_title(title.clone());
-            }
-            if let Some(output) = &tool.output {
-                listed = listed.with_raw_output_schema(Arc::clone(output));
-            }
-            if let Some(hints) = &spec.annotations {
-                listed = listed.with_annotations(ToolAnnotations::from_raw(
-                    None,
-                    hints.read_only,
-                    hints.destructive,
-                    hints.idempotent,
-                    hints.open_world,
-                ));
-            }
-            listed
-        })
-        .collect()
-}
-
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let mut capabilities = ServerCapabilities::builder()
-            .enable_tools()
-            .enable_tool_list_changed()
-            .build();
-        if self.gateway.has_tasks() {
-            let tasks = (TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
-            capabilities
-                .extensions
-                .get_or_insert_default()
-                .extend([tasks]);
-        }
-        let experimental = self.gateway.catalog().experimental.clone();
-        capabilities.experimental = Some(experimental).filter(|named| !named.is_empty());
-        if self.gateway.has_resources() {
-            let mut served = ResourcesCapability::default();
-            served.subscribe = Some(true);
-            served.list_changed = Some(true);
-            capabilities.resources = Some(served);
-        }
+        let capabilities = capabilities(&self.gateway);
         let config = ServerConfig::new(capabilities).with_server_info(Implementation::new(
             self.gateway.name(),
             env!("CARGO_PKG_VERSION"),
@@ -299,11 +267,47 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = match Client::of(&context) {
-            Some(client) => self.gateway.tools_for(client),
-            None => self.gateway.tools(),
-        };
+        let tools = self.gateway.tools_for(&client(&context));
         Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let prompts = self.gateway.prompts_for(&client(&context));
+        Ok(ListPromptsResult::with_all_items(prompts))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let found = self.find(&context.extensions).await?;
+        let client = client(&context);
+        let (gateway, client, cancel) = (&self.gateway, &client, &context.ct);
+        let made = told(&context, |progress| {
+            self.within(&found, move |session| {
+                gateway.prompt(session, client, request, cancel, progress)
+            })
+        });
+        Ok(made.await?.into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let found = self.find(&context.extensions).await?;
+        let client = client(&context);
+        let (gateway, client, cancel) = (&self.gateway, &client, &context.ct);
+        self.within(&found, move |session| {
+            gateway.complete(session, client, request, cancel)
+        })
+        .await
     }
 
     /// What the library knows no form for: a method that there is not, or one whose parameters do not fit it.
@@ -330,10 +334,8 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if let Some(client) = Client::of(&context) {
-            let open = self.gateway.may(client, &request.name);
-            open.map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-        }
+        let open = self.gateway.may(&client(&context), &request.name);
+        open.map_err(|error| refusal(&error))?;
         let found = self.find(&context.extensions).await?;
         let knows_tasks = || {
             context
@@ -390,10 +392,20 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
-        let resources = self.gateway.resources().await;
-        resources
-            .list(Client::of(&context), cursor.as_deref())
-            .await
+        let (resources, client) = (self.gateway.resources().await, Client::of(&context));
+        let mut listed = resources.list(client, cursor.as_deref()).await?;
+        // What steps make stands on the first page.
+        if cursor.is_none() && resources.made(client).next().is_some() {
+            let found = self.find(&context.extensions).await?;
+            let mut made = Vec::new();
+            for section in resources.made(client) {
+                let gateway = &self.gateway;
+                let list = |session| gateway.list_made(session, section, &context.ct);
+                made.extend(self.within(&found, list).await?);
+            }
+            listed.resources.splice(0..0, made);
+        }
+        Ok(listed)
     }
 
     async fn list_resource_templates(
@@ -410,9 +422,14 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let resources = self.gateway.resources().await;
-        let read = resources.read(Client::of(&context), &request.uri).await?;
-        Ok(read.into())
+        let (resources, client) = (self.gateway.resources().await, Client::of(&context));
+        let Some(made) = resources.made_at(client, &request.uri) else {
+            return Ok(resources.read(client, &request.uri).await?.into());
+        };
+        let found = self.find(&context.extensions).await?;
+        let (gateway, uri) = (&self.gateway, &request.uri);
+        let read = |session| gateway.read_made(session, &made, uri, &context.ct);
+        Ok(self.within(&found, read).await?.into())
     }
 
     async fn subscribe(

@@ -5,10 +5,12 @@ mod client;
 mod expose;
 mod handler;
 pub mod http;
+mod listing;
 pub mod nats;
 mod news;
 pub mod observe;
 mod progress;
+mod prompts;
 mod resources;
 mod services;
 pub mod sessions;
@@ -28,14 +30,15 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::Access;
 pub use client::{Client, Principal};
-pub use handler::{Handler, listing};
+pub use handler::Handler;
+pub use listing::listing;
 pub use nats::Nats;
 pub use news::Change;
 pub use resources::Resources;
 use sessions::{Counts, Sessions};
 
 use crate::bus;
-use crate::catalog::{Catalog, Tools};
+use crate::catalog::Catalog;
 use crate::engine::{Background, Begin, CallError, Engine, Failure, Progress, Reply, Session};
 use crate::project::{Environment, Facts};
 use crate::spec::config::Config;
@@ -88,9 +91,10 @@ struct Offer {
 }
 
 impl Offer {
-    fn new(config: &Config, tools: &Tools) -> (Self, Report) {
-        let (access, unfit) = Access::new(config, tools);
-        let tools = handler::listing(tools);
+    fn new(config: &Config, catalog: &Catalog) -> (Self, Report) {
+        let tools = catalog.tools();
+        let (access, unfit) = Access::new(config, &tools, &catalog.prompts);
+        let tools = listing(&tools);
         (Self { tools, access }, unfit)
     }
 }
@@ -117,7 +121,7 @@ impl Gateway {
         let facts = setup.facts.to_json();
         let (catalog, mut warnings) =
             Catalog::build(&setup.config, &setup.base, &facts).map_err(StartError::Specs)?;
-        let (offer, unfit) = Offer::new(&setup.config, &catalog.tools());
+        let (offer, unfit) = Offer::new(&setup.config, &catalog);
         warnings.extend(unfit);
         if !warnings.is_empty() {
             tracing::warn!("the specs have warnings:\n{warnings}");
@@ -214,19 +218,12 @@ impl Gateway {
             tracing::warn!("not all tools of `{source}` can be made:\n{warnings}");
         }
         // Patterns of scopes that fit no tool were said at start; tools that come and go are no news of them.
-        serving
-            .offer
-            .rcu(|_| Offer::new(&self.config, &catalog.tools()).0);
+        serving.offer.rcu(|_| Offer::new(&self.config, catalog).0);
         changed
     }
 
     fn offer(&self) -> Arc<Offer> {
         self.serving.load().offer.load_full()
-    }
-
-    /// The tools as clients see them.
-    pub fn tools(&self) -> Vec<rmcp::model::Tool> {
-        self.offer().tools.clone()
     }
 
     /// The tools that a client may use, as it sees them.
@@ -258,7 +255,7 @@ impl Gateway {
         self.offer().access.enter(client)
     }
 
-    /// Every scope that a tool, a toolset or a resource asks for, sorted.
+    /// Every scope that a tool, a prompt, a toolset or a resource asks for, sorted.
     pub fn scopes(&self) -> Vec<String> {
         let mut all = self.offer().access.all_scopes();
         all.extend(self.resources.scopes().cloned());
@@ -386,15 +383,8 @@ impl Gateway {
         progress: Progress,
     ) -> Result<Reply, CallError> {
         let begun = Instant::now();
-        let work = async {
-            // The semaphore is never closed: without a permit the call still runs.
-            let _permit = self.permits.acquire().await;
-            self.settle(session).await;
-            let serving = self.serving.load_full();
-            let mut reply = serving
-                .engine
-                .call(session, name, arguments, progress)
-                .await?;
+        let done = self.work(session, cancel, |engine| async move {
+            let mut reply = engine.call(session, name, arguments, progress).await?;
             if reply.is_error
                 && let Some(reason) = self.nats.failure()
             {
@@ -402,12 +392,8 @@ impl Gateway {
                 reply.text.push_str(&reason);
             }
             Ok(reply)
-        };
-        let outcome = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(CallError::Cancelled),
-            outcome = work => outcome,
-        };
+        });
+        let outcome = done.await.unwrap_or(Err(CallError::Cancelled));
         let (tool, shown) = match &outcome {
             Ok(reply) if reply.is_error => (name, "error"),
             Ok(_) => (name, "ok"),
@@ -416,6 +402,27 @@ impl Gateway {
         };
         observe::call(tool, shown, begun.elapsed());
         outcome
+    }
+
+    /// Does something for a session with a permit, once it listens; `None` when `cancel` fired first.
+    async fn work<T, F: Future<Output = T>>(
+        &self,
+        session: &Session,
+        cancel: &CancellationToken,
+        work: impl FnOnce(Arc<Engine>) -> F,
+    ) -> Option<T> {
+        let work = async {
+            // The semaphore is never closed: without a permit the work is still done.
+            let _permit = self.permits.acquire().await;
+            self.settle(session).await;
+            let serving = self.serving.load_full();
+            work(Arc::clone(&serving.engine)).await
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => None,
+            done = work => Some(done),
+        }
     }
 
     /// Waits a moment for what a session begins with.

@@ -1,4 +1,4 @@
-//! News: that the tools or the resources have changed, told to every client that wants to hear of it.
+//! News: that the tools, the prompts or the resources have changed, told to every client that wants to hear of it.
 //!
 //! Clients of versions with `initialize` are told through their sessions; a session that is in no gateway's memory hears nothing
 //! meanwhile. Clients of later versions open streams (`subscriptions/listen`) and say what they want to hear.
@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rmcp::model::{
-    ErrorData, ResourceListChangedNotification, ResourceUpdatedNotification,
-    ResourceUpdatedNotificationParam, ServerNotification, SubscriptionFilter,
-    ToolListChangedNotification,
+    ErrorData, PromptListChangedNotification, ResourceListChangedNotification,
+    ResourceUpdatedNotification, ResourceUpdatedNotificationParam, ServerNotification,
+    SubscriptionFilter, ToolListChangedNotification,
 };
 use rmcp::service::SubscriptionContext;
 use serde_json::{Map, Value};
@@ -19,6 +19,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use super::sessions::{Live, notification};
 use crate::engine::session::MAX_SUBSCRIBED;
 use crate::engine::{Push, Pushes, Session};
+use crate::spec::uri::UriTemplate;
 
 /// Changes that wait for a stream whose client does not read. It hears of everything that it wants once more were missed.
 const WAITING: usize = 256;
@@ -30,8 +31,12 @@ pub enum Change {
     Tools,
     /// The list of resources.
     Resources,
+    /// The list of prompts.
+    Prompts,
     /// What the resource with this address says.
     Updated(String),
+    /// What any resource with an address of this template says.
+    UpdatedAll(UriTemplate),
 }
 
 /// Who is to hear of changes.
@@ -69,17 +74,25 @@ impl News {
             match &change {
                 Change::Tools => session.relisted(fingerprint),
                 Change::Resources => session.tell("notifications/resources/list_changed", None),
-                Change::Updated(uri) if session.subscribes(uri) => {
-                    let params = Map::from_iter([("uri".to_owned(), Value::from(uri.as_str()))]);
-                    session.tell("notifications/resources/updated", Some(params));
-                }
+                Change::Prompts => session.tell("notifications/prompts/list_changed", None),
+                Change::Updated(uri) if session.subscribes(uri) => updated(&session, uri),
                 Change::Updated(_) => {}
+                Change::UpdatedAll(template) => {
+                    let fits = |uri: &str| template.values(uri).is_some();
+                    let fitting = session.subscriptions_that(fits);
+                    fitting.iter().for_each(|uri| updated(&session, uri));
+                }
             }
         }
         drop(sessions);
         // Nobody has to listen.
         let _ = self.streams.send(change);
     }
+}
+
+fn updated(session: &Session, uri: &str) {
+    let params = Map::from_iter([("uri".to_owned(), Value::from(uri))]);
+    session.tell("notifications/resources/updated", Some(params));
 }
 
 /// The changes that a stream has not told yet.
@@ -114,7 +127,7 @@ impl Changes {
 
 impl Batch {
     /// The notifications for a stream that wants to hear of this.
-    fn notifications(self, wanted: &SubscriptionFilter) -> Vec<ServerNotification> {
+    fn notifications(&self, wanted: &SubscriptionFilter) -> Vec<ServerNotification> {
         let has = |change: &Change| self.missed || self.changes.contains(change);
         let mut all = Vec::new();
         if wanted.tools_list_changed == Some(true) && has(&Change::Tools) {
@@ -125,8 +138,16 @@ impl Batch {
             let changed = ResourceListChangedNotification::default();
             all.push(ServerNotification::ResourceListChangedNotification(changed));
         }
+        if wanted.prompts_list_changed == Some(true) && has(&Change::Prompts) {
+            let changed = PromptListChangedNotification::default();
+            all.push(ServerNotification::PromptListChangedNotification(changed));
+        }
+        let fits = |uri: &str| {
+            let mut changes = self.changes.iter();
+            changes.any(|c| matches!(c, Change::UpdatedAll(t) if t.values(uri).is_some()))
+        };
         for uri in wanted.resource_subscriptions.iter().flatten() {
-            if has(&Change::Updated(uri.clone())) {
+            if has(&Change::Updated(uri.clone())) || fits(uri) {
                 let params = ResourceUpdatedNotificationParam::new(uri);
                 let updated = ResourceUpdatedNotification::new(params);
                 all.push(ServerNotification::ResourceUpdatedNotification(updated));

@@ -10,6 +10,10 @@ use super::sessions::Counts;
 pub const CALLS: &str = "jacquard_tool_calls_total";
 /// How long calls take, by tool.
 pub const CALL_SECONDS: &str = "jacquard_tool_call_seconds";
+/// What was asked for beside calls: prompts, completions and resources that steps make, by name and outcome.
+pub const ASKED: &str = "jacquard_asked_total";
+/// How long that takes, by what it is.
+pub const ASKED_SECONDS: &str = "jacquard_asked_seconds";
 /// Failures of tools, by kind.
 pub const ERRORS: &str = crate::engine::failure::COUNTER;
 /// Answers that no call waited for, by inbox.
@@ -37,6 +41,11 @@ pub const BUCKETS: &[f64] = &[
 pub fn describe() {
     describe_counter!(CALLS, "Calls of tools, by tool and outcome");
     describe_histogram!(CALL_SECONDS, "How long calls take, by tool");
+    describe_counter!(
+        ASKED,
+        "Prompts, completions and resources made by steps, by name and outcome"
+    );
+    describe_histogram!(ASKED_SECONDS, "How long these take, by what it is");
     describe_counter!(ERRORS, "Failures of tools, by kind");
     describe_counter!(UNCLAIMED, "Answers that no call waited for, by inbox");
     describe_counter!(REQUESTS, "Requests over HTTP, by status");
@@ -59,6 +68,12 @@ pub fn describe() {
 pub fn call(tool: &str, outcome: &'static str, took: Duration) {
     counter!(CALLS, "tool" => tool.to_owned(), "outcome" => outcome).increment(1);
     histogram!(CALL_SECONDS, "tool" => tool.to_owned()).record(took.as_secs_f64());
+}
+
+/// A prompt, a completion or a resource was made of steps, or could not be. `name` is one that is declared.
+pub fn asked(what: &'static str, name: &str, outcome: &'static str, took: Duration) {
+    counter!(ASKED, "what" => what, "name" => name.to_owned(), "outcome" => outcome).increment(1);
+    histogram!(ASKED_SECONDS, "what" => what).record(took.as_secs_f64());
 }
 
 /// A request over HTTP has been answered with this status.

@@ -77,10 +77,13 @@ pub struct Config {
     /// Who may log in over HTTP.
     #[serde(default)]
     pub auth: Option<AuthConfig>,
-    /// Some of the tools, at a path of their own: `/mcp/<name>`.
+    /// Some of the tools and prompts, under a name: what `toolset` and `--toolset` pick, and what is served at `/mcp/<name>`.
     #[serde(default)]
     pub toolsets: BTreeMap<String, ToolsetConfig>,
-    /// What a client must be allowed in order to see and call tools, by their names; `*` stands for any text.
+    /// The toolset of clients that ask for none; all tools and prompts when not given. `--toolset` comes first.
+    #[serde(default)]
+    pub toolset: Option<String>,
+    /// What a client must be allowed in order to see and use tools and prompts, by their names; `*` stands for any text.
     #[serde(default)]
     pub scopes: BTreeMap<String, Vec<String>>,
     /// A file, relative to this one, with the fingerprints of the tools that a person has approved. Tools that are new or have

@@ -47,6 +47,7 @@ broken! {
     tables_and_journals: "tables.yaml",
     macros_and_their_use: "macros.yaml",
     resources_that_are_none: "resources.yaml",
+    prompts_completions_and_what_steps_make: "offers.yaml",
     files_programs_and_servers: "machine.yaml",
     inboxes_and_progress: "inboxes.yaml",
     tools_made_from_lists: "generate.yaml",

@@ -165,6 +165,10 @@ impl Lowering<'_> {
             self.check_tables(draft, base, &mut resources);
             self.check_machine(draft, base, &mut resources);
             self.check_inboxes(draft, base, &mut resources);
+            let completions = draft.completions.iter();
+            resources
+                .completions
+                .extend(completions.map(|(name, _)| name.clone()));
         }
         for draft in drafts {
             self.check_served(draft, base, &resources);
@@ -185,6 +189,8 @@ impl Lowering<'_> {
         let folders = self.merged(drafts, "folders", |d| d.folders.clone());
         let programs = self.merged(drafts, "programs", |d| d.programs.clone());
         let served = self.merged(drafts, "resources", |d| d.served.clone());
+        let prompts = self.merged(drafts, "prompts", |d| d.prompts.clone());
+        let completions = self.merged(drafts, "completions", |d| d.completions.clone());
         let inboxes = self.merged(drafts, "inboxes", |d| d.inboxes.clone());
         let tools = self.merged(drafts, "tools", |d| d.whole.clone());
         let generate = self.merged(drafts, "generate", |d| {
@@ -220,6 +226,8 @@ impl Lowering<'_> {
             folders,
             programs,
             resources: served,
+            prompts,
+            completions,
             inboxes,
             origins: self.origins(drafts),
             macros,
@@ -437,6 +445,9 @@ impl Lowering<'_> {
             for (name, _) in &draft.aliases {
                 add(&join("/aliases", name), name.clone());
             }
+            for (name, _) in &draft.prompts {
+                add(&join("/prompts", name), join("prompts", name));
+            }
             for generator in &draft.generators {
                 let name = join("generate", &generator.name);
                 add(&format!("/{name}"), name);
@@ -455,13 +466,18 @@ fn tool_names(drafts: &[Draft]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Only the template files that a tool names travel with the pack.
+/// Only the template files that a tool or a prompt names travel with the pack.
 fn used_templates(drafts: &[Draft], files: &BTreeMap<String, Source>) -> Map<Text> {
-    let used: Vec<&str> = drafts
+    let replies = drafts
         .iter()
         .flat_map(|d| d.tools.iter().chain(d.generators.iter().map(|g| &g.tool)))
-        .filter_map(|t| t.reply.as_ref()?.template.as_deref())
-        .collect();
+        .filter_map(|t| t.reply.as_ref()?.template.as_deref());
+    let messages = drafts
+        .iter()
+        .flat_map(|d| d.prompts.iter().filter_map(|(_, prompt)| prompt.as_ref()))
+        .flat_map(|prompt| prompt.messages.iter())
+        .filter_map(|message| message.template.as_deref());
+    let used: Vec<&str> = replies.chain(messages).collect();
     let mut templates = Map::default();
     for (name, source) in files {
         if used.contains(&name.as_str()) {

@@ -34,5 +34,6 @@ pub mod suggest;
 pub mod times;
 pub mod token;
 pub mod tree;
+pub mod uri;
 pub mod verbs;
 pub mod vocabulary;

@@ -8,6 +8,7 @@ mod generate;
 mod inboxes;
 mod machine;
 mod macros;
+mod prompts;
 mod queues;
 mod routines;
 mod served;
@@ -26,9 +27,10 @@ pub use generate::{Generator, MICRO};
 pub use inboxes::{Answer, InboxDecl, Served, Telling};
 pub use machine::{FolderDecl, ProgramDecl};
 pub use macros::Macro;
+pub use prompts::{Argument, CompletionDecl, Embedded, MessageDecl, PromptDecl, Role};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
-pub use served::{RESOURCE_BYTES, ResourceDecl};
+pub use served::{Parameter, RESOURCE_BYTES, ResourceDecl};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
 pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
 pub use tools::{Annotations, Example, Expect, Given, Reply, Tool};
@@ -47,6 +49,8 @@ pub const SECTIONS: &[&str] = &[
     "folders",
     "programs",
     "resources",
+    "prompts",
+    "completions",
     "inboxes",
     "schemas",
     "macros",
@@ -100,9 +104,15 @@ pub struct SpecFile {
     /// Programs of this machine that tools of this pack run.
     #[serde(default)]
     pub programs: Map<ProgramDecl>,
-    /// Files that clients read as MCP resources.
+    /// What clients read as MCP resources.
     #[serde(default)]
     pub resources: Map<ResourceDecl>,
+    /// Messages that people pick from a menu of their client.
+    #[serde(default)]
+    pub prompts: Map<PromptDecl>,
+    /// What proposes values for arguments of prompts and parameters of resources.
+    #[serde(default)]
+    pub completions: Map<CompletionDecl>,
     /// Subjects on which answers arrive.
     #[serde(default)]
     pub inboxes: Map<InboxDecl>,
@@ -196,8 +206,12 @@ pub struct Pack {
     pub folders: Map<FolderDecl>,
     /// Its programs.
     pub programs: Map<ProgramDecl>,
-    /// The files that it serves as MCP resources.
+    /// What it serves as MCP resources.
     pub resources: Map<ResourceDecl>,
+    /// Its prompts.
+    pub prompts: Map<PromptDecl>,
+    /// What proposes values for arguments.
+    pub completions: Map<CompletionDecl>,
     /// Its inboxes.
     pub inboxes: Map<InboxDecl>,
     /// Its tools.
@@ -214,7 +228,7 @@ pub struct Pack {
     pub on: On,
     /// Its template files, by name.
     pub templates: Map<Text>,
-    /// Where each tool, alias and generator (`generate/NAME`) is declared: `file:line:column`.
+    /// Where each tool, alias, prompt (`prompts/NAME`) and generator (`generate/NAME`) is declared: `file:line:column`.
     pub origins: Map<Text>,
     /// Every expression and template in it: what a catalog compiles.
     pub texts: List<(TextKind, Text)>,

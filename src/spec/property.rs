@@ -32,7 +32,7 @@ fn lowered(text: String) -> Pack {
 fn printed(pack: &Pack) -> Value {
     json!({
         "session": pack.session, "schemas": pack.schemas, "streams": pack.streams, "buckets": pack.buckets, "queues": pack.queues, "tables": pack.tables,
-        "journals": pack.journals, "folders": pack.folders, "programs": pack.programs, "resources": pack.resources, "tools": pack.tools,
+        "journals": pack.journals, "folders": pack.folders, "programs": pack.programs, "resources": pack.resources, "prompts": pack.prompts, "completions": pack.completions, "tools": pack.tools,
     })
 }
 

@@ -10,8 +10,9 @@ use clap::Args;
 
 use super::{Source, fail, refuse, say, setup};
 use crate::catalog::Catalog;
-use crate::gateway::listing;
+use crate::gateway::{Access, Client, listing};
 use crate::project::Environment;
+use crate::spec::config::Config;
 use crate::spec::diag::Report;
 
 /// What to do with the tools.
@@ -41,15 +42,20 @@ pub fn run(request: &Request) -> ExitCode {
     if let Some(names) = &request.approve {
         return approve::run(&request.source, names);
     }
-    let (catalog, warnings) = match read(&request.source) {
+    let (catalog, config, warnings) = match read(&request.source) {
         Ok(built) => built,
         Err(report) => return refuse(&report),
     };
     if !warnings.is_empty() {
         eprintln!("{}\n", warnings.render(super::color()));
     }
+    let tools = catalog.tools();
+    let (access, _) = Access::new(&config, &tools, &catalog.prompts);
+    let client = Client::default();
     if request.json {
-        return match serde_json::to_string_pretty(&listing(&catalog.tools())) {
+        let mut listed = listing(&tools);
+        listed.retain(|tool| access.may(&client, &tool.name));
+        return match serde_json::to_string_pretty(&listed) {
             Ok(text) => {
                 say(&text);
                 ExitCode::SUCCESS
@@ -57,9 +63,12 @@ pub fn run(request: &Request) -> ExitCode {
             Err(error) => fail(error),
         };
     }
-    let tools = catalog.tools();
-    let width = tools.iter().map(|t| t.name.len()).max().unwrap_or(0);
-    for tool in tools.iter() {
+    let shown: Vec<_> = tools
+        .iter()
+        .filter(|tool| access.may(&client, &tool.name))
+        .collect();
+    let width = shown.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    for tool in shown {
         let told = if request.fingerprints {
             catalog.fingerprint(tool)
         } else {
@@ -75,8 +84,9 @@ pub fn run(request: &Request) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn read(source: &Source) -> Result<(Catalog, Report), Report> {
+fn read(source: &Source) -> Result<(Catalog, Config, Report), Report> {
     let env = Environment::from_process();
     let setup = setup::read(source, &env)?;
-    Catalog::build(&setup.config, &setup.base, &setup.facts.to_json())
+    let (catalog, warnings) = Catalog::build(&setup.config, &setup.base, &setup.facts.to_json())?;
+    Ok((catalog, setup.config, warnings))
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::made::Made;
 use super::source::Source;
 use crate::bus::{Bus, ErrorKind, Subscription};
 use crate::gateway::Change;
@@ -16,15 +17,56 @@ const RETRY: Duration = Duration::from_secs(5);
 /// The most addresses of one message; of one with more it is taken that anything may have changed.
 const MAX_NAMED: usize = 1000;
 
-/// Hears the subjects of a section and tells what has changed, until the bus is closed. `look` has the folder looked at.
-pub(super) async fn hear(source: Arc<Source>, bus: Bus, look: Arc<Notify>, tell: impl Fn(Change)) {
+/// Hears what others say of the files of a folder, until the bus is closed. `look` has the folder looked at.
+pub(super) async fn of_folder(
+    source: Arc<Source>,
+    bus: Bus,
+    look: Arc<Notify>,
+    tell: impl Fn(Change),
+) {
+    let heard = |uris: Option<Vec<String>>| match uris {
+        Some(uris) => {
+            let known = uris.iter().filter_map(|uri| source.canonical(uri));
+            known.for_each(|uri| tell(Change::Updated(uri)));
+        }
+        None => {
+            tell(Change::Resources);
+            look.notify_one();
+        }
+    };
+    hear(&source.name, &source.changed, &bus, heard).await;
+}
+
+/// Hears what others say of resources that steps make, until the bus is closed.
+pub(super) async fn of_steps(made: Arc<Made>, bus: Bus, tell: impl Fn(Change)) {
+    let heard = |uris: Option<Vec<String>>| match uris {
+        Some(uris) => {
+            let known = uris.iter().filter_map(|uri| made.canonical(uri));
+            known.for_each(|uri| tell(Change::Updated(uri)));
+        }
+        None => {
+            if made.decl.list.is_some() {
+                tell(Change::Resources);
+            }
+            tell(Change::UpdatedAll(made.template.clone()));
+        }
+    };
+    hear(&made.name, &made.changed, &bus, heard).await;
+}
+
+/// Hears subjects until the bus is closed: of each message, the addresses that it names, or `None`.
+async fn hear(
+    resources: &str,
+    subjects: &[String],
+    bus: &Bus,
+    heard: impl Fn(Option<Vec<String>>),
+) {
     let mut complained = false;
     loop {
-        match bus.subscribe(&source.changed, Subscription::CAPACITY).await {
-            Ok(heard) => return follow(&source, heard, &look, &tell).await,
+        match bus.subscribe(subjects, Subscription::CAPACITY).await {
+            Ok(subscription) => return follow(subscription, heard).await,
             Err(error) if error.kind() == ErrorKind::Closed => return,
             Err(error) if !std::mem::replace(&mut complained, true) => {
-                let resources = &source.name;
                 tracing::warn!(resources, %error, "changes that others tell are not heard");
             }
             Err(_) => {}
@@ -33,21 +75,12 @@ pub(super) async fn hear(source: Arc<Source>, bus: Bus, look: Arc<Notify>, tell:
     }
 }
 
-async fn follow(source: &Source, mut heard: Subscription, look: &Notify, tell: &impl Fn(Change)) {
+async fn follow(mut subscription: Subscription, heard: impl Fn(Option<Vec<String>>)) {
     let mut dropped = 0;
-    while let Some(message) = heard.next().await {
-        let lost = heard.dropped() != dropped;
-        dropped = heard.dropped();
-        match named(&message.payload) {
-            Some(uris) if !lost => {
-                let known = uris.iter().filter_map(|uri| source.canonical(uri));
-                known.for_each(|uri| tell(Change::Updated(uri)));
-            }
-            _ => {
-                tell(Change::Resources);
-                look.notify_one();
-            }
-        }
+    while let Some(message) = subscription.next().await {
+        let lost = subscription.dropped() != dropped;
+        dropped = subscription.dropped();
+        heard(named(&message.payload).filter(|_| !lost));
     }
 }
 

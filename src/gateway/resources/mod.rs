@@ -1,4 +1,4 @@
-//! MCP resources: files of folders that packs declare, listed, read and watched.
+//! MCP resources: files of folders that packs declare, and what steps make, listed, read and watched.
 //!
 //! Nothing is kept of a file: each list and each read looks at the folder. What is watched only tells clients that they
 //! should look again.
@@ -6,6 +6,7 @@
 mod changed;
 mod compare;
 mod kind;
+mod made;
 mod read;
 mod source;
 mod watch;
@@ -21,14 +22,17 @@ use rmcp::model::{
 use tokio::sync::{Semaphore, watch as latest};
 use tokio::task::JoinSet;
 
+pub(super) use self::made::Made;
 use self::source::Source;
 use super::access::has_all;
+use super::prompts::unknown;
 use super::{Change, Client};
 use crate::bus::Bus;
 use crate::catalog::Catalog;
 use crate::engine::Failure;
 use crate::engine::resources::cannot_be_made;
 use crate::files;
+use crate::spec::data::Text;
 
 /// Resources in one answer to `resources/list`.
 const PAGE: usize = 1000;
@@ -39,6 +43,7 @@ const AT_ONCE: usize = 8;
 #[derive(Debug)]
 pub struct Resources {
     sources: Vec<Arc<Source>>,
+    made: Vec<Arc<Made>>,
     permits: Arc<Semaphore>,
     /// How many folders are not watched yet.
     unwatched: latest::Sender<usize>,
@@ -51,37 +56,101 @@ impl Resources {
     /// A declaration that cannot be made from this project and config.
     pub fn new(catalog: &Catalog) -> Result<Self, Failure> {
         let mut sources: Vec<Arc<Source>> = Vec::new();
+        let mut steps: Vec<Arc<Made>> = Vec::new();
         for (index, loaded) in catalog.packs.iter().enumerate().filter(|(_, p)| p.named) {
             for (name, decl) in loaded.pack.resources.iter() {
-                let made = Source::new(catalog, index, name, decl).and_then(|made| {
-                    made.map(|made| source::apart(&sources, &made).map(|()| made))
-                        .transpose()
-                });
-                let made = made.map_err(|e| cannot_be_made("resource", catalog, index, name, e))?;
-                sources.extend(made.map(Arc::new));
+                let failed = |e| cannot_be_made("resource", catalog, index, name, e);
+                if decl.folder.is_none() {
+                    let new = Made::new(catalog, index, name, decl).map_err(failed)?;
+                    steps.extend(new.map(Arc::new));
+                    continue;
+                }
+                let new = Source::new(catalog, index, name, decl).map_err(failed)?;
+                if let Some(new) = new {
+                    source::apart(&sources, &new).map_err(failed)?;
+                    sources.push(Arc::new(new));
+                }
             }
+        }
+        for (index, new) in steps.iter().enumerate() {
+            let before = steps.iter().take(index).map(Arc::as_ref);
+            let prefixes = sources.iter().map(|source| source.prefix.as_str());
+            made::apart(before, prefixes, new)
+                .map_err(|e| cannot_be_made("resource", catalog, new.pack, &new.name, e))?;
         }
         Ok(Self {
             unwatched: latest::Sender::new(sources.len()),
             sources,
+            made: steps,
             permits: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
 
     /// Whether there are sections of resources, with or without files.
     pub fn any(&self) -> bool {
-        !self.sources.is_empty()
+        !self.sources.is_empty() || !self.made.is_empty()
+    }
+
+    /// Whether a parameter of an address has proposals.
+    pub fn completes(&self) -> bool {
+        let mut parameters = self.made.iter().flat_map(|m| m.decl.parameters.iter());
+        parameters.any(|(_, parameter)| parameter.complete.is_some())
     }
 
     /// Every scope that is asked for.
     pub fn scopes(&self) -> impl Iterator<Item = &String> {
-        self.sources.iter().flat_map(|source| &source.scopes)
+        let made = self.made.iter().flat_map(|made| &made.scopes);
+        self.sources
+            .iter()
+            .flat_map(|source| &source.scopes)
+            .chain(made)
     }
 
     /// The sections that a client sees; on stdio there is one client, which sees all.
     fn of(&self, client: Option<&Client>) -> Vec<Arc<Source>> {
         let open = |s: &&Arc<Source>| client.is_none_or(|client| has_all(client, &s.scopes));
         self.sources.iter().filter(open).cloned().collect()
+    }
+
+    /// Those of them that steps make.
+    pub(super) fn made(&self, client: Option<&Client>) -> impl Iterator<Item = &Arc<Made>> {
+        let open = move |made: &&Arc<Made>| client.is_none_or(|c| has_all(c, &made.scopes));
+        self.made.iter().filter(open)
+    }
+
+    /// The section that makes what is at an address, unless a file is there. What has no parameters comes first.
+    pub(super) fn made_at(&self, client: Option<&Client>, uri: &str) -> Option<Arc<Made>> {
+        let fitting = || self.made(client).filter(|made| made.args(uri).is_some());
+        let single = fitting().find(|made| made.shown == uri);
+        let is_file = || self.of(client).iter().any(|s| uri.starts_with(&s.prefix));
+        let found = single.or_else(|| fitting().find(|_| !is_file()));
+        found.cloned()
+    }
+
+    /// Which completion of which pack proposes values for a parameter of an address, as it is listed.
+    ///
+    /// # Errors
+    /// An address or a parameter that there is not.
+    pub(super) fn completion(
+        &self,
+        client: &Client,
+        shown: &str,
+        parameter: &str,
+    ) -> Result<(usize, Option<Text>), ErrorData> {
+        let Some(made) = self.made(Some(client)).find(|made| made.shown == shown) else {
+            let templates = self.templates(Some(client)).resource_templates;
+            if templates.iter().any(|t| t.uri_template == shown) {
+                return Ok((0, None));
+            }
+            let known: Vec<&str> = templates.iter().map(|t| t.uri_template.as_str()).collect();
+            return Err(unknown("resource template", shown, &known));
+        };
+        let names: Vec<&str> = made.template.names().collect();
+        if !names.contains(&parameter) {
+            return Err(unknown("parameter", parameter, &names));
+        }
+        let declared = made.decl.parameters.get(parameter);
+        Ok((made.pack, declared.and_then(|p| p.complete.clone())))
     }
 
     /// Watches the folders and hears what others say of them, and tells what has changed, until it is dropped. Without
@@ -99,8 +168,12 @@ impl Resources {
             ));
             if !source.changed.is_empty() {
                 let (source, bus) = (Arc::clone(source), bus.clone());
-                tasks.spawn(changed::hear(source, bus, look, tell.clone()));
+                tasks.spawn(changed::of_folder(source, bus, look, tell.clone()));
             }
+        }
+        for made in self.made.iter().filter(|made| !made.changed.is_empty()) {
+            let (made, bus) = (Arc::clone(made), bus.clone());
+            tasks.spawn(changed::of_steps(made, bus, tell.clone()));
         }
         while tasks.join_next().await.is_some() {}
         std::future::pending().await
@@ -112,7 +185,7 @@ impl Resources {
         let _ = unwatched.wait_for(|left| *left == 0).await;
     }
 
-    /// `resources/list`.
+    /// The files of `resources/list`.
     ///
     /// # Errors
     /// A cursor that is none, and a folder that cannot be read.
@@ -143,10 +216,11 @@ impl Resources {
                 None => made,
             }
         });
-        ListResourceTemplatesResult::with_all_items(templates.collect())
+        let made = self.made(client).filter_map(|made| made.listed_template());
+        ListResourceTemplatesResult::with_all_items(templates.chain(made).collect())
     }
 
-    /// `resources/read`.
+    /// `resources/read` of a file.
     ///
     /// # Errors
     /// An address that means no file, or one that is not served, and a file that cannot be read or is too large.
@@ -155,11 +229,20 @@ impl Resources {
         client: Option<&Client>,
         uri: &str,
     ) -> Result<ReadResourceResult, ErrorData> {
-        let sources = self.of(client);
-        let source = read::whose(&sources, uri)?;
+        let source = self.file_of(client, uri)?;
         let uri = uri.to_owned();
         let contents = self.blocking(move || read::read(&source, &uri)).await?;
         Ok(ReadResourceResult::new(vec![contents]))
+    }
+
+    /// The section of files that an address belongs to.
+    fn file_of(&self, client: Option<&Client>, uri: &str) -> Result<Arc<Source>, ErrorData> {
+        let found = read::whose(&self.of(client), uri);
+        // What an address must begin with is said only where all begin so.
+        found.map_err(|error| match self.made(client).next() {
+            Some(_) => read::not_found(uri),
+            None => error,
+        })
     }
 
     /// The address to subscribe to for what a client asks for: as lists show it. The file need not be there yet.
@@ -171,7 +254,10 @@ impl Resources {
         client: Option<&Client>,
         uri: &str,
     ) -> Result<String, ErrorData> {
-        let source = read::whose(&self.of(client), uri)?;
+        if let Some(made) = self.made_at(client, uri) {
+            return made.canonical(uri).ok_or_else(|| read::not_found(uri));
+        }
+        let source = self.file_of(client, uri)?;
         source.canonical(uri).ok_or_else(|| read::not_found(uri))
     }
 

@@ -80,6 +80,7 @@ impl Source {
             return Err(range(text));
         }
         let description = decl.description.as_ref();
+        let folder = decl.folder.as_deref().unwrap_or_default();
         let changed = decl.changed.iter().map(|s| templates.token(s, &base));
         Ok(Some(Self {
             name: name.to_owned(),
@@ -88,7 +89,7 @@ impl Source {
             max_bytes,
             changed: changed.collect::<Result<_, _>>()?,
             scopes: decl.scopes.iter().map(ToString::to_string).collect(),
-            place: catalog.machine.folder(pack, &decl.folder).cloned(),
+            place: catalog.machine.folder(pack, folder).cloned(),
             patterns: patterns(&reader, decl.patterns.as_ref())?,
             recursive: reader.flag("recursive", decl.recursive.as_ref())?,
             missing: AtomicBool::new(false),

@@ -9,11 +9,21 @@ use crate::spec::verbs::{Step, Verb};
 
 /// A step has exactly one verb; JSON Schema cannot say so without burying the reason.
 pub(crate) fn verb_counts(doc: &Doc, report: &mut Findings) {
-    for section in ["tools", "timers", "listeners"] {
+    let sections = [
+        "tools",
+        "timers",
+        "listeners",
+        "prompts",
+        "completions",
+        "resources",
+    ];
+    for section in sections {
         let entries = doc.value.get(section).and_then(Value::as_object);
         for (name, entry) in entries.into_iter().flatten() {
             let pointer = join(&join("", section), name);
-            verb_count(doc, &join(&pointer, "steps"), entry.get("steps"), report);
+            for key in ["steps", "list_steps"] {
+                verb_count(doc, &join(&pointer, key), entry.get(key), report);
+            }
         }
     }
     verb_count(doc, "/on/close", doc.value.pointer("/on/close"), report);

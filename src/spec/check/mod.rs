@@ -6,6 +6,7 @@ mod generate;
 mod inboxes;
 mod machine;
 mod macros;
+mod offers;
 mod queue;
 mod resources;
 mod routine;

@@ -57,6 +57,8 @@ pub struct Resources {
     pub inboxes: BTreeSet<String>,
     /// Journals.
     pub journals: BTreeSet<String>,
+    /// What proposes values for arguments.
+    pub completions: BTreeSet<String>,
     /// Folders by name; nothing is known of one whose declaration is broken.
     pub folders: BTreeMap<String, Option<FolderInfo>>,
     /// Programs.

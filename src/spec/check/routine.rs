@@ -1,10 +1,11 @@
-//! Steps that no tool has: timers, listeners, and the end of a session.
+//! Steps that no tool has: timers, listeners, the end of a session, and what is offered beside the tools.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::offers::{Offer, offer_drafts};
 use super::resources::check_token;
 use super::tool::{StepDraft, Surroundings, check_steps, session_shape};
 use super::{Findings, StepCheck, check_text, check_tree, gateway_shape, received_shape};
@@ -37,6 +38,8 @@ pub enum RoutineKind {
     Listener(Option<Listener>),
     /// Nothing.
     Moment,
+    /// What is made of them for a client that asks.
+    Offer(Offer),
 }
 
 /// The elements of a list; none where there is no list.
@@ -81,10 +84,11 @@ pub(crate) fn routine_drafts(file: &Value) -> Vec<RoutineDraft> {
             steps: step_drafts(on, key),
         }));
     }
+    drafts.extend(offer_drafts(file));
     drafts
 }
 
-/// Checks a timer, a listener, or the steps at the end of a session.
+/// Checks a timer, a listener, the steps at the end of a session, or what is offered beside the tools.
 pub(crate) fn check_routine(
     doc: &Doc,
     routine: &RoutineDraft,
@@ -121,6 +125,9 @@ pub(crate) fn check_routine(
                 }
             }
         }
+        RoutineKind::Offer(offer) => {
+            offer.begin(doc, &routine.pointer, &mut scope, around, report);
+        }
         RoutineKind::Timer(None) | RoutineKind::Moment => {}
     }
     let steps = at(routine.key);
@@ -129,6 +136,9 @@ pub(crate) fn check_routine(
         && let Some(reply) = &listener.reply
     {
         check_tree(doc, &at("reply"), reply, &scope, report);
+    }
+    if let RoutineKind::Offer(offer) = &routine.kind {
+        offer.end(doc, &routine.pointer, &scope, around, report);
     }
 }
 

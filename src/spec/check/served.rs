@@ -4,12 +4,14 @@ use super::resources::check_token;
 use super::step::StepCheck;
 use super::{Findings, Resources, check_text};
 use crate::spec::data::Json;
-use crate::spec::diag::Code;
+use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::expr;
 use crate::spec::model::{RESOURCE_BYTES, ResourceDecl, TextKind};
 use crate::spec::shape::Scope;
+use crate::spec::suggest;
 use crate::spec::tree::{Tree, is_template, parse_size};
+use crate::spec::uri::{self, UriTemplate};
 
 /// Checks the declaration of resources. The folders of all files must be known.
 pub(crate) fn check_served(
@@ -34,20 +36,61 @@ pub(crate) fn check_served(
         resources,
         report,
     };
+    if let Some(text) = &decl.title {
+        cx.template("title", text);
+    }
     if let Some(text) = &decl.description {
         cx.template("description", text);
     }
-    cx.folder("folder", &decl.folder, false);
-    cx.address(&decl.uri.0);
     cx.template("uri", &decl.uri);
-    if let Some(patterns) = &decl.patterns {
-        cx.value("patterns", patterns);
-        cx.patterns(patterns);
+    match &decl.folder {
+        Some(folder) => {
+            cx.folder("folder", folder, false);
+            cx.address(&decl.uri.0);
+            cx.files(decl);
+        }
+        None => {
+            cx.whole_address(&decl.uri.0);
+            cx.made(decl);
+        }
     }
-    if let Some(recursive) = &decl.recursive {
-        cx.value("recursive", &recursive.0);
+    for (index, subject) in decl.changed.iter().enumerate() {
+        let at = join(&cx.at("changed"), &index.to_string());
+        check_token(doc, &at, subject, true, &scope, cx.report);
     }
-    if let Some(size) = &decl.max_bytes {
+}
+
+/// The parameters in the address of a resource.
+pub(super) fn parameters(decl: &ResourceDecl) -> Vec<String> {
+    uri::names_in(&decl.uri.0)
+}
+
+impl StepCheck<'_> {
+    /// The keys of resources that are files.
+    fn files(&mut self, decl: &ResourceDecl) {
+        let others = [
+            ("title", decl.title.is_some()),
+            ("mime", decl.mime.is_some()),
+            ("parameters", !decl.parameters.is_empty()),
+            ("steps", !decl.steps.is_empty()),
+            ("text", decl.text.is_some()),
+            ("json", decl.json.is_some()),
+            ("blob", decl.blob.is_some()),
+            ("list_steps", !decl.list_steps.is_empty()),
+            ("list", decl.list.is_some()),
+        ];
+        self.foreign(
+            &others,
+            "belongs to what steps make, and these are the files of a `folder`",
+        );
+        if let Some(patterns) = &decl.patterns {
+            self.value("patterns", patterns);
+            self.patterns(patterns);
+        }
+        if let Some(recursive) = &decl.recursive {
+            self.value("recursive", &recursive.0);
+        }
+        let Some(size) = &decl.max_bytes else { return };
         let bytes = match &size.0 {
             Tree::Literal(Json::Str(text)) => Some(parse_size(text).unwrap_or(u64::MAX)),
             Tree::Literal(Json::Int(number)) => Some(u64::try_from(*number).unwrap_or(0)),
@@ -56,17 +99,93 @@ pub(crate) fn check_served(
         };
         if bytes.is_some_and(|bytes| !(1..=RESOURCE_BYTES).contains(&bytes)) {
             let message = "`max_bytes` must be from 1B to 64MiB".to_owned();
-            cx.error(Code::Schema, &cx.at("max_bytes"), message, None);
+            self.error(Code::Schema, &self.at("max_bytes"), message, None);
         }
-        cx.value("max_bytes", &size.0);
+        self.value("max_bytes", &size.0);
     }
-    for (index, subject) in decl.changed.iter().enumerate() {
-        let at = join(&cx.at("changed"), &index.to_string());
-        check_token(doc, &at, subject, true, &scope, cx.report);
-    }
-}
 
-impl StepCheck<'_> {
+    /// The keys of resources that steps make; the steps themselves are checked with all others.
+    fn made(&mut self, decl: &ResourceDecl) {
+        let others = [
+            ("patterns", decl.patterns.is_some()),
+            ("recursive", decl.recursive.is_some()),
+            ("max_bytes", decl.max_bytes.is_some()),
+        ];
+        self.foreign(
+            &others,
+            "belongs to the files of a `folder`, and there is none",
+        );
+        if let Some(mime) = &decl.mime {
+            self.template("mime", mime);
+        }
+        let given = [
+            decl.text.is_some(),
+            decl.json.is_some(),
+            decl.blob.is_some(),
+        ];
+        if given.iter().filter(|given| **given).count() != 1 {
+            self.lacks("a resource has exactly one of `folder`, `text`, `json` and `blob`");
+        }
+        let names = parameters(decl);
+        for (name, parameter) in decl.parameters.iter() {
+            let mut cx = self.inside("parameters");
+            let at = cx.at(name);
+            if !names.iter().any(|known| known == name) {
+                let help = suggest::help(name, names.iter().map(String::as_str));
+                let message = format!("there is no `{{{name}}}` in the `uri`");
+                cx.error(Code::UnknownName, &at, message, Some(help));
+            }
+            if let Some(completion) = &parameter.complete {
+                cx.inside(name).completion("complete", completion);
+            }
+        }
+        if names.is_empty() && (decl.list.is_some() || !decl.list_steps.is_empty()) {
+            self.lacks("`list` belongs to an address with a `{name}` in it: this is one resource");
+        }
+        if decl.list.is_none() && !decl.list_steps.is_empty() {
+            self.lacks("`list_steps` come before `list`, and there is none");
+        }
+    }
+
+    fn lacks(&mut self, message: &str) {
+        let range = self.doc.key_range(&self.pointer);
+        let found = Diagnostic::error(Code::Schema, &self.doc.source, range, message);
+        self.report.push(found);
+    }
+
+    fn foreign(&mut self, keys: &[(&str, bool)], why: &str) {
+        for (key, _) in keys.iter().filter(|(_, given)| *given) {
+            let range = self.doc.key_range(&self.at(key));
+            let found = Diagnostic::error(
+                Code::Schema,
+                &self.doc.source,
+                range,
+                format!("`{key}` {why}"),
+            );
+            self.report.push(found.help("leave it out"));
+        }
+    }
+
+    /// A completion of the pack.
+    pub(super) fn completion(&mut self, key: &str, name: &str) {
+        if !self.resources.completions.contains(name) {
+            let known = self.resources.completions.iter().map(String::as_str);
+            let help = suggest::help(name, known);
+            let message = format!("there is no completion `{name}`");
+            self.error(Code::UnknownResource, &self.at(key), message, Some(help));
+        }
+    }
+
+    /// An address as a whole, as far as it is written out.
+    fn whole_address(&mut self, text: &str) {
+        // What an expression stands for is not known; it is taken for something that fits.
+        let plain = uri::without_expressions(text, "x");
+        if let Err(problem) = UriTemplate::parse(&plain) {
+            let help = Some("for example `notes://all` or `notes://by-name/{name}`".to_owned());
+            self.error(Code::Schema, &self.at("uri"), problem, help);
+        }
+    }
+
     /// What addresses begin with, as far as it is written out.
     fn address(&mut self, text: &str) {
         if is_template(text) {
@@ -93,15 +212,10 @@ impl StepCheck<'_> {
 
 /// What is wrong with the text that addresses are to begin with.
 pub fn address_problem(text: &str) -> Option<&'static str> {
-    let Some((scheme, rest)) = text.split_once(':') else {
-        return Some("an address begins with a scheme and `:`");
-    };
-    let first = scheme.starts_with(|c: char| c.is_ascii_lowercase());
-    let plain =
-        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
-    if !first || !scheme.chars().all(plain) {
-        return Some("the scheme of an address is small letters, digits, `+`, `-` and `.`");
+    if let Err(problem) = uri::scheme(text) {
+        return Some(problem);
     }
+    let rest = text.split_once(':').map_or("", |(_, rest)| rest);
     if rest == "//" {
         return Some("`//` begins a host: without one, an address goes on with a third `/`");
     }

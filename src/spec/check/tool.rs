@@ -398,7 +398,7 @@ fn promised(
     }
 }
 
-fn template_file(
+pub(super) fn template_file(
     doc: &Doc,
     pointer: &str,
     name: &Text,

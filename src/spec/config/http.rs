@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::Config;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::{Doc, join};
+use crate::spec::suggest;
 use crate::spec::tree::{is_template, parse_size, parse_span};
 
 /// Where HTTP is served when nothing else is said.
@@ -185,16 +186,63 @@ pub enum Algorithm {
     EdDSA,
 }
 
-/// Some of the tools, at a path of their own: `/mcp/<name>`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// Names of tools and prompts, in which `*` stands for any text: `[warp_dlq_*]`; or these as `tools`, with the `scopes` that a
+/// client needs: `{tools: [warp_dlq_*], scopes: [triage]}`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(from = "ToolsetForm")]
+#[schemars(with = "ToolsetForm")]
 pub struct ToolsetConfig {
-    /// Names of tools; `*` stands for any text.
-    #[schemars(length(min = 1))]
+    /// Names of tools and prompts; `*` stands for any text.
     pub tools: Vec<String>,
     /// What a client must be allowed in order to connect to it.
-    #[serde(default)]
     pub scopes: Vec<String>,
+    /// Whether only the list of names was written.
+    short: bool,
+}
+
+/// How a toolset is written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum ToolsetForm {
+    /// Names of tools and prompts; `*` stands for any text.
+    Names(#[schemars(length(min = 1))] Vec<String>),
+    /// The same, with what a client must be allowed.
+    Whole(WholeToolset),
+}
+
+/// Some of the tools and prompts, and who may use them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WholeToolset {
+    /// Names of tools and prompts; `*` stands for any text.
+    #[schemars(length(min = 1))]
+    tools: Vec<String>,
+    /// What a client must be allowed in order to connect to it.
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+impl From<ToolsetForm> for ToolsetConfig {
+    fn from(form: ToolsetForm) -> Self {
+        let short = matches!(form, ToolsetForm::Names(_));
+        let (tools, scopes) = match form {
+            ToolsetForm::Names(tools) => (tools, Vec::new()),
+            ToolsetForm::Whole(whole) => (whole.tools, whole.scopes),
+        };
+        Self {
+            tools,
+            scopes,
+            short,
+        }
+    }
+}
+
+impl ToolsetConfig {
+    /// Where a name stands in the file, if the toolset stands at `pointer`.
+    pub fn place(&self, pointer: &str, index: usize) -> String {
+        let list = if self.short { "" } else { "/tools" };
+        format!("{pointer}{list}/{index}")
+    }
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text.
@@ -224,6 +272,13 @@ pub(super) fn check(config: &Config, doc: &Doc, complete: bool, report: &mut Rep
     if let Some(auth) = &config.auth {
         checks.auth(auth, complete);
     }
+    if let Some(name) = &config.toolset
+        && let Some((message, help)) = unknown_toolset(config, name)
+    {
+        let range = checks.doc.value_range("/toolset");
+        let found = Diagnostic::error(Code::UnknownResource, &checks.doc.source, range, message);
+        checks.report.push(found.help(help));
+    }
     for name in config.toolsets.keys() {
         let fits = name.len() <= 64
             && name
@@ -234,6 +289,19 @@ pub(super) fn check(config: &Config, doc: &Doc, complete: bool, report: &mut Rep
             checks.wrong_key(&at, format!("`{name}` cannot be the name of a toolset: it is part of a URL, 1 to 64 lower-case letters, digits, `-` and `_`"));
         }
     }
+}
+
+/// What is to be said, and what was probably meant, if a config has no toolset of this name.
+pub fn unknown_toolset(config: &Config, name: &str) -> Option<(String, String)> {
+    let known = || config.toolsets.keys().map(String::as_str);
+    let unknown = known().all(|other| other != name);
+    let message = format!("there is no toolset `{name}`");
+    let help = if config.toolsets.is_empty() {
+        format!("declare it in the config: `toolsets: {{{name}: [names of tools]}}`")
+    } else {
+        suggest::help(name, known())
+    };
+    unknown.then_some((message, help))
 }
 
 struct Checks<'a> {

@@ -8,9 +8,9 @@ use crate::spec::check::{self, AliasDraft, GeneratorDraft, MacroDraft, RoutineDr
 use crate::spec::data::Json;
 use crate::spec::doc::Doc;
 use crate::spec::model::{
-    BucketDecl, Example, FolderDecl, ForeignForm, Generator, InboxDecl, JournalDecl, Listener,
-    Macro, On, PackInfo, ProgramDecl, QueueDecl, Reply, ResourceDecl, StreamDecl, TableDecl, Timer,
-    Tool,
+    BucketDecl, CompletionDecl, Example, FolderDecl, ForeignForm, Generator, InboxDecl,
+    JournalDecl, Listener, Macro, On, PackInfo, ProgramDecl, PromptDecl, QueueDecl, Reply,
+    ResourceDecl, StreamDecl, TableDecl, Timer, Tool,
 };
 use crate::spec::tree::{Expr, Template, Tree};
 
@@ -32,6 +32,8 @@ pub(super) struct Draft {
     pub(super) folders: Vec<(String, Option<FolderDecl>)>,
     pub(super) programs: Vec<(String, Option<ProgramDecl>)>,
     pub(super) served: Vec<(String, Option<ResourceDecl>)>,
+    pub(super) prompts: Vec<(String, Option<PromptDecl>)>,
+    pub(super) completions: Vec<(String, Option<CompletionDecl>)>,
     pub(super) inboxes: Vec<(String, Option<InboxDecl>)>,
     pub(super) tools: Vec<ToolDraft>,
     pub(super) whole: Vec<(String, Option<Tool>)>,
@@ -73,6 +75,8 @@ impl Draft {
             folders: entries(section("folders")),
             programs: entries(section("programs")),
             served: entries(section("resources")),
+            prompts: entries(section("prompts")),
+            completions: entries(section("completions")),
             inboxes: entries(section("inboxes")),
             whole: entries(tools.clone()),
             generators: section("generate")

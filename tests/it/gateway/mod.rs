@@ -15,6 +15,7 @@ mod news;
 mod outage;
 mod own_pack;
 mod progress;
+mod prompts;
 mod protocol;
 mod queues;
 mod resources;
