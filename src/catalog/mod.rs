@@ -5,6 +5,7 @@
 
 pub mod bound;
 pub mod builtin;
+pub mod foresee;
 pub mod generate;
 pub mod machine;
 mod names;

@@ -13,6 +13,7 @@ mod machine;
 mod outlet;
 mod page;
 mod payload;
+pub mod permits;
 mod progress;
 pub mod push;
 pub mod resources;

@@ -28,6 +28,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use twins::Twins;
 
+pub(super) use filters::covers;
 pub(super) use hub::Hubs;
 
 /// How long to wait after a reading that failed.
