@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::feed::covers;
+use super::feed::{self, covers};
 
 /// What a NATS user may do, and what each line is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +36,10 @@ pub enum OnStream<'a> {
     Info,
     /// What it stores is followed.
     Follow,
-    /// What it will store on these subjects is heard.
+    /// What it will store on these subjects is heard, each message before it is stored.
     Hear(&'a [String]),
+    /// It is waited for a message on these subjects.
+    Await(&'a [String]),
     /// Single messages are removed.
     Erase,
     /// Old messages are removed.
@@ -186,6 +188,11 @@ impl Permits {
                 self.publishes(why, &format!("$JS.FC.{name}.>"));
             }
             OnStream::Hear(subjects) => {
+                for subject in feed::heard_on(subjects) {
+                    self.listen(why, &subject);
+                }
+            }
+            OnStream::Await(subjects) => {
                 for subject in subjects {
                     self.listen(why, subject);
                 }

@@ -193,7 +193,7 @@ impl<'a> Need<'a> {
             Action::Publish => uses.push(OnStream::Store(&named)),
             Action::Read | Action::Take => uses.push(OnStream::Read),
             Action::Subjects => uses.push(OnStream::Info),
-            Action::Await => uses.push(OnStream::Hear(&place.subjects)),
+            Action::Await => uses.push(OnStream::Await(&place.subjects)),
             Action::Trim => uses = vec![OnStream::Purge, OnStream::Erase],
             Action::Follow => {
                 uses.push(OnStream::Follow);
