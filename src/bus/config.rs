@@ -1,6 +1,7 @@
 //! What is needed to reach NATS, and its translation to connect options.
 
 use super::error::{Error, ErrorKind};
+use super::message::check_subject;
 use super::url::{Scheme, Server, UrlAuth, parse_all, redact};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 /// The longest (and default) time one request to NATS may take.
 pub const MAX_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the subjects of answers begin with by default.
+pub const INBOX: &str = "_INBOX";
 
 /// A creds file is two short blocks of text; anything larger is the wrong file.
 const MAX_CREDS_BYTES: u64 = 64 * 1024;
@@ -34,6 +38,8 @@ pub struct BusConfig {
     pub name: String,
     /// Limit of one request; taken as at most [`MAX_REQUEST_TIMEOUT`].
     pub request_timeout: Duration,
+    /// What the subjects of answers begin with: one token or several, [`INBOX`] when not chosen.
+    pub inbox_prefix: String,
 }
 
 /// TLS settings. Paths are PEM files.
@@ -61,6 +67,7 @@ impl Default for BusConfig {
             tls: Tls::default(),
             name: "jacquard".to_owned(),
             request_timeout: MAX_REQUEST_TIMEOUT,
+            inbox_prefix: INBOX.to_owned(),
         }
     }
 }
@@ -79,6 +86,7 @@ impl fmt::Debug for BusConfig {
             .field("tls", &self.tls)
             .field("name", &self.name)
             .field("request_timeout", &self.request_timeout)
+            .field("inbox_prefix", &self.inbox_prefix)
             .finish()
     }
 }
@@ -114,7 +122,14 @@ impl BusConfig {
             .iter()
             .filter(|s| matches!(s.scheme, Scheme::Tls | Scheme::Wss))
             .count();
+        let inbox = &self.inbox_prefix;
+        if check_subject(inbox).is_err() {
+            return Err(invalid(format!(
+                "the inbox prefix {inbox:?} is none: write tokens of letters, digits, `-` and `_`, separated by dots"
+            )));
+        }
         let mut options = self.authenticated(&servers).await?;
+        options = options.custom_inbox_prefix(inbox.clone());
         options = self.with_tls(options).await?;
         // Servers learnt from a cluster come without a scheme: they must not weaken a tls:// list.
         options = options.require_tls(self.tls.required || secure == servers.len());

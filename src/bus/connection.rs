@@ -76,7 +76,7 @@ impl Bus {
     }
 
     async fn open(config: BusConfig, active: bool) -> Result<Self, Error> {
-        let health = Arc::new(Health::new());
+        let health = Arc::new(Health::new(&config.inbox_prefix));
         // A client that counts as replaced from the beginning makes no attempt.
         let retired = Arc::new(AtomicBool::new(!active));
         let link = open(config.target().await?, &health, config.limit(), retired).await?;

@@ -54,13 +54,16 @@ pub(super) struct Health {
     losses: AtomicU64,
     /// The server does not let this user subscribe to its inbox: no request can work.
     inbox_refused: AtomicBool,
+    /// What the subjects of answers begin with, and a dot.
+    inbox: String,
     /// The last error the server sent on a live connection: it explains a following disconnect.
     last_error: Mutex<Option<String>>,
 }
 
 impl Health {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(inbox_prefix: &str) -> Self {
         Self {
+            inbox: format!("{inbox_prefix}."),
             state: watch::channel(State::Connecting).0,
             signal: watch::channel(0).0,
             violations: Mutex::default(),
@@ -170,7 +173,7 @@ impl Health {
             return;
         };
         tracing::warn!(error = %text, "the NATS server refused a subject");
-        if !publish && subject.starts_with("_INBOX.") {
+        if !publish && subject.starts_with(&self.inbox) {
             self.inbox_refused.store(true, Ordering::Relaxed);
         }
         let mut violations = lock(&self.violations);
@@ -276,7 +279,8 @@ impl Vigil {
             .iter()
             .filter(|violation| violation.number > self.since)
             .any(|v| {
-                let inbox = self.inbox && !v.publish && v.subject.starts_with("_INBOX.");
+                let own = v.subject.starts_with(&self.health.inbox);
+                let inbox = self.inbox && !v.publish && own;
                 v.subject == subject || inbox
             })
     }
@@ -340,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_subject_ends_only_calls_on_it() {
-        let health = Arc::new(Health::new());
+        let health = Arc::new(Health::new("_INBOX"));
         health.connected();
         let mut vigil = health.vigil();
         let text = "Permissions Violation for Publish to \"a\"".to_owned();
@@ -355,7 +359,7 @@ mod tests {
 
     #[test]
     fn refused_credentials_are_told_apart() {
-        let health = Health::new();
+        let health = Health::new("_INBOX");
         health.failed_attempt(
             "authorization violation: nats: authorization violation",
             "h",

@@ -26,6 +26,7 @@ mod link;
 pub mod local;
 mod message;
 mod mirror;
+pub mod permits;
 mod place;
 mod post;
 mod publish;
@@ -44,7 +45,7 @@ mod walk;
 
 pub use bucket::Bucket;
 pub use bucket_spec::{BucketSpec, Entry, Listing, Memo, Operation};
-pub use config::{BusConfig, MAX_REQUEST_TIMEOUT, Tls};
+pub use config::{BusConfig, INBOX, MAX_REQUEST_TIMEOUT, Tls};
 pub use connection::Bus;
 pub use ensure::Drift;
 pub use error::{Error, ErrorKind};

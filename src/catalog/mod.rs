@@ -7,6 +7,7 @@ pub mod bound;
 pub mod builtin;
 mod configured;
 pub mod definition;
+pub mod foresee;
 pub mod generate;
 pub mod machine;
 mod names;

@@ -192,6 +192,15 @@ impl Templates {
         Ok(rendered)
     }
 
+    /// As [`Templates::token`], of a part of a name that was not compiled before.
+    ///
+    /// # Errors
+    /// As [`Templates::token`].
+    pub fn one_token(&self, text: &str, context: &Value) -> Result<String, Error> {
+        self.tokens
+            .render_named_str(&format!("part{TOKEN_SUFFIX}"), text, context)
+    }
+
     /// A value with expressions in it, as minijinja's own kind of value.
     ///
     /// # Errors

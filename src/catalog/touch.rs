@@ -68,6 +68,10 @@ actions! {
     Read In "read",
     /// Messages are taken at a read position.
     Take In "take",
+    /// Old messages of a stream are removed.
+    Trim Out "trim",
+    /// It is waited for something new.
+    Await In "await",
     /// A read position is kept under a key.
     Position Both "position",
     /// The subjects of a stream are told.
@@ -528,7 +532,14 @@ impl<'a> Walk<'a> {
                 self.stream(Action::Read, &step.stream, &step.with, subjects);
             }
             Verb::Take(step) => {
-                self.stream(Action::Take, &step.stream, &step.with, Subjects::Own);
+                let also = [
+                    (true, Action::Take),
+                    (step.wait.is_some(), Action::Await),
+                    (step.keep.is_some(), Action::Trim),
+                ];
+                for (_, action) in also.into_iter().filter(|(does, _)| *does) {
+                    self.stream(action, &step.stream, &step.with, Subjects::Own);
+                }
                 let at = &step.position;
                 self.key(Action::Position, &at.bucket, &at.with, &at.key);
             }
@@ -580,7 +591,7 @@ impl<'a> Walk<'a> {
             Verb::Delete(s) => self.key(Action::Delete, &s.bucket, &s.with, &s.key),
             Verb::Lease(s) => {
                 self.bucket(Action::Lease, &s.bucket, &s.with, Keys::Any);
-                self.add(Action::Ask, On::Subject(s.alive.clone()));
+                self.add(Action::Request, On::Subject(s.alive.clone()));
             }
             Verb::List(s) => {
                 let keys = s.under.clone().map_or(Keys::Any, Keys::Under);
@@ -593,7 +604,12 @@ impl<'a> Walk<'a> {
     fn queues(&mut self, verb: &Verb) {
         match verb {
             Verb::Enqueue(s) => self.queue(Action::Enqueue, &s.queue),
-            Verb::Claim(s) => self.queue(Action::Claim, &s.queue),
+            Verb::Claim(s) => {
+                self.queue(Action::Claim, &s.queue);
+                if s.wait.is_some() {
+                    self.queue(Action::Await, &s.queue);
+                }
+            }
             Verb::Extend(s) => self.queue(Action::Extend, &s.queue),
             Verb::Complete(s) => self.queue(Action::Complete, &s.queue),
             Verb::Release(s) => self.queue(Action::Release, &s.queue),

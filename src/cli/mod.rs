@@ -5,6 +5,7 @@ mod demo;
 mod install;
 mod logging;
 mod nats;
+mod permissions;
 mod schema;
 mod serve;
 mod setup;
@@ -71,6 +72,17 @@ enum Command {
     },
     /// List the tools that a config serves, compare them, approve them
     Tools(tools::Request),
+    /// Print the least permissions that the NATS user of a gateway needs, each with what needs it
+    Permissions {
+        #[command(flatten)]
+        source: Source,
+        /// For serving over HTTP; else as the config says
+        #[arg(long)]
+        http: bool,
+        /// As the block of a user in the configuration of a nats-server, or as JSON
+        #[arg(long, value_enum, default_value_t = permissions::Format::Conf)]
+        format: permissions::Format,
+    },
     /// Run one tool and print its reply
     Call {
         #[command(flatten)]
@@ -135,6 +147,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve { source, way } => serve::run(&source, &way),
         Command::Validate { paths, set } => validate::run(&paths, set),
         Command::Tools(request) => tools::run(&request),
+        Command::Permissions {
+            source,
+            http,
+            format,
+        } => permissions::run(&source, http, format),
         Command::Call {
             source,
             tool,

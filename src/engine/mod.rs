@@ -14,6 +14,7 @@ mod offers;
 mod outlet;
 mod page;
 mod payload;
+pub mod permits;
 mod progress;
 pub mod push;
 pub mod resources;

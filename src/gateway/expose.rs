@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Client, Gateway, Principal};
+use crate::bus::permits::Permits;
 use crate::bus::{self, Asked, Bytes, Endpoint, Offer, Refusal, Service};
+use crate::catalog::Catalog;
 use crate::engine::{Begin, CallError, Reply, Session};
 use crate::spec::config::MicroConfig;
 use crate::spec::config::http::fits;
@@ -130,14 +132,9 @@ impl Exposed<'_> {
 
     fn offer(&self) -> Offered {
         let most = self.gateway.nats.bus().server().map(|s| s.max_payload);
+        let tools = self.gateway.tools_for(&asker(self.config));
         let catalog = self.gateway.catalog();
-        let mut tools = self.gateway.tools_for(&asker(self.config));
-        // Two gateways that make tools of services and offer all their tools would do so without end.
-        tools.retain(|tool| {
-            let found = catalog.tool(&tool.name);
-            found.is_some_and(|found| found.source.as_deref() != Some(MICRO))
-        });
-        Offered::new(self.config, tools, most.unwrap_or(1 << 20))
+        Offered::of(self.config, tools, &catalog, most.unwrap_or(1 << 20))
     }
 
     /// Calls a tool on a task of its own.
@@ -165,7 +162,7 @@ impl Exposed<'_> {
 }
 
 /// What a request may do: nobody has logged in, so no tool that asks for scopes, unless the config says so.
-fn asker(config: &MicroConfig) -> Client {
+pub(super) fn asker(config: &MicroConfig) -> Client {
     let nobody = || Arc::new(Principal::default());
     Client {
         principal: (!config.scoped).then(nobody),
@@ -223,6 +220,18 @@ fn refusal(code: u16, reason: impl Into<String>) -> Refusal {
     }
 }
 
+/// What a gateway needs on NATS to offer these tools.
+pub(super) fn permits(
+    config: &MicroConfig,
+    tools: Vec<rmcp::model::Tool>,
+    catalog: &Catalog,
+    permits: &mut Permits,
+) {
+    let offered = Offered::of(config, tools, catalog, usize::MAX).offer;
+    let subjects = offered.endpoints.iter().map(|e| e.subject.as_str());
+    permits.offer("expose.micro", &offered.name, subjects);
+}
+
 /// A service and the tools behind its endpoints.
 struct Offered {
     offer: Offer,
@@ -231,6 +240,21 @@ struct Offered {
 }
 
 impl Offered {
+    /// Of the tools that whoever asks may use.
+    fn of(
+        config: &MicroConfig,
+        mut tools: Vec<rmcp::model::Tool>,
+        catalog: &Catalog,
+        most: usize,
+    ) -> Self {
+        // Two gateways that make tools of services and offer all their tools would do so without end.
+        tools.retain(|tool| {
+            let found = catalog.tool(&tool.name);
+            found.is_some_and(|found| found.source.as_deref() != Some(MICRO))
+        });
+        Self::new(config, tools, most)
+    }
+
     /// `most`: bytes of the largest message; what is said of the tools must fit into one.
     fn new(config: &MicroConfig, tools: Vec<rmcp::model::Tool>, most: usize) -> Self {
         let wanted = |tool: &rmcp::model::Tool| match &config.tools {

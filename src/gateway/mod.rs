@@ -9,6 +9,7 @@ mod listing;
 pub mod nats;
 mod news;
 pub mod observe;
+pub mod permits;
 mod progress;
 mod prompts;
 mod resources;
@@ -96,6 +97,12 @@ impl Offer {
         let (access, unfit) = Access::new(config, &tools, &catalog.prompts);
         let tools = listing(&tools);
         (Self { tools, access }, unfit)
+    }
+
+    /// The tools that a client may use, as it sees them.
+    fn tools_for(&self, client: &Client) -> Vec<rmcp::model::Tool> {
+        let open = |tool: &&rmcp::model::Tool| self.access.may(client, &tool.name);
+        self.tools.iter().filter(open).cloned().collect()
     }
 }
 
@@ -228,9 +235,7 @@ impl Gateway {
 
     /// The tools that a client may use, as it sees them.
     pub fn tools_for(&self, client: &Client) -> Vec<rmcp::model::Tool> {
-        let offer = self.offer();
-        let open = |tool: &&rmcp::model::Tool| offer.access.may(client, &tool.name);
-        offer.tools.iter().filter(open).cloned().collect()
+        self.offer().tools_for(client)
     }
 
     /// Whether a client may use a tool. To one that may not, the tool does not exist.

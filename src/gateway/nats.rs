@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{Setup, full};
 use crate::bus::local::{LocalServer, Notice, Options};
-use crate::bus::{Bus, BusConfig, Error, State, Tls};
+use crate::bus::{Bus, BusConfig, Error, INBOX, State, Tls};
 use crate::project::{DEFAULT_URL, Environment};
 use crate::spec::tree::parse_span;
 
@@ -161,6 +161,7 @@ fn bus_config(setup: &Setup, env: &Environment) -> (BusConfig, bool) {
             .as_deref()
             .and_then(parse_span)
             .unwrap_or(crate::bus::MAX_REQUEST_TIMEOUT),
+        inbox_prefix: inbox_prefix(setup, env),
         servers: vec![url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned())],
     };
     let chosen = url.is_some()
@@ -169,6 +170,14 @@ fn bus_config(setup: &Setup, env: &Environment) -> (BusConfig, bool) {
         || config.nkey_seed.is_some()
         || config.creds_file.is_some();
     (config, chosen)
+}
+
+/// What the subjects of answers begin with.
+pub(super) fn inbox_prefix(setup: &Setup, env: &Environment) -> String {
+    let given = env.get("NATS_INBOX_PREFIX");
+    given
+        .or_else(|| setup.config.nats.inbox_prefix.clone())
+        .unwrap_or_else(|| INBOX.to_owned())
 }
 
 /// Whether a NATS server greets at the default address.

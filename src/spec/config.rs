@@ -149,6 +149,11 @@ pub struct NatsConfig {
     #[serde(default)]
     #[schemars(regex(pattern = r"^[0-9]+(ms|s)$"))]
     pub request_timeout: Option<String>,
+    /// What the subjects begin with on which answers come to this gateway: `_INBOX` when not given. With one of its own, its
+    /// NATS user can be kept from hearing the answers of others. Environment: `NATS_INBOX_PREFIX`.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"))]
+    pub inbox_prefix: Option<String>,
     /// Whether to run a local nats-server when no URL is given and none answers at the default address: true when not given.
     #[serde(default)]
     pub local: Option<bool>,

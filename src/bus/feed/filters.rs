@@ -82,7 +82,7 @@ impl Filters {
 }
 
 /// Whether every subject that `narrow` takes is taken by `wide`.
-fn covers(wide: &str, narrow: &str) -> bool {
+pub(in crate::bus) fn covers(wide: &str, narrow: &str) -> bool {
     let mut tokens = narrow.split('.');
     for wanted in wide.split('.') {
         match (wanted, tokens.next()) {

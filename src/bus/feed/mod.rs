@@ -28,7 +28,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use twins::Twins;
 
+pub(super) use filters::covers;
 pub(super) use hub::Hubs;
+
+/// The subscriptions by which [`Pace::Live`] hears these subjects.
+pub(super) fn heard_on(subjects: &[String]) -> Vec<String> {
+    match Filters::new(subjects) {
+        Ok(filters) => match filters.joint() {
+            Some(joint) => vec![joint],
+            None => filters.subjects().to_vec(),
+        },
+        Err(_) => subjects.to_vec(),
+    }
+}
 
 /// How long to wait after a reading that failed.
 const RETRY: Duration = Duration::from_millis(200);

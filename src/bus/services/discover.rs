@@ -15,7 +15,7 @@ use crate::bus::error::Error;
 use crate::bus::message::{Bytes, check_subject};
 
 /// Where every service tells about itself.
-const INFO: &str = "$SRV.INFO";
+pub(in crate::bus) const INFO: &str = "$SRV.INFO";
 /// Who has not answered so long after the one before is not waited for.
 const QUIET: Duration = Duration::from_millis(300);
 /// The most instances that are listened to.

@@ -1,6 +1,6 @@
 //! NATS services (the service API of NATS, ADR-32): those that are there, and services of our own.
 
-mod discover;
+pub(super) mod discover;
 mod offer;
 
 use std::collections::BTreeMap;

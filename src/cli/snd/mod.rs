@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::words::{Words, usage};
 use super::{runtime, say, signals};
-use crate::bus::{Bus, BusConfig, Bytes, Outgoing, State, StreamSpec, Subscription, Tls};
+use crate::bus::{Bus, BusConfig, Bytes, INBOX, Outgoing, State, StreamSpec, Subscription, Tls};
 use crate::gateway::full;
 use crate::project::Environment;
 
@@ -93,6 +93,9 @@ fn config(env: &Environment) -> Option<BusConfig> {
     let file = |name: &str| env.get_os(name).map(Into::into);
     Some(BusConfig {
         servers: vec![env.get(URL)?],
+        inbox_prefix: env
+            .get("NATS_INBOX_PREFIX")
+            .unwrap_or_else(|| INBOX.to_owned()),
         user: env.get("NATS_USER"),
         password: env.get("NATS_PASS"),
         token: env.get("NATS_TOKEN"),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::live::{Live, Stored};
 use super::record::{Record, VERSION, merge};
+use crate::bus::permits::{OnBucket, Permits};
 use crate::bus::{Bucket, BucketSpec, Bus, Error, ErrorKind, Operation, Outgoing};
 
 /// The bucket of all sessions.
@@ -240,6 +241,23 @@ impl Store {
         }
         self.bucket.delete(&live.key.to_string(), None).await
     }
+}
+
+/// What a gateway needs on NATS to keep sessions.
+pub(in crate::gateway) fn permits(permits: &mut Permits) {
+    let why = "sessions over HTTP";
+    for used in [
+        OnBucket::Ensure,
+        OnBucket::Get("*"),
+        OnBucket::Put("*"),
+        OnBucket::History,
+    ] {
+        permits.bucket(why, BUCKET, used);
+    }
+    let release = release_of("*");
+    permits.ask(why, &release);
+    permits.listen(why, &release);
+    permits.answer(why);
 }
 
 fn is_conflict(error: &Error) -> bool {

@@ -14,6 +14,7 @@ mod mirror;
 mod news;
 mod outage;
 mod own_pack;
+mod permitted;
 mod progress;
 mod prompts;
 mod protocol;

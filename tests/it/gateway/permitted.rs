@@ -1,0 +1,326 @@
+//! The permissions that `jacquard permissions` prints are enough, and none of them is too much.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+use crate::support::mcp::{Agent, Answer};
+use crate::support::place::Place;
+use crate::support::server::NatsServer;
+
+/// The own prefix, so that nothing is allowed by accident that others use.
+const INBOX: &str = "_INBOX_own";
+/// Runs at the same time.
+const AT_ONCE: usize = 3;
+
+#[tokio::test]
+async fn warp_needs_each_line_and_no_other() {
+    let config = "packs: [warp]\nsettings: {warp: {fifo: [shared]}}\n";
+    prove(config, warp).await;
+}
+
+#[tokio::test]
+async fn agents_need_each_line_and_no_other() {
+    prove("packs: [agents]\n", agents).await;
+}
+
+/// One gateway after the other, each as the user of one account.
+struct Site<'a> {
+    place: &'a Place,
+    config: &'a str,
+    server: &'a NatsServer,
+    account: usize,
+}
+
+impl Site<'_> {
+    fn url(&self, user: &str) -> String {
+        let Self {
+            server, account, ..
+        } = self;
+        format!("nats://{user}{account}:x@127.0.0.1:{}", server.port())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.place.command(&["serve", "-c", self.config]);
+        command
+            .env("NATS_URL", self.url("gateway"))
+            .env("NATS_INBOX_PREFIX", INBOX);
+        command
+    }
+
+    async fn admin(&self) -> async_nats::Client {
+        async_nats::connect(self.url("admin")).await.unwrap()
+    }
+}
+
+/// A gateway, and what was wrong first.
+struct User {
+    agent: Agent,
+}
+
+impl User {
+    async fn of(site: &Site<'_>) -> Self {
+        Self {
+            agent: Agent::start(site.command()).await,
+        }
+    }
+
+    async fn ok(&self, tool: &str, args: Value) -> Result<Answer, String> {
+        let answer = self.agent.call(tool, args).await;
+        if answer.error {
+            return Err(format!("{tool}: {}", answer.text));
+        }
+        self.unrefused()?;
+        Ok(answer)
+    }
+
+    /// What a server refuses is in the log, also where the gateway can do without.
+    fn unrefused(&self) -> Result<(), String> {
+        let log = self.agent.stderr();
+        let refused = log
+            .lines()
+            .find(|line| line.contains("refused a subject") || line.contains("no permission for"));
+        refused.map_or(Ok(()), |line| Err(line.to_owned()))
+    }
+
+    async fn heard(&self, count: usize) -> Result<(), String> {
+        for _ in 0..400 {
+            self.unrefused()?;
+            if self.agent.client.service().all().len() >= count {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        Err(format!("fewer than {count} notifications"))
+    }
+}
+
+/// Runs `work` with all lines, then without each of them.
+async fn prove<W>(config: &str, work: W)
+where
+    W: AsyncFn(Site<'_>) -> Result<(), String>,
+{
+    let place = Place::without_nats();
+    place.project(r#"{"namespace": "shop"}"#);
+    let config = place.write("config.yaml", config);
+    let config = config.to_str().unwrap();
+    let mut command = place.command(&["permissions", "-c", config, "--format", "json"]);
+    let printed = command.env("NATS_INBOX_PREFIX", INBOX).output().unwrap();
+    let told: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let blocks = blocks(&told);
+    let server = NatsServer::with_config(&accounts(&blocks));
+    let site = |account| Site {
+        place: &place,
+        config,
+        server: &server,
+        account,
+    };
+    let whole = work(site(0)).await;
+    assert_eq!(whole, Ok(()), "with {told:#}");
+    let runs = blocks.iter().enumerate().skip(1);
+    let runs = runs.map(|(account, (without, _))| {
+        let run = work(site(account));
+        async move { (without, run.await) }
+    });
+    let outcomes: Vec<_> = futures_util::stream::iter(runs)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let needless: Vec<&String> = outcomes
+        .into_iter()
+        .filter(|(_, outcome)| outcome.is_ok())
+        .map(|(without, _)| without)
+        .collect();
+    assert!(needless.is_empty(), "nothing needs {needless:#?}");
+}
+
+/// The whole block, then the block without each of its lines; with each, what is missing.
+fn blocks(told: &Value) -> Vec<(String, Value)> {
+    let mut whole = told.clone();
+    whole.as_object_mut().unwrap().remove("why");
+    let mut blocks = vec![("nothing".to_owned(), whole.clone())];
+    for side in ["publish", "subscribe"] {
+        let count = told[side]["allow"].as_array().map_or(0, Vec::len);
+        for index in 0..count {
+            let mut block = whole.clone();
+            let line = block[side]["allow"].as_array_mut().unwrap().remove(index);
+            blocks.push((format!("{side} {line}"), block));
+        }
+    }
+    if whole.get("allow_responses").is_some() {
+        let mut block = whole.clone();
+        block.as_object_mut().unwrap().remove("allow_responses");
+        blocks.push(("allow_responses".to_owned(), block));
+    }
+    blocks
+}
+
+/// An account for each block, with a user who may do all as well.
+fn accounts(blocks: &[(String, Value)]) -> String {
+    let mut text = String::from("accounts {\n");
+    for (index, (_, block)) in blocks.iter().enumerate() {
+        writeln!(
+            text,
+            "A{index}: {{ jetstream: enabled, users: [\n\
+             {{user: gateway{index}, password: x, permissions: {block}}},\n\
+             {{user: admin{index}, password: x}}] }}"
+        )
+        .unwrap();
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn text_of<'a>(answer: &'a Answer, key: &str) -> Result<&'a str, String> {
+    let found = answer.structured.pointer(key).and_then(Value::as_str);
+    found.ok_or_else(|| format!("no {key} in {answer:?}"))
+}
+
+/// Every tool of the pack, by two agents.
+async fn warp(site: Site<'_>) -> Result<(), String> {
+    let admin = site.admin().await;
+    let (alice, bob) = (User::of(&site).await, User::of(&site).await);
+    alice
+        .ok("warp_handle_set", json!({"handle": "alice"}))
+        .await?;
+    bob.ok("warp_handle_set", json!({"handle": "bob"})).await?;
+    for channel in ["roadmap", "parallel-work", "errors"] {
+        let said = json!({"channel": channel, "message": "hi"});
+        alice.ok("warp_channels_send", said).await?;
+    }
+    bob.ok("warp_channels_read", json!({"channel": "roadmap"}))
+        .await?;
+    bob.ok("warp_channels_status", json!({})).await?;
+    let guid = meet(&site, &alice, &bob).await?;
+    for index in 0..300 {
+        let letter = json!({"id": format!("m{index}"), "content": "x", "recipientGuid": guid});
+        let subject = format!("global.agent.{guid}");
+        admin
+            .publish(subject, letter.to_string().into())
+            .await
+            .unwrap();
+    }
+    admin.flush().await.unwrap();
+    for _ in 0..4 {
+        let read = json!({"limit": 100, "wait": 500});
+        bob.ok("warp_messages_read_direct", read).await?;
+    }
+    work(&alice, &bob, "rust").await?;
+    work(&alice, &bob, "shared").await?;
+    letters(&alice, &bob).await?;
+    alice.ok("warp_registry_deregister", json!({})).await?;
+    bob.unrefused()
+}
+
+/// Two agents register, and one that has gone long ago leaves. Gives the second one's id.
+async fn meet(site: &Site<'_>, alice: &User, bob: &User) -> Result<String, String> {
+    let me = json!({"agentType": "tester", "capabilities": ["rust"]});
+    alice.ok("warp_registry_register", me.clone()).await?;
+    let js = async_nats::jetstream::new(site.admin().await);
+    let registry = js.get_key_value("agent-registry").await;
+    let registry = registry.map_err(|error| error.to_string())?;
+    let gone = json!({"guid": "gone", "lastHeartbeat": "2020-01-01T00:00:00.000Z"});
+    registry.put("gone", gone.to_string().into()).await.unwrap();
+    let inbox = async_nats::jetstream::stream::Config {
+        name: "INBOX_gone".to_owned(),
+        subjects: vec!["global.agent.gone".to_owned()],
+        ..Default::default()
+    };
+    js.create_stream(inbox).await.unwrap();
+    let registered = bob.ok("warp_registry_register", me).await?;
+    let guid = text_of(&registered, "/guid")?.to_owned();
+    alice.ok("warp_registry_discover", json!({})).await?;
+    alice
+        .ok("warp_registry_get_info", json!({"guid": guid}))
+        .await?;
+    let busy = json!({"status": "busy"});
+    alice.ok("warp_registry_update_presence", busy).await?;
+    let letter = json!({"recipientGuid": guid, "message": "hello"});
+    alice.ok("warp_messages_send_direct", letter).await?;
+    // Whoever asks a session whether it lives is answered.
+    let seats = js.get_key_value("jacquard-seats").await;
+    let seat = seats.map_err(|error| error.to_string())?.get(&guid).await;
+    let seat: Value = serde_json::from_slice(&seat.unwrap().unwrap()).unwrap();
+    let holder = seat["holder"].as_str().unwrap();
+    let asked = site.admin().await;
+    let alive = asked.request(format!("jacquard.session.{holder}"), "".into());
+    alive.await.map_err(|error| format!("not alive: {error}"))?;
+    Ok(guid)
+}
+
+/// Work that is offered, waited for, held, and done.
+async fn work(alice: &User, bob: &User, capability: &str) -> Result<(), String> {
+    let offer = json!({"taskId": "t", "description": "d", "requiredCapability": capability});
+    let claim = json!({"capability": capability, "timeout": 5000});
+    let (claimed, offered) = tokio::join!(bob.ok("warp_work_claim", claim), async {
+        // The claim waits by then; if it does not, it finds the item all the same.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        alice.ok("warp_work_broadcast", offer).await
+    });
+    offered?;
+    let claimed = claimed?;
+    let token = text_of(&claimed, "/token")?;
+    bob.ok("warp_work_progress", json!({"token": token, "note": "n"}))
+        .await?;
+    bob.ok("warp_work_complete", json!({"token": token}))
+        .await?;
+    let which = json!({"capability": capability});
+    alice.ok("warp_work_list", which.clone()).await?;
+    alice.ok("warp_work_queue_status", which).await?;
+    Ok(())
+}
+
+/// Work that cannot be done comes back, and goes.
+async fn letters(alice: &User, bob: &User) -> Result<(), String> {
+    let offer = json!({"taskId": "t", "description": "d", "requiredCapability": "rust"});
+    alice.ok("warp_work_broadcast", offer).await?;
+    let claim = json!({"capability": "rust", "timeout": 5000});
+    for last in [false, true] {
+        let claimed = bob.ok("warp_work_claim", claim.clone()).await?;
+        let token = text_of(&claimed, "/token")?;
+        let failed = json!({"token": token, "reason": "no", "recoverable": false});
+        bob.ok("warp_work_fail", failed).await?;
+        let listed = alice.ok("warp_dlq_list", json!({})).await?;
+        let id = text_of(&listed, "/items/0/id")?;
+        let tool = if last {
+            "warp_dlq_discard"
+        } else {
+            "warp_dlq_retry"
+        };
+        alice.ok(tool, json!({"itemId": id})).await?;
+    }
+    Ok(())
+}
+
+/// Every tool of the pack, by two agents; then more messages than are kept in memory.
+async fn agents(site: Site<'_>) -> Result<(), String> {
+    let (one, other) = (User::of(&site).await, User::of(&site).await);
+    let register = |name: &str| json!({"name": name, "description": "x"});
+    one.ok("agent_register", register("planner")).await?;
+    other.ok("agent_register", register("builder")).await?;
+    one.ok("agent_discover", json!({})).await?;
+    one.ok("agent_groups", json!({})).await?;
+    let from = |mut more: Value| {
+        more["name"] = "planner".into();
+        more["message"] = "hello".into();
+        more
+    };
+    one.ok("agent_broadcast", from(json!({}))).await?;
+    one.ok("agent_dm", from(json!({"to": "builder"}))).await?;
+    one.ok("channel_send", from(json!({"channel": "c"})))
+        .await?;
+    other.heard(1).await?;
+    other.ok("channel_history", json!({"channel": "c"})).await?;
+    let both = json!({"name": "builder", "with_agent": "planner"});
+    other.ok("dm_history", both).await?;
+    other.ok("channel_list", json!({})).await?;
+    other.ok("messages_since", json!({"since_id": 0})).await?;
+    other
+        .ok("poll_messages", json!({"name": "builder"}))
+        .await?;
+    one.ok("agent_deregister", json!({"name": "planner"}))
+        .await?;
+    other.unrefused()
+}
