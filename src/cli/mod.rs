@@ -2,6 +2,7 @@
 
 mod call;
 mod demo;
+mod file;
 mod install;
 mod logging;
 mod nats;
@@ -58,14 +59,7 @@ enum Command {
         way: serve::Way,
     },
     /// Check specs, packs, configs and project files
-    Validate {
-        /// Files or folders
-        #[arg(required = true, value_name = "PATH")]
-        paths: Vec<PathBuf>,
-        /// A setting of a pack, before that of the configs; the value is YAML
-        #[arg(long, value_name = "PACK.KEY=VALUE")]
-        set: Vec<Setting>,
-    },
+    Validate(validate::Request),
     /// List the tools that a config serves
     Tools {
         #[command(flatten)]
@@ -136,7 +130,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     match command {
         Command::Serve { source, way } => serve::run(&source, &way),
-        Command::Validate { paths, set } => validate::run(&paths, set),
+        Command::Validate(request) => validate::run(&request),
         Command::Tools { source, json } => tools::run(&source, json),
         Command::Call {
             source,
