@@ -25,10 +25,7 @@ pub fn only<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Op
 }
 
 /// Candidates that are near enough, each with its distance.
-fn near<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Vec<(usize, &'a str)> {
+fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<(usize, &'a str)> {
     let plain = fold(word);
     let limit = (plain.len() / 3).max(1);
     candidates
@@ -100,7 +97,11 @@ mod tests {
         assert_eq!(only("publsh", known), Some("publish"));
         assert_eq!(only("readOnly", known), Some("read_only"));
         assert_eq!(only("gte", known), Some("get"));
-        assert_eq!(only("pet", known), None, "`get`, `set` and `put` are as near");
+        assert_eq!(
+            only("pet", known),
+            None,
+            "`get`, `set` and `put` are as near"
+        );
         assert_eq!(only("tp", known), None, "too short to tell");
         assert_eq!(only("TO", known), Some("to"));
         assert_eq!(only("colour", known), None);

@@ -16,10 +16,7 @@ fn command(diagnostic: &Diagnostic) -> String {
         // Columns are taken only where a place is on one line.
         let line = Label::new(&label.source, label.first_line());
         let (start, end) = line.places();
-        properties.push(format!(
-            "file={}",
-            property(&relative(label.source.name()))
-        ));
+        properties.push(format!("file={}", property(&relative(label.source.name()))));
         properties.push(format!("line={}", start.line));
         properties.push(format!("endLine={}", end.line));
         properties.push(format!("col={}", start.column));

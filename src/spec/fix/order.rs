@@ -146,10 +146,12 @@ fn block(text: &str, starts: &[usize], ranks: &[usize]) -> Option<Edit> {
         }
         changed.push_str(entry);
     }
+    // Blank lines that stood between entries are not wanted at the end.
     let range = *bounds.first()?..end;
-    if !text[range.clone()].ends_with('\n') {
-        changed.truncate(changed.trim_end_matches(['\r', '\n']).len());
-    }
+    let words = text[range.clone()].trim_end().len();
+    let ending = &text[range.start + words..end];
+    changed.truncate(changed.trim_end().len());
+    changed.push_str(ending);
     Some(Edit {
         range,
         text: changed,

@@ -52,7 +52,11 @@ tols:   # all of them
     assert_eq!(fixed.source.text(), after);
     assert_eq!(fixed.told[0], "2: `tols` is now `tools`");
     assert_eq!(fixed.told.len(), 7, "{:?}", fixed.told);
-    assert!(fixed.told.contains(&"8: `\"publsh\"` is now `\"publish\"`".to_owned()));
+    assert!(
+        fixed
+            .told
+            .contains(&"8: `\"publsh\"` is now `\"publish\"`".to_owned())
+    );
 }
 
 #[test]
@@ -101,7 +105,10 @@ tools:
 ";
     // A block scalar cannot stand in a flow mapping: the file is refused, and stays.
     assert_eq!(run(before, Kind::Spec).source.text(), before);
-    let before = before.replace("|-\n          a\n          # no comment\n          b}", "a}");
+    let before = before.replace(
+        "|-\n          a\n          # no comment\n          b}",
+        "a}",
+    );
     let after = "\
 tools:
   t:
@@ -119,7 +126,6 @@ tools:
     # In two lines.
     reply: {text: ok}   # here
 
-
   # The next one.
   u: {title: it's, description: \"a, \\\"b\\\"\", reply: {text: 'it''s, {fine}'}}
 ";
@@ -129,7 +135,7 @@ tools:
         fixed.told,
         [
             "3: the keys of `t` are now in the order of the language",
-            "22: the keys of `u` are now in the order of the language"
+            "19: the keys of `u` are now in the order of the language"
         ]
     );
 }
