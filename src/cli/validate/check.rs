@@ -1,11 +1,11 @@
 //! Whether what was found is right.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::Outcome;
 use super::find::Found;
+use super::{Outcome, relative};
 use crate::bus::{Bus, BusConfig};
 use crate::catalog::Catalog;
 use crate::catalog::packs::{Packs, Place, shown};
@@ -52,7 +52,7 @@ impl Found {
     }
 }
 
-fn read(path: &PathBuf, check: impl FnOnce(Source) -> Report) -> Report {
+fn read(path: &Path, check: impl FnOnce(Source) -> Report) -> Report {
     read_source(path, &shown(path)).map_or_else(|problems| problems, check)
 }
 
@@ -90,7 +90,22 @@ pub fn config(source: Source, path: &Path, set: &[Setting]) -> Report {
                 ));
             }
         }
-        Err(problems) => report.extend(problems),
+        Err(problems) => report.extend(named(&problems)),
+    }
+    report
+}
+
+/// The problems with the names of files as they are where a folder is looked into. The project is looked for by its full
+/// path, and may be checked by itself as well: what is wrong with it is told once.
+fn named(problems: &Report) -> Report {
+    let mut report = Report::new();
+    for problem in problems.sorted() {
+        let mut problem = problem.clone();
+        for label in problem.label.iter_mut().chain(&mut problem.related) {
+            let name = relative(label.source.name());
+            label.source = Source::new(name, label.source.text());
+        }
+        report.push(problem);
     }
     report
 }
