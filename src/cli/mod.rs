@@ -2,6 +2,7 @@
 
 mod call;
 mod demo;
+mod file;
 mod install;
 mod logging;
 mod nats;
@@ -62,14 +63,7 @@ enum Command {
         way: serve::Way,
     },
     /// Check specs, packs, configs and project files
-    Validate {
-        /// Files or folders
-        #[arg(required = true, value_name = "PATH")]
-        paths: Vec<PathBuf>,
-        /// A setting of a pack, before that of the configs; the value is YAML
-        #[arg(long, value_name = "PACK.KEY=VALUE")]
-        set: Vec<Setting>,
-    },
+    Validate(validate::Request),
     /// List the tools that a config serves, compare them, approve them
     Tools(tools::Request),
     /// Print the least permissions that the NATS user of a gateway needs, each with what needs it
@@ -145,7 +139,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     match command {
         Command::Serve { source, way } => serve::run(&source, &way),
-        Command::Validate { paths, set } => validate::run(&paths, set),
+        Command::Validate(request) => validate::run(&request),
         Command::Tools(request) => tools::run(&request),
         Command::Permissions {
             source,

@@ -102,6 +102,30 @@ impl Label {
             text: String::new(),
         }
     }
+
+    /// Where it begins, and where what comes after it begins.
+    pub fn places(&self) -> (Place, Place) {
+        let place = |at| self.source.place(at);
+        (place(self.range.start), place(self.range.end))
+    }
+
+    /// Its part on its first line: the whole of a block would bury the point.
+    pub fn first_line(&self) -> Range<usize> {
+        let range = self.source.clamp(self.range.clone());
+        let end = self.source.text()[range.clone()]
+            .find('\n')
+            .map_or(range.end, |at| range.start + at);
+        range.start..end
+    }
+}
+
+/// A change of a file that mends a problem without any doubt about what was meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The bytes that are replaced.
+    pub range: Range<usize>,
+    /// What takes their place.
+    pub text: String,
 }
 
 /// One problem.
@@ -119,6 +143,8 @@ pub struct Diagnostic {
     pub related: Vec<Label>,
     /// What to do about it.
     pub help: Option<String>,
+    /// What mends it, in the file of `label`; empty where a person has to decide.
+    pub fix: Vec<Edit>,
 }
 
 impl Diagnostic {
@@ -140,6 +166,7 @@ impl Diagnostic {
             }),
             related: Vec::new(),
             help: None,
+            fix: Vec::new(),
         }
     }
 
@@ -152,6 +179,7 @@ impl Diagnostic {
             label: None,
             related: Vec::new(),
             help: None,
+            fix: Vec::new(),
         }
     }
 
@@ -166,6 +194,13 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says what mends it.
+    #[must_use]
+    pub fn fix(mut self, edits: impl IntoIterator<Item = Edit>) -> Self {
+        self.fix.extend(edits);
         self
     }
 
@@ -232,17 +267,11 @@ impl Diagnostic {
 }
 
 fn snippet(label: &Label, kind: AnnotationKind) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
-    let text = label.source.text();
-    let range = label.source.clamp(label.range.clone());
-    // A multi-line value is underlined on its first line only: the whole block would bury the point.
-    let first_line = text[range.clone()]
-        .find('\n')
-        .map_or(range.end, |at| range.start + at);
-    let mut annotation = kind.span(range.start..first_line.max(range.start));
+    let mut annotation = kind.span(label.first_line());
     if !label.text.is_empty() {
         annotation = annotation.label(label.text.as_str());
     }
-    Snippet::source(text)
+    Snippet::source(label.source.text())
         .path(label.source.name())
         .annotation(annotation)
 }
@@ -286,6 +315,15 @@ impl Report {
         Self {
             items: items.collect(),
         }
+    }
+
+    /// The same problems as errors.
+    #[must_use]
+    pub fn into_errors(mut self) -> Self {
+        for item in &mut self.items {
+            item.severity = Severity::Error;
+        }
+        self
     }
 
     /// The same problems; those without a place are here.

@@ -13,7 +13,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_yaml::Spanned;
 
-use super::diag::{Code, Diagnostic, Report};
+use super::diag::{Code, Diagnostic, Edit, Report};
 use super::source::Source;
 
 /// The largest file that is read, in bytes.
@@ -121,6 +121,19 @@ impl Doc {
     pub fn key_range(&self, pointer: &str) -> Range<usize> {
         let spot = self.spot(pointer);
         spot.key.unwrap_or(spot.value)
+    }
+
+    /// What gives a key of the mapping at a pointer another name. `None` where it is written in a way that hides the name, as
+    /// with escapes.
+    pub fn renamed_key(&self, pointer: &str, key: &str, name: &str) -> Option<Edit> {
+        let range = self.spots.get(&join(pointer, key))?.key.clone()?;
+        let written = self.source.text().get(range.clone())?;
+        let (before, after) = written.split_once(key)?;
+        let quotes = matches!((before, after), ("", "") | ("\"", "\"") | ("'", "'"));
+        quotes.then(|| Edit {
+            range,
+            text: format!("{before}{name}{after}"),
+        })
     }
 
     /// Where a part of a *string* value stands in the file, given its byte range in the decoded string.

@@ -182,6 +182,8 @@ impl Reading<'_> {
             let violation = Violation {
                 code: Code::UnknownKey,
                 key: Some(unknown.key),
+                // The file is not ours to change.
+                meant: None,
                 on_parent: false,
                 message: format!("unknown key `{name}`: it is left out"),
                 help: Some(help),

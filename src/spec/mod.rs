@@ -17,6 +17,7 @@ pub mod env;
 pub mod expr;
 pub mod files;
 pub mod filters;
+pub mod fix;
 pub mod foreign;
 #[cfg(test)]
 mod golden;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use super::diag::{Code, Diagnostic, Report};
+use super::diag::{Code, Diagnostic, Edit, Report};
 use super::doc::{Doc, join};
 use super::suggest;
 
@@ -140,10 +140,11 @@ pub fn check_doc(
         let pointer = format!("{base}{}", error.instance_path().as_str());
         for violation in explain(&error, schema) {
             let range = violation.range(doc, &pointer);
+            let fix = violation.fix(doc, &pointer);
             let mut diagnostic =
                 Diagnostic::error(violation.code, &doc.source, range, violation.message);
             diagnostic.help = violation.help;
-            report.push(diagnostic);
+            report.push(diagnostic.fix(fix));
         }
     }
 }
@@ -196,6 +197,8 @@ pub struct Violation {
     pub code: Code,
     /// The key that should not be there.
     pub key: Option<String>,
+    /// The key that was meant without any doubt.
+    pub meant: Option<String>,
     /// Whether the object itself is at fault, not a value in it (a missing key).
     pub on_parent: bool,
     /// What is wrong.
@@ -209,6 +212,7 @@ impl Violation {
         Self {
             code: Code::Schema,
             key: None,
+            meant: None,
             on_parent: false,
             message: message.into(),
             help: None,
@@ -228,6 +232,11 @@ impl Violation {
             None => doc.value_range(pointer),
         }
     }
+
+    /// What mends it in the file.
+    fn fix(&self, doc: &Doc, pointer: &str) -> Option<Edit> {
+        doc.renamed_key(pointer, self.key.as_ref()?, self.meant.as_ref()?)
+    }
 }
 
 /// The most unknown keys of one object that are told.
@@ -238,11 +247,11 @@ pub fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
     let instance = error.instance();
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
-            .iter()
-            .take(MAX_UNKNOWN)
-            .map(|key| unknown_key(key, error, schema))
-            .collect(),
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let unexpected = unexpected.iter().take(MAX_UNKNOWN);
+            let unknown = unexpected.map(|key| unknown_key(key, error, schema));
+            without_rivals(unknown.collect())
+        }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             let mut violation = Violation::new(format!("`{name}` is missing"));
@@ -315,13 +324,29 @@ fn unknown_key(key: &str, error: &ValidationError<'_>, schema: &Value) -> Violat
         .and_then(Value::as_object)
         .map(|p| p.keys().map(String::as_str).collect::<Vec<_>>())
         .unwrap_or_default();
+    let instance = error.instance();
+    let meant = suggest::only(key, known.iter().copied())
+        // Two keys of one name help nobody.
+        .filter(|meant| instance.get(meant).is_none());
     Violation {
         code: Code::UnknownKey,
         key: Some(key.to_owned()),
+        meant: meant.map(str::to_owned),
         on_parent: false,
         message: format!("unknown key `{shown}`"),
         help: Some(suggest::help(key, known)),
     }
+}
+
+/// Where two keys seem to mean the same one, neither does without doubt.
+fn without_rivals(mut unknown: Vec<Violation>) -> Vec<Violation> {
+    let meant: Vec<Option<String>> = unknown.iter().map(|v| v.meant.clone()).collect();
+    for violation in &mut unknown {
+        if meant.iter().filter(|m| **m == violation.meant).count() > 1 {
+            violation.meant = None;
+        }
+    }
+    unknown
 }
 
 fn not_in(instance: &Value, options: &Value) -> Violation {

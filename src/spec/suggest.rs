@@ -5,6 +5,27 @@
 /// Nearness is the edit distance with swaps of neighbours (Damerau, restricted), ignoring case and the
 /// difference between `-`, `_` and nothing. At most a third of the word may differ.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    near(word, candidates)
+        .into_iter()
+        .min_by_key(|(far, name)| (*far, name.len()))
+        .map(|(_, name)| name)
+}
+
+/// The candidate that was meant without any doubt: it differs only in case, `-` and `_`, or no other one is near. Words of
+/// one or two characters are near to too much.
+pub fn only<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut near = near(word, candidates);
+    near.sort_unstable();
+    near.dedup();
+    match near.as_slice() {
+        [(0, name)] | [(0, name), (1.., _), ..] => Some(name),
+        [(_, name)] if fold(word).len() > 2 => Some(name),
+        _ => None,
+    }
+}
+
+/// Candidates that are near enough, each with its distance.
+fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<(usize, &'a str)> {
     let plain = fold(word);
     let limit = (plain.len() / 3).max(1);
     candidates
@@ -12,8 +33,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter(|name| *name != word)
         .map(|name| (distance(&plain, &fold(name)), name))
         .filter(|(far, _)| *far <= limit)
-        .min_by_key(|(far, name)| (*far, name.len()))
-        .map(|(_, name)| name)
+        .collect()
 }
 
 /// A help line: "did you mean `x`?", or else the list of what is known (at most a dozen).
@@ -70,6 +90,23 @@ fn distance(a: &[char], b: &[char]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_leaves_no_doubt_is_certain() {
+        let known = ["read_only", "get", "set", "put", "publish", "to"];
+        assert_eq!(only("publsh", known), Some("publish"));
+        assert_eq!(only("readOnly", known), Some("read_only"));
+        assert_eq!(only("gte", known), Some("get"));
+        assert_eq!(
+            only("pet", known),
+            None,
+            "`get`, `set` and `put` are as near"
+        );
+        assert_eq!(only("tp", known), None, "too short to tell");
+        assert_eq!(only("TO", known), Some("to"));
+        assert_eq!(only("colour", known), None);
+        assert_eq!(only("a-b", ["a_b", "ab"]), None);
+    }
 
     #[test]
     fn finds_what_was_meant() {

@@ -2,7 +2,6 @@
 
 mod client;
 mod edit;
-mod file;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +13,7 @@ pub use client::{Client, Scope};
 
 use self::client::Way;
 use self::edit::{Document, pretty};
+use super::file::{self, How};
 use super::{fail, refuse, say, setup};
 use crate::gateway::base_of;
 use crate::project::Environment;
@@ -152,8 +152,11 @@ fn written(
     after: &str,
     done: &str,
 ) -> Result<String, String> {
-    let private = request.scope == Scope::User;
-    let backup = file::replace(path, before, after, private)?;
+    let how = How {
+        private: request.scope == Scope::User,
+        backup: true,
+    };
+    let backup = file::replace(path, before, after, how)?;
     let kept = backup.map_or_else(String::new, |copy| {
         format!(" (as it was: {})", copy.display())
     });

@@ -195,15 +195,21 @@ fn unknown_keywords(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findi
                 }
             }
             known if KEYWORDS.contains(&known) || known.starts_with("x-") => {}
-            unknown => report.push(
-                Diagnostic::error(
-                    Code::BadSchema,
-                    &doc.source,
-                    doc.key_range(&at),
-                    format!("JSON Schema has no keyword `{unknown}`"),
-                )
-                .help(suggest::help(unknown, KEYWORDS.iter().copied())),
-            ),
+            unknown => {
+                let meant = suggest::only(unknown, KEYWORDS.iter().copied())
+                    .filter(|meant| !object.contains_key(*meant));
+                let fix = meant.and_then(|meant| doc.renamed_key(pointer, unknown, meant));
+                report.push(
+                    Diagnostic::error(
+                        Code::BadSchema,
+                        &doc.source,
+                        doc.key_range(&at),
+                        format!("JSON Schema has no keyword `{unknown}`"),
+                    )
+                    .help(suggest::help(unknown, KEYWORDS.iter().copied()))
+                    .fix(fix),
+                );
+            }
         }
     }
 }

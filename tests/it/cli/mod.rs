@@ -1,7 +1,9 @@
 //! The command line: exit codes, standard output, standard error.
 
 mod bad_input;
+mod ci;
 mod commands;
 mod install;
 mod snd;
 mod tools;
+mod validate;

@@ -1,4 +1,4 @@
-//! A client's configuration file: read whole, replaced whole, with what it was kept beside it.
+//! Files of others that are changed: read whole, replaced whole.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -6,6 +6,15 @@ use std::path::{Path, PathBuf};
 
 /// The largest file that is taken for a configuration, in bytes. Some clients keep much else in it.
 const MAX: u64 = 64 * 1024 * 1024;
+
+/// How a file is replaced.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// A file that is new is for its owner alone.
+    pub private: bool,
+    /// The file as it was is kept beside it.
+    pub backup: bool,
+}
 
 /// Reads a file; `None` when it is not there.
 ///
@@ -30,9 +39,7 @@ pub fn read(path: &Path) -> Result<Option<String>, String> {
 }
 
 /// Replaces what [`read`] gave. A reader sees the old file or the new one, never a part; permissions stay, and a link
-/// goes on pointing to it. Answers with the copy of the old file.
-///
-/// `private`: a file that is new is for its owner alone.
+/// goes on pointing to it. Answers with the copy of the old file, if one is kept.
 ///
 /// # Errors
 /// Why it cannot be written, in words; then the file is as it was.
@@ -40,7 +47,7 @@ pub fn replace(
     path: &Path,
     before: Option<&str>,
     after: &str,
-    private: bool,
+    how: How,
 ) -> Result<Option<PathBuf>, String> {
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let failed =
@@ -49,17 +56,22 @@ pub fn replace(
         fs::create_dir_all(folder).map_err(|e| failed("written", e))?;
     }
     let temporary = beside(path, &format!(".{}.new", std::process::id()));
-    let outcome = write(&temporary, path, after, private)
+    let outcome = write(&temporary, path, after, how.private)
         .map_err(|e| failed("written", e))
-        .and_then(|()| swap(&temporary, path, before));
+        .and_then(|()| swap(&temporary, path, before, how.backup));
     if outcome.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     outcome
 }
 
-/// The last steps: nobody else changed the file meanwhile, its copy is made, the new one takes its place.
-fn swap(temporary: &Path, path: &Path, before: Option<&str>) -> Result<Option<PathBuf>, String> {
+/// The last steps: nobody else changed the file meanwhile, its copy is made if it is wanted, the new one takes its place.
+fn swap(
+    temporary: &Path,
+    path: &Path,
+    before: Option<&str>,
+    keep: bool,
+) -> Result<Option<PathBuf>, String> {
     if read(path)?.as_deref() != before {
         return Err(format!(
             "{} was changed by another program just now: try again",
@@ -67,7 +79,7 @@ fn swap(temporary: &Path, path: &Path, before: Option<&str>) -> Result<Option<Pa
         ));
     }
     let mut backup = None;
-    if before.is_some() {
+    if keep && before.is_some() {
         let copy = beside(path, ".bak");
         fs::copy(path, &copy).map_err(|e| format!("{} cannot be written: {e}", copy.display()))?;
         backup = Some(copy);
