@@ -10,6 +10,7 @@ mod serve;
 mod setup;
 mod signals;
 mod snd;
+mod test;
 mod tools;
 mod validate;
 
@@ -66,6 +67,8 @@ enum Command {
         #[arg(long, value_name = "PACK.KEY=VALUE")]
         set: Vec<Setting>,
     },
+    /// Run the examples of tools, each on a NATS of its own that is gone afterwards
+    Test(test::Request),
     /// List the tools that a config serves
     Tools {
         #[command(flatten)]
@@ -137,6 +140,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command {
         Command::Serve { source, way } => serve::run(&source, &way),
         Command::Validate { paths, set } => validate::run(&paths, set),
+        Command::Test(request) => test::run(&request),
         Command::Tools { source, json } => tools::run(&source, json),
         Command::Call {
             source,

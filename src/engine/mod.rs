@@ -12,7 +12,7 @@ mod listen;
 mod machine;
 mod outlet;
 mod page;
-mod payload;
+pub(crate) mod payload;
 mod progress;
 pub mod push;
 pub mod resources;
