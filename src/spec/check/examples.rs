@@ -279,6 +279,9 @@ impl Check<'_> {
         if let Some(pattern) = &expect.matches
             && let Err(error) = regex::Regex::new(pattern)
         {
+            // The last line says what is wrong; those before show where.
+            let error = error.to_string();
+            let error = error.lines().last().unwrap_or_default();
             let message = format!("this is no regular expression: {error}");
             let help = "as the crate `regex` of Rust reads them: without look-around";
             self.wrong(Code::Tool, &join(pointer, "matches"), message, help);
