@@ -89,7 +89,11 @@ pub(super) fn found(path: &Path) -> (Vec<PathBuf>, Vec<PathBuf>, Report) {
     let mut found = Found::default();
     found.look(path, 0, true);
     let packs = found.packs.into_iter().chain(found.singles);
-    (packs.collect(), found.configs.into_iter().collect(), found.report)
+    (
+        packs.collect(),
+        found.configs.into_iter().collect(),
+        found.report,
+    )
 }
 
 /// Whether a folder has YAML files of its own.

@@ -452,7 +452,10 @@ impl Lowering<'_> {
         }
         // After all others: nobody who looks for a tool has to pass them.
         for draft in drafts {
-            let tools = draft.tools.iter().map(|t| (t, t.name.clone(), join("/tools", &t.name)));
+            let tools = draft
+                .tools
+                .iter()
+                .map(|t| (t, t.name.clone(), join("/tools", &t.name)));
             let made = draft.generators.iter().map(|g| {
                 let name = join("generate", &g.name);
                 let pointer = format!("/{name}/tool");
@@ -488,9 +491,8 @@ fn tool_names(drafts: &[Draft]) -> impl Iterator<Item = &str> {
 
 /// What examples may name, besides what their texts see.
 fn known_to_examples(drafts: &[Draft]) -> check::KnownToExamples {
-    let names = |draft: &Draft| -> Vec<String> {
-        draft.fixtures.iter().map(|(n, _)| n.clone()).collect()
-    };
+    let names =
+        |draft: &Draft| -> Vec<String> { draft.fixtures.iter().map(|(n, _)| n.clone()).collect() };
     check::KnownToExamples {
         tools: tool_names(drafts).map(str::to_owned).collect(),
         makes_tools: drafts.iter().any(|d| !d.generators.is_empty()),

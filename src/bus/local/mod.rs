@@ -26,9 +26,9 @@ mod process;
 mod server;
 mod status;
 mod supervise;
-mod throwaway;
 #[cfg(all(test, unix))]
 mod testing;
+mod throwaway;
 
 pub use binary::{FETCHED_VERSION, MIN_VERSION, Version};
 pub use error::{Error, ErrorKind};

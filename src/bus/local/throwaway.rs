@@ -148,7 +148,11 @@ impl Throwaway {
                 let said = tail(&self.folder.stderr(), 0, LOG_BYTES)
                     + &tail(&self.folder.log(), 0, LOG_BYTES);
                 let said = last_lines(&said, LOG_LINES).join("\n");
-                let what = if ended { "ended" } else { "does not open its port" };
+                let what = if ended {
+                    "ended"
+                } else {
+                    "does not open its port"
+                };
                 return Err(Error::new(
                     ErrorKind::StartFailed,
                     format!("the nats-server for the examples {what}; it said:\n{said}"),
@@ -187,14 +191,19 @@ pub fn guard(dir: &Path, binary: &Path) -> Result<(), Error> {
     let (told, gone) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut rest = [0; 64];
-        while std::io::stdin().read(&mut rest).is_ok_and(|count| count > 0) {}
+        while std::io::stdin()
+            .read(&mut rest)
+            .is_ok_and(|count| count > 0)
+        {}
         let _ = told.send(());
     });
     let by_itself = loop {
         if let Ok(Some(status)) = server.try_wait() {
             break Some(status);
         }
-        if gone.recv_timeout(Duration::from_millis(20)) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        if gone.recv_timeout(Duration::from_millis(20))
+            != Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+        {
             break None;
         }
     };
@@ -231,11 +240,18 @@ fn render(folder: &Folder, accounts: &[Account], password: &str) -> String {
     );
     for account in accounts {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {} {{\n    jetstream: enabled\n    users: [", account.name);
+        let _ = writeln!(
+            text,
+            "  {} {{\n    jetstream: enabled\n    users: [",
+            account.name
+        );
         for user in &account.users {
             let name = quoted(&PathBuf::from(&user.name));
             let may = user.permissions.as_deref().unwrap_or_default();
-            let _ = writeln!(text, "      {{ user: {name}, password: \"{password}\"\n{may} }}");
+            let _ = writeln!(
+                text,
+                "      {{ user: {name}, password: \"{password}\"\n{may} }}"
+            );
         }
         text.push_str("    ]\n  }\n");
     }

@@ -44,16 +44,15 @@ fn marked(mark: &str, name: &str, text: &str, color: bool) -> Vec<String> {
         return vec![paint(&format!("{mark} {name:<9} {text}"), mark, color)];
     }
     let first = paint(&format!("{mark} {name}:"), mark, color);
-    let rest = text.lines().map(|line| paint(&format!("{mark}   {line}"), mark, color));
+    let rest = text
+        .lines()
+        .map(|line| paint(&format!("{mark}   {line}"), mark, color));
     std::iter::once(first).chain(rest).collect()
 }
 
 fn changes(expected: &str, came: &str, color: bool) -> Vec<String> {
     let diff = TextDiff::from_lines(expected, came);
-    let mut lines = vec![
-        paint("- expected", "-", color),
-        paint("+ came", "+", color),
-    ];
+    let mut lines = vec![paint("- expected", "-", color), paint("+ came", "+", color)];
     for (index, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
         if index > 0 {
             lines.push("…".to_owned());
@@ -104,6 +103,9 @@ mod tests {
         );
         let long = "line\n".repeat(200);
         let text = shown("one", &long);
-        assert!(text.contains("more lines") && text.lines().count() < 70, "{text}");
+        assert!(
+            text.contains("more lines") && text.lines().count() < 70,
+            "{text}"
+        );
     }
 }

@@ -234,7 +234,11 @@ pub(super) fn notifications(
             }
         }
     }
-    if wrong.is_empty() { Ok(used) } else { Err(wrong) }
+    if wrong.is_empty() {
+        Ok(used)
+    } else {
+        Err(wrong)
+    }
 }
 
 /// Where `found` lacks something of `wanted`: objects may have more keys, lists have the same length.

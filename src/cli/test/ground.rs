@@ -51,7 +51,12 @@ pub(super) fn prepare(
 ) -> Result<(Ready, Account), String> {
     let folder = ground.dir().join("examples").join(index.to_string());
     lay_out(&folder, &case.fixture)?;
-    let env: Environment = case.fixture.env.iter().map(|(n, v)| (n, v.as_ref())).collect();
+    let env: Environment = case
+        .fixture
+        .env
+        .iter()
+        .map(|(n, v)| (n, v.as_ref()))
+        .collect();
     let (mut config, base) = configure(case, &folder, &env)?;
     let user = |role: &str| format!("{role}-{index}");
     config.nats = NatsConfig {
@@ -96,7 +101,10 @@ pub(super) fn prepare(
 /// Writes the files of a fixture, and those that every example has.
 fn lay_out(folder: &Path, fixture: &Fixture) -> Result<(), String> {
     let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
-    let own = fixture.files.iter().map(|(name, text)| (name, text.as_ref()));
+    let own = fixture
+        .files
+        .iter()
+        .map(|(name, text)| (name, text.as_ref()));
     for (name, text) in std::iter::once(PROJECT).chain(own) {
         let path = folder.join(name);
         let within = path.parent().unwrap_or(folder);
@@ -107,11 +115,7 @@ fn lay_out(folder: &Path, fixture: &Fixture) -> Result<(), String> {
 }
 
 /// The config, and the folder that its paths are relative to.
-fn configure(
-    case: &Case,
-    folder: &Path,
-    env: &Environment,
-) -> Result<(Config, PathBuf), String> {
+fn configure(case: &Case, folder: &Path, env: &Environment) -> Result<(Config, PathBuf), String> {
     let fixture = &case.fixture;
     let (mut config, mut base) = match &case.base {
         Base::Pack(name) => {

@@ -78,12 +78,15 @@ pub fn run_as(request: &Request, permit: Option<&Permit>) -> ExitCode {
         }
     };
     if plan.cases.is_empty() {
-        eprintln!("jacquard: there are no examples in what was named; tools have them under `examples`");
+        eprintln!(
+            "jacquard: there are no examples in what was named; tools have them under `examples`"
+        );
         return ExitCode::from(2);
     }
     if let Some(text) = &request.filter {
         let text = text.to_lowercase();
-        plan.cases.retain(|case| case.name().to_lowercase().contains(&text));
+        plan.cases
+            .retain(|case| case.name().to_lowercase().contains(&text));
         if plan.cases.is_empty() {
             eprintln!("jacquard: no example has `{text}` in its name");
             return ExitCode::from(2);
@@ -129,10 +132,7 @@ async fn test(plan: &Plan, request: &Request, jobs: usize, permit: Option<&Permi
 }
 
 /// Prepares the examples and starts their server.
-async fn open(
-    cases: &[Case],
-    permit: Option<&Permit>,
-) -> Result<(Throwaway, Vec<Ready>), String> {
+async fn open(cases: &[Case], permit: Option<&Permit>) -> Result<(Throwaway, Vec<Ready>), String> {
     let options = Options::from_env().map_err(|e| full(&e))?;
     let tell = |notice: Notice| eprintln!("jacquard: {notice}");
     let binary = find_binary(options, &tell).await.map_err(|e| full(&e))?;
@@ -147,7 +147,10 @@ async fn open(
         accounts.push(account);
     }
     let started = tokio::task::spawn_blocking(move || ground.start(&program, &binary, &accounts));
-    let server = started.await.map_err(|e| e.to_string())?.map_err(|e| full(&e))?;
+    let server = started
+        .await
+        .map_err(|e| e.to_string())?
+        .map_err(|e| full(&e))?;
     for ready in &mut all {
         ready.at(&server.url());
     }

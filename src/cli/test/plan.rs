@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalog::packs::{Found, Packs, Place, builtin, shown};
 use crate::catalog::builtin as built;
+use crate::catalog::packs::{Found, Packs, Place, builtin, shown};
 use crate::cli::{setup, validate};
 use crate::gateway::base_of;
 use crate::project::Environment;
@@ -84,7 +84,11 @@ impl From<Report> for Refusal {
 ///
 /// # Errors
 /// See [`Refusal`].
-pub fn gather(paths: &[PathBuf], config: Option<&Path>, env: &Environment) -> Result<Plan, Refusal> {
+pub fn gather(
+    paths: &[PathBuf],
+    config: Option<&Path>,
+    env: &Environment,
+) -> Result<Plan, Refusal> {
     let mut bases = Vec::new();
     let here = [PathBuf::from(".")];
     let paths = if paths.is_empty() && config.is_none() {
@@ -130,7 +134,10 @@ fn named(path: &Path) -> Result<Vec<Base>, Refusal> {
     if folders.is_empty() || (path.is_file() && !configs.is_empty()) {
         return Ok(configs.into_iter().map(Base::Config).collect());
     }
-    Ok(folders.into_iter().map(|folder| Base::Pack(shown_path(&folder))).collect())
+    Ok(folders
+        .into_iter()
+        .map(|folder| Base::Pack(shown_path(&folder)))
+        .collect())
 }
 
 /// A folder as a pack is named by it.

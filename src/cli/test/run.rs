@@ -55,7 +55,10 @@ type Checked = Result<(), Vec<Wrong>>;
 pub(super) async fn run(case: &Case, ready: Ready) -> Verdict {
     match timeout(LIMIT, begin(case, ready)).await {
         Ok(verdict) => verdict,
-        Err(_) => failed("the example", format!("it takes longer than {} s", LIMIT.as_secs())),
+        Err(_) => failed(
+            "the example",
+            format!("it takes longer than {} s", LIMIT.as_secs()),
+        ),
     }
 }
 
@@ -87,7 +90,13 @@ async fn connected(case: &Case, gateway: &Arc<Gateway>, other: &Bus) -> Verdict 
     let mut tasks = keep(gateway);
     let catalog = gateway.catalog();
     // A tool that comes of a service is made once whoever stands by is asked: any tool of the pack has its names.
-    let Some(some) = catalog.tools().iter().next().cloned().or_else(|| tool(case, gateway)) else {
+    let Some(some) = catalog
+        .tools()
+        .iter()
+        .next()
+        .cloned()
+        .or_else(|| tool(case, gateway))
+    else {
         return failed("the gateway", "it serves no tools with this fixture");
     };
     let words = Words::of(&catalog, &some);
@@ -148,7 +157,10 @@ fn tool(case: &Case, gateway: &Gateway) -> Option<Arc<Tool>> {
             .iter()
             .any(|p| p.pack.tools.get(name).is_some() || p.pack.aliases.get(name).is_some())
     };
-    let mut made = tools.iter().filter(pack).filter(|tool| !declared(&tool.name));
+    let mut made = tools
+        .iter()
+        .filter(pack)
+        .filter(|tool| !declared(&tool.name));
     let only = made.next().cloned();
     only.filter(|_| made.next().is_none())
 }
@@ -159,11 +171,18 @@ fn unserved(case: &Case, gateway: &Gateway) -> Verdict {
     let names: Vec<&str> = tools.names().collect();
     let name = case.example.tool.as_deref().unwrap_or(&case.tool);
     let why = match (&case.base, case.made && case.example.tool.is_none()) {
-        (Base::Config(_), _) => return Verdict::Skipped("this config does not serve the tool".to_owned()),
-        (_, true) => "it does not say which of the made tools it means: add `tool: NAME`".to_owned(),
+        (Base::Config(_), _) => {
+            return Verdict::Skipped("this config does not serve the tool".to_owned());
+        }
+        (_, true) => {
+            "it does not say which of the made tools it means: add `tool: NAME`".to_owned()
+        }
         _ => format!("with this fixture, there is no tool `{name}`"),
     };
-    failed("the tool", format!("{why}; there are: {}", names.join(", ")))
+    failed(
+        "the tool",
+        format!("{why}; there are: {}", names.join(", ")),
+    )
 }
 
 fn verdict(checked: Checked, faults: &Faults) -> Verdict {
@@ -263,16 +282,25 @@ impl Stage<'_> {
         }
         let begun = Instant::now();
         let deadline = begun + act.within.unwrap_or_default();
+        let mut first: Option<String> = None;
+        let mut calls = 0_u32;
         while let Some((tool, args)) = act.tool {
             let reply = self.call(act.seat, tool, args).await?;
-            let wrong = expect::reply(act.expect, &mut self.words, &reply);
+            calls += 1;
+            let mut wrong = expect::reply(act.expect, &mut self.words, &reply);
             if wrong.is_empty() {
                 self.name(&reply, act.names)?;
                 break;
             }
             if Instant::now() >= deadline {
+                // What a first call has taken, the last one does not find.
+                if let Some(text) = first.filter(|text| *text != reply.text) {
+                    let what = format!("the first of {calls} calls was answered");
+                    wrong.push(Wrong::plain(what, text));
+                }
                 return Err(wrong);
             }
+            first.get_or_insert(reply.text);
             sleep(AGAIN).await;
         }
         let deadline = deadline.max(Instant::now() + PATIENCE);
@@ -287,7 +315,9 @@ impl Stage<'_> {
         if expected.is_empty() {
             return Ok(None);
         }
-        let awaited = expected.iter().map(|said| Awaited::new(said, &mut self.words));
+        let awaited = expected
+            .iter()
+            .map(|said| Awaited::new(said, &mut self.words));
         let awaited: Result<Vec<Awaited>, String> = awaited.collect();
         let awaited = awaited.map_err(|e| vec![Wrong::plain("what is expected", e)])?;
         let subjects = expect::subjects(&awaited);

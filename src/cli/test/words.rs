@@ -43,7 +43,8 @@ impl Words {
     /// Gives a name to a value.
     pub(super) fn bind(&mut self, name: &str, value: &Value) {
         self.names.retain(|(known, _)| known != name);
-        self.names.push((name.to_owned(), Jinja::from(Serde(value))));
+        self.names
+            .push((name.to_owned(), Jinja::from(Serde(value))));
     }
 
     fn context(&self) -> Jinja {

@@ -210,9 +210,10 @@ impl Check<'_> {
     }
 
     fn given(&mut self, pointer: &str, given: &Given) {
-        let told = given.expect.as_ref().is_some_and(|expect| {
-            expect.notifications.is_some() || !expect.messages.is_empty()
-        });
+        let told = given
+            .expect
+            .as_ref()
+            .is_some_and(|expect| expect.notifications.is_some() || !expect.messages.is_empty());
         match (&given.tool, &given.publish) {
             (Some(_), Some(_)) => {
                 let message = "this is both a call of a `tool` and a `publish`".to_owned();
@@ -294,7 +295,12 @@ impl Check<'_> {
             let at = join(&join(pointer, "messages"), &index.to_string());
             self.said(&at, said);
         }
-        for (index, told) in expect.notifications.iter().flat_map(|l| l.iter()).enumerate() {
+        for (index, told) in expect
+            .notifications
+            .iter()
+            .flat_map(|l| l.iter())
+            .enumerate()
+        {
             let at = join(&join(pointer, "notifications"), &index.to_string());
             self.text(&join(&at, "method"), &told.method);
             if let Some(params) = &told.params {

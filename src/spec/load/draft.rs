@@ -8,9 +8,9 @@ use crate::spec::check::{self, AliasDraft, GeneratorDraft, MacroDraft, RoutineDr
 use crate::spec::data::Json;
 use crate::spec::doc::Doc;
 use crate::spec::model::{
-    BucketDecl, Example, Fixture, FolderDecl, ForeignForm, Generator, InboxDecl, JournalDecl, Listener,
-    Macro, On, PackInfo, ProgramDecl, QueueDecl, Reply, ResourceDecl, StreamDecl, TableDecl, Timer,
-    Tool,
+    BucketDecl, Example, Fixture, FolderDecl, ForeignForm, Generator, InboxDecl, JournalDecl,
+    Listener, Macro, On, PackInfo, ProgramDecl, QueueDecl, Reply, ResourceDecl, StreamDecl,
+    TableDecl, Timer, Tool,
 };
 use crate::spec::tree::{Expr, Template, Tree};
 

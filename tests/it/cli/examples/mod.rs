@@ -53,11 +53,19 @@ fn sessions_messages_fixtures_and_programs_that_answer() {
     for args in [&["notes", "--jobs", "1"][..], &["notes"], &[]] {
         let done = test(&place, args);
         assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
-        assert!(done.stdout.contains("7 examples: 7 passed, 0 failed"), "{}", done.stdout);
+        assert!(
+            done.stdout.contains("7 examples: 7 passed, 0 failed"),
+            "{}",
+            done.stdout
+        );
         assert!(done.stdout.contains("1 tool has no example: note_count"));
     }
     let done = test(&place, &["notes", "--filter", "TIME_ASK: it"]);
-    assert!(done.stdout.contains("1 examples: 1 passed"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("1 examples: 1 passed"),
+        "{}",
+        done.stdout
+    );
 }
 
 #[test]
@@ -69,7 +77,10 @@ fn a_config_brings_its_settings_and_leaves_tools_out() {
         1,
     );
     place.write("notes/notes.yaml", &spec);
-    place.write("gateway.yaml", "packs: [./notes]\nsettings: {notes: {greeting: Hola}}\n");
+    place.write(
+        "gateway.yaml",
+        "packs: [./notes]\nsettings: {notes: {greeting: Hola}}\n",
+    );
     for args in [&["gateway.yaml"][..], &["-c", "gateway.yaml"]] {
         let done = test(&place, &[args, &["--filter", "nobody is there"]].concat());
         assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
@@ -77,7 +88,11 @@ fn a_config_brings_its_settings_and_leaves_tools_out() {
     }
     let done = test(&place, &["gateway.yaml", "--filter", "by no fixture"]);
     assert_eq!(done.code, Some(1));
-    assert!(done.stdout.contains("came:     Hola Ada"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("came:     Hola Ada"),
+        "{}",
+        done.stdout
+    );
 }
 
 #[test]
@@ -86,12 +101,21 @@ fn what_fails_is_shown_with_its_place() {
     let wrong = NOTES
         .replace("text: noon in UTC}", "text: midnight}")
         .replace("data: {by: program}}", "data: {by: nobody}}")
-        .replace("            within: 10s\n        as: alice", "            within: 1s\n        as: alice")
-        .replace("structured: {name: Ada}}", "structured: {name: Eve, age: 5}}");
+        .replace(
+            "            within: 10s\n        as: alice",
+            "            within: 1s\n        as: alice",
+        )
+        .replace(
+            "structured: {name: Ada}}",
+            "structured: {name: Eve, age: 5}}",
+        );
     place.write("notes/notes.yaml", &wrong);
     let done = test(&place, &["notes", "--junit", "out.xml"]);
     assert_eq!(done.code, Some(1), "{done:?}");
-    let line = 1 + wrong.lines().position(|l| l.contains("title: It answers")).unwrap();
+    let line = 1 + wrong
+        .lines()
+        .position(|l| l.contains("title: It answers"))
+        .unwrap();
     for part in [
         "7 examples: 4 passed, 3 failed".to_owned(),
         format!("notes / time_ask: It answers\n  notes/notes.yaml:{line}:9\n"),
@@ -103,7 +127,10 @@ fn what_fails_is_shown_with_its_place() {
         assert!(done.stdout.contains(&part), "{part}\n--\n{}", done.stdout);
     }
     let xml = std::fs::read_to_string(place.dir().join("out.xml")).unwrap();
-    assert!(xml.contains("failures=\"3\"") && xml.contains("midnight"), "{xml}");
+    assert!(
+        xml.contains("failures=\"3\"") && xml.contains("midnight"),
+        "{xml}"
+    );
 }
 
 #[test]
