@@ -12,6 +12,7 @@ mod serve;
 mod setup;
 mod signals;
 mod snd;
+mod test;
 mod tools;
 mod validate;
 
@@ -64,6 +65,8 @@ enum Command {
     },
     /// Check specs, packs, configs and project files
     Validate(validate::Request),
+    /// Run the examples of tools, each on a NATS of its own that is gone afterwards
+    Test(test::Request),
     /// List the tools that a config serves, compare them, approve them
     Tools(tools::Request),
     /// Print the least permissions that the NATS user of a gateway needs, each with what needs it
@@ -140,6 +143,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command {
         Command::Serve { source, way } => serve::run(&source, &way),
         Command::Validate(request) => validate::run(&request),
+        Command::Test(request) => test::run(&request),
         Command::Tools(request) => tools::run(&request),
         Command::Permissions {
             source,

@@ -29,6 +29,14 @@ pub enum Action {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Run the server of a test until standard input ends
+    #[command(hide = true)]
+    Guard {
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long)]
+        binary: PathBuf,
+    },
     /// Use the server until standard input ends
     #[command(hide = true)]
     Hold {
@@ -43,6 +51,12 @@ pub fn run(action: &Action) -> ExitCode {
         return match local::supervise(dir) {
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => fail(error),
+        };
+    }
+    if let Action::Guard { dir, binary } = action {
+        return match local::guard(dir, binary) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(full(&error)),
         };
     }
     match runtime() {
@@ -77,7 +91,7 @@ async fn act(action: &Action) -> ExitCode {
                 Err(error) => fail(full(&error)),
             }
         }
-        Action::Supervise { .. } => ExitCode::SUCCESS,
+        Action::Supervise { .. } | Action::Guard { .. } => ExitCode::SUCCESS,
     }
 }
 

@@ -13,7 +13,7 @@ mod machine;
 mod offers;
 mod outlet;
 mod page;
-mod payload;
+pub(crate) mod payload;
 pub mod permits;
 mod progress;
 pub mod push;

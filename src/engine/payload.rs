@@ -40,7 +40,7 @@ fn bounded(bytes: Vec<u8>) -> Result<Bytes, Failure> {
 }
 
 /// Bytes as expressions see them: JSON where they are JSON, else the text; and always the text.
-pub(super) fn decode(payload: &[u8]) -> (serde_json::Value, String) {
+pub fn decode(payload: &[u8]) -> (serde_json::Value, String) {
     let text = String::from_utf8_lossy(payload).into_owned();
     let data = serde_json::from_slice(payload).unwrap_or_else(|_| json!(text));
     (data, text)

@@ -51,6 +51,7 @@ broken! {
     files_programs_and_servers: "machine.yaml",
     inboxes_and_progress: "inboxes.yaml",
     tools_made_from_lists: "generate.yaml",
+    examples_and_fixtures: "examples.yaml",
     a_name_declared_twice: "duplicate.yaml",
     foreign_files: "foreign.yaml",
 }

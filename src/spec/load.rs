@@ -15,7 +15,7 @@ use super::data::{Json, List, Map, Text};
 use super::diag::{Code, Diagnostic, Report};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
-use super::model::{Pack, SpecFile, TextKind};
+use super::model::{Pack, SpecFile, TextKind, example_origin};
 use super::schema;
 use super::shape::Shape;
 use super::source::Source;
@@ -111,6 +111,7 @@ impl Lowering<'_> {
             .with("tools", check::tools_shape(tool_names(&drafts)));
         let schemas = self.merged(&drafts, "schemas", |d| d.schemas.clone());
         let mut resources = self.resources(&drafts, &base, &session, &schemas);
+        resources.examples = known_to_examples(&drafts);
         self.check_macros(&drafts, &base, &session, &mut resources);
         let around = check::Surroundings {
             base: &base,
@@ -127,6 +128,14 @@ impl Lowering<'_> {
             }
             for routine in &draft.routines {
                 check::check_routine(&draft.doc, routine, &around, self.report);
+            }
+        }
+        for draft in &drafts {
+            for (name, fixture) in &draft.fixtures {
+                if let Some(fixture) = fixture {
+                    let known = (&base, settings.as_ref());
+                    check::check_fixture(&draft.doc, name, fixture, known, self.report);
+                }
             }
         }
         self.check_aliases(&drafts);
@@ -199,6 +208,7 @@ impl Lowering<'_> {
                 .map(|g| (g.name.clone(), g.whole.clone()))
                 .collect()
         });
+        let fixtures = self.merged(drafts, "fixtures", |d| d.fixtures.clone());
         let aliases = self.merged(drafts, "aliases", |d| {
             d.aliases
                 .iter()
@@ -233,6 +243,7 @@ impl Lowering<'_> {
             macros,
             tools,
             generate,
+            fixtures,
             aliases,
             timers,
             listeners,
@@ -434,10 +445,7 @@ impl Lowering<'_> {
         let mut origins = Map::default();
         for draft in drafts {
             let mut add = |pointer: &str, name: String| {
-                let place = draft.doc.source.place(draft.doc.key_range(pointer).start);
-                let file = draft.doc.source.name();
-                let text = format!("{file}:{}:{}", place.line, place.column);
-                origins.push(name, Text::from(text));
+                origins.push(name, Text::from(place(draft, pointer)));
             };
             for tool in &draft.tools {
                 add(&join("/tools", &tool.name), tool.name.clone());
@@ -453,8 +461,34 @@ impl Lowering<'_> {
                 add(&format!("/{name}"), name);
             }
         }
+        // After all others: nobody who looks for a tool has to pass them.
+        for draft in drafts {
+            let tools = draft
+                .tools
+                .iter()
+                .map(|t| (t, t.name.clone(), join("/tools", &t.name)));
+            let made = draft.generators.iter().map(|g| {
+                let name = join("generate", &g.name);
+                let pointer = format!("/{name}/tool");
+                (&g.tool, name, pointer)
+            });
+            for (tool, name, pointer) in tools.chain(made) {
+                for index in 0..tool.examples.len() {
+                    let at = join(&join(&pointer, "examples"), &index.to_string());
+                    let text = place(draft, &at);
+                    origins.push(example_origin(&name, index), Text::from(text));
+                }
+            }
+        }
         origins
     }
+}
+
+/// Where something is declared: `file:line:column`.
+fn place(draft: &Draft, pointer: &str) -> String {
+    let place = draft.doc.source.place(draft.doc.key_range(pointer).start);
+    let file = draft.doc.source.name();
+    format!("{file}:{}:{}", place.line, place.column)
 }
 
 /// The names of `tools`: those of the pack's own tools, its aliases, and the tools that these stand for.
@@ -464,6 +498,17 @@ fn tool_names(drafts: &[Draft]) -> impl Iterator<Item = &str> {
         let aliases = draft.aliases.iter();
         own.chain(aliases.flat_map(|(name, target)| [name.as_str(), target.as_str()]))
     })
+}
+
+/// What examples may name, besides what their texts see.
+fn known_to_examples(drafts: &[Draft]) -> check::KnownToExamples {
+    let names =
+        |draft: &Draft| -> Vec<String> { draft.fixtures.iter().map(|(n, _)| n.clone()).collect() };
+    check::KnownToExamples {
+        tools: tool_names(drafts).map(str::to_owned).collect(),
+        makes_tools: drafts.iter().any(|d| !d.generators.is_empty()),
+        fixtures: drafts.iter().flat_map(names).collect(),
+    }
 }
 
 /// Only the template files that a tool or a prompt names travel with the pack.

@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod examples;
 mod foreign;
 mod generate;
 mod inboxes;
@@ -22,6 +23,10 @@ use serde::{Deserialize, Serialize};
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
+pub use examples::{
+    Allowed, DEFAULT_FIXTURE, Example, Expect, Fixture, FixtureClient, Given, MAX_WITHIN, Parts,
+    Responder, Said, Told, example_origin,
+};
 pub use foreign::{ForeignForm, Paths};
 pub use generate::{Generator, MICRO};
 pub use inboxes::{Answer, InboxDecl, Served, Telling};
@@ -33,7 +38,7 @@ pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use served::{Parameter, RESOURCE_BYTES, ResourceDecl};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
 pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
-pub use tools::{Annotations, Example, Expect, Given, Reply, Tool};
+pub use tools::{Annotations, Reply, Tool};
 
 /// The sections by which a file of a pack is told from other YAML. (`settings` stands in configs too, and `on` in files of
 /// other programs.)
@@ -53,6 +58,7 @@ pub const SECTIONS: &[&str] = &[
     "completions",
     "inboxes",
     "schemas",
+    "fixtures",
     "macros",
     "tools",
     "generate",
@@ -122,6 +128,9 @@ pub struct SpecFile {
     /// Tools that are made when the gateway starts: one for each element of a list.
     #[serde(default)]
     pub generate: Map<Generator>,
+    /// What the examples of the tools stand on.
+    #[serde(default)]
+    pub fixtures: Map<Fixture>,
     /// Tools of the packs that this one uses, under other names: `new_name: tool`.
     #[serde(default)]
     pub aliases: Map<Text>,
@@ -218,6 +227,8 @@ pub struct Pack {
     pub tools: Map<Tool>,
     /// What makes tools of lists.
     pub generate: Map<Generator>,
+    /// What the examples of its tools stand on.
+    pub fixtures: Map<Fixture>,
     /// Tools of the packs it uses, by the names that it gives them.
     pub aliases: Map<Text>,
     /// Steps that run again and again.
@@ -228,7 +239,8 @@ pub struct Pack {
     pub on: On,
     /// Its template files, by name.
     pub templates: Map<Text>,
-    /// Where each tool, alias, prompt (`prompts/NAME`) and generator (`generate/NAME`) is declared: `file:line:column`.
+    /// Where each tool, alias, prompt (`prompts/NAME`) and generator (`generate/NAME`) is declared, and each example of a tool
+    /// (`NAME#0`): `file:line:column`.
     pub origins: Map<Text>,
     /// Every expression and template in it: what a catalog compiles.
     pub texts: List<(TextKind, Text)>,

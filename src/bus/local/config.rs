@@ -33,7 +33,7 @@ pub(super) fn render(folder: &Folder, instance: &str, token: &Token, port: Optio
 
 /// A path as a string of the configuration language: in double quotes it knows `\\`, `\"` and `\xHH` for a byte
 /// (nats-server `conf/lex.go`), so any path can be written.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let mut text = String::from("\"");
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {

@@ -9,6 +9,7 @@
 //! folder   the files of the server      config, probe   what it is told, whether it answers
 //! process  start, look, stop            supervise       users, and who stops it
 //! server   a process's share in it      status          up, down, status
+//! throwaway   a server of one process alone, for tests
 //! ```
 
 mod binary;
@@ -27,6 +28,7 @@ mod status;
 mod supervise;
 #[cfg(all(test, unix))]
 mod testing;
+mod throwaway;
 
 pub use binary::{FETCHED_VERSION, MIN_VERSION, Version};
 pub use error::{Error, ErrorKind};
@@ -35,3 +37,4 @@ pub use paths::Options;
 pub use server::{LocalServer, find_binary};
 pub use status::{Status, down, status, up};
 pub use supervise::{Supervised, supervise};
+pub use throwaway::{Account, Ground, Throwaway, User, guard};

@@ -122,6 +122,18 @@ impl Found {
     }
 }
 
+/// The folders of packs and the configs that a path means or has below it, and what cannot be read.
+pub fn found(path: &Path) -> (Vec<PathBuf>, Vec<PathBuf>, Report) {
+    let mut found = Found::default();
+    found.look(path, 0, true);
+    let packs = found.packs.into_iter().chain(found.singles);
+    (
+        packs.collect(),
+        found.configs.into_iter().collect(),
+        found.report,
+    )
+}
+
 /// Whether a folder has YAML files of its own.
 fn has_yaml(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|entries| {

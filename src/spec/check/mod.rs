@@ -1,6 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
 mod counts;
+mod examples;
 mod foreign;
 mod generate;
 mod inboxes;
@@ -20,6 +21,8 @@ mod uses;
 use std::ops::Range;
 
 pub(crate) use counts::verb_counts;
+pub use examples::KnownToExamples;
+pub(crate) use examples::check_fixture;
 pub(crate) use foreign::check_foreign;
 pub(crate) use generate::{GeneratorDraft, check_generator};
 pub(crate) use inboxes::check_inbox;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::examples::KnownToExamples;
 use super::machine::FolderInfo;
 use super::macros::MacroInfo;
 use super::queue::QueueInfo;
@@ -65,6 +66,8 @@ pub struct Resources {
     pub programs: BTreeSet<String>,
     /// Names of the session state.
     pub session: Vec<String>,
+    /// What examples may name.
+    pub examples: KnownToExamples,
 }
 
 /// Checks a stream declaration and notes it.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::schemas::{check_schema, close};
+use super::examples::check_examples;
+use super::schemas::check_schema;
 use super::step::{StepCheck, check_new_name};
 use super::{Findings, Resources, check_file, check_text, check_tree, gateway_shape};
 use crate::spec::data::{Json, Map, Text};
@@ -12,7 +13,6 @@ use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::expr;
 use crate::spec::model::{Example, Reply, TextKind};
-use crate::spec::schema;
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::source::Source;
 use crate::spec::suggest;
@@ -42,8 +42,8 @@ pub struct ToolDraft {
     pub reply: Option<Reply>,
     /// How failures are worded.
     pub failure: Option<Template>,
-    /// The examples, unless broken.
-    pub examples: Vec<Example>,
+    /// The examples; none in the place of a broken one.
+    pub examples: Vec<Option<Example>>,
 }
 
 /// What the tools of a pack are checked against.
@@ -121,13 +121,7 @@ pub(super) fn check_form(
             report,
         );
     }
-    check_examples(
-        doc,
-        &join(pointer, "examples"),
-        &tool.examples,
-        &input,
-        report,
-    );
+    check_examples(doc, pointer, tool, &input, around, report);
 }
 
 /// What is known of the running call.
@@ -420,34 +414,5 @@ pub(super) fn template_file(
                 around.templates.keys().map(String::as_str),
             )),
         ),
-    }
-}
-
-fn check_examples(
-    doc: &Doc,
-    pointer: &str,
-    examples: &[Example],
-    input: &Value,
-    report: &mut Findings,
-) {
-    let mut closed = input.clone();
-    close(&mut closed);
-    let Ok(validator) = schema::compile(&closed) else {
-        return;
-    };
-    for (index, example) in examples.iter().enumerate() {
-        // An example of a failure may well pass arguments that do not fit.
-        if example.expect.error == Some(true) {
-            continue;
-        }
-        let at = join(&join(pointer, &index.to_string()), "call");
-        schema::check_doc(
-            doc,
-            &at,
-            &example.call.to_value(),
-            &closed,
-            &validator,
-            &mut report.report,
-        );
     }
 }

@@ -8,7 +8,7 @@ use crate::spec::check::{self, AliasDraft, GeneratorDraft, MacroDraft, RoutineDr
 use crate::spec::data::Json;
 use crate::spec::doc::Doc;
 use crate::spec::model::{
-    BucketDecl, CompletionDecl, Example, FolderDecl, ForeignForm, Generator, InboxDecl,
+    BucketDecl, CompletionDecl, Example, Fixture, FolderDecl, ForeignForm, Generator, InboxDecl,
     JournalDecl, Listener, Macro, On, PackInfo, ProgramDecl, PromptDecl, QueueDecl, Reply,
     ResourceDecl, StreamDecl, TableDecl, Timer, Tool,
 };
@@ -38,6 +38,7 @@ pub(super) struct Draft {
     pub(super) tools: Vec<ToolDraft>,
     pub(super) whole: Vec<(String, Option<Tool>)>,
     pub(super) generators: Vec<GeneratorDraft>,
+    pub(super) fixtures: Vec<(String, Option<Fixture>)>,
     pub(super) aliases: Vec<AliasDraft>,
     pub(super) timers: Vec<(String, Option<Timer>)>,
     pub(super) listeners: Vec<(String, Option<Listener>)>,
@@ -83,6 +84,7 @@ impl Draft {
                 .iter()
                 .map(|(name, value)| generator_draft(name, value))
                 .collect(),
+            fixtures: entries(section("fixtures")),
             aliases: entries(section("aliases"))
                 .into_iter()
                 .filter_map(|(n, v)| Some((n, v?)))
@@ -138,7 +140,7 @@ fn tool_draft(name: &str, value: &Value) -> ToolDraft {
         failure: part::<Template>(value, "failure"),
         examples: check::list(value, "examples")
             .iter()
-            .filter_map(|raw| Example::deserialize(raw).ok())
+            .map(|raw| Example::deserialize(raw).ok())
             .collect(),
     }
 }

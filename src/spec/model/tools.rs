@@ -1,9 +1,10 @@
-//! A tool: its form, what it answers, and examples of it.
+//! A tool: its form, and what it answers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::data::{Json, List, Text};
+use super::Example;
+use crate::spec::data::{List, Text};
 use crate::spec::tree::{Expr, Template, Tree};
 use crate::spec::verbs::Step;
 
@@ -89,49 +90,4 @@ pub struct Reply {
     /// The structured result; needs `output`. Without a text, its JSON is the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<Tree>,
-}
-
-/// A call with its expected result.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Example {
-    /// What it shows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<Text>,
-    /// Calls made before it, in the same session.
-    #[serde(default)]
-    pub given: List<Given>,
-    /// The arguments.
-    pub call: Json,
-    /// What comes back.
-    pub expect: Expect,
-}
-
-/// A call made before an example.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Given {
-    /// The tool.
-    pub tool: Text,
-    /// Its arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub args: Option<Json>,
-}
-
-/// What an example expects. Everything named must hold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    /// The text, exactly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<Text>,
-    /// A part of the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub contains: Option<Text>,
-    /// The structured result: these keys with these values, others may be there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub structured: Option<Json>,
-    /// Whether the call fails; it must not when this is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<bool>,
 }

@@ -7,7 +7,6 @@ mod beside;
 mod bounds;
 mod channels;
 mod credentials;
-mod examples;
 mod generate;
 mod micro;
 mod mirror;
