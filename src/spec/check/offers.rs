@@ -1,18 +1,20 @@
 //! What is offered beside the tools and has steps: prompts, completions, and resources that steps make.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::routine::{RoutineDraft, RoutineKind, step_drafts};
+use super::routine::{RoutineDraft, RoutineKind, list, step_drafts};
 use super::served::parameters;
 use super::step::StepCheck;
 use super::tool::{Surroundings, call_shape, template_file};
 use super::{Findings, check_text, check_tree};
+use crate::spec::data::{List, Map, Text};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::expr;
 use crate::spec::model::{
-    CompletionDecl, Embedded, MessageDecl, PromptDecl, ResourceDecl, TextKind,
+    Argument, CompletionDecl, Embedded, MessageDecl, PromptDecl, ResourceDecl, Role, TextKind,
 };
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::tree::{Template, Tree};
@@ -20,7 +22,7 @@ use crate::spec::tree::{Template, Tree};
 /// What is made of steps for a client that asks, unless it is broken.
 pub enum Offer {
     /// Messages.
-    Prompt(Option<PromptDecl>),
+    Prompt(PromptDecl),
     /// Proposals for an argument.
     Completion(Option<CompletionDecl>),
     /// What is read at an address.
@@ -38,25 +40,68 @@ pub(super) fn offer_drafts(file: &Value) -> Vec<RoutineDraft> {
             drafts.push(RoutineDraft {
                 pointer: join(&join("", section), name),
                 key,
-                kind: RoutineKind::Offer(offer(value)),
+                kind: RoutineKind::Offer(Box::new(offer(value))),
                 steps: step_drafts(value, key),
             });
         }
     };
-    add("prompts", "steps", |v| {
-        Offer::Prompt(Deserialize::deserialize(v).ok())
-    });
+    add("prompts", "steps", |v| Offer::Prompt(prompt(v)));
     add("completions", "steps", |v| {
-        Offer::Completion(Deserialize::deserialize(v).ok())
+        Offer::Completion(without_steps(v))
     });
     add("resources", "steps", |v| Offer::Resource(made(v)));
     add("resources", "list_steps", |v| Offer::Listing(made(v)));
     drafts
 }
 
+/// The sound parts of a prompt.
+fn prompt(value: &Value) -> PromptDecl {
+    let arguments = value.get("arguments").and_then(Value::as_object);
+    let arguments = arguments.into_iter().flatten().map(|(name, raw)| {
+        let argument = Argument::deserialize(raw).unwrap_or_default();
+        (Text::from(name.clone()), argument)
+    });
+    let messages = list(value, "messages").iter();
+    PromptDecl {
+        title: part(value, "title"),
+        description: part(value, "description"),
+        when: part(value, "when"),
+        scopes: List::default(),
+        arguments: Map(arguments.collect()),
+        steps: List::default(),
+        messages: messages
+            .map(|raw| MessageDecl::deserialize(raw).unwrap_or(BROKEN))
+            .collect(),
+    }
+}
+
+/// Stands where a message is broken, so that those after it keep their places.
+const BROKEN: MessageDecl = MessageDecl {
+    role: Role::User,
+    when: None,
+    text: Some(Template(Text::Borrowed(""))),
+    template: None,
+    resource: None,
+};
+
+fn part<T: DeserializeOwned>(value: &Value, key: &str) -> Option<T> {
+    let raw = value.get(key)?;
+    serde_json::from_value(raw.clone()).ok()
+}
+
+/// An entry but for its steps, which are looked at one by one.
+fn without_steps<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    let mut value = value.clone();
+    if let Some(entry) = value.as_object_mut() {
+        entry.remove("steps");
+        entry.remove("list_steps");
+    }
+    serde_json::from_value(value).ok()
+}
+
 /// A resource that steps make.
 fn made(value: &Value) -> Option<ResourceDecl> {
-    let decl = ResourceDecl::deserialize(value).ok();
+    let decl: Option<ResourceDecl> = without_steps(value);
     decl.filter(|decl| decl.folder.is_none())
 }
 
@@ -72,7 +117,7 @@ impl Offer {
     ) {
         scope.bind("call", call_shape());
         match self {
-            Self::Prompt(Some(prompt)) => {
+            Self::Prompt(prompt) => {
                 let mut place = Place {
                     doc,
                     pointer,
@@ -92,7 +137,7 @@ impl Offer {
                 scope.bind("uri", Shape::Text);
                 scope.bind("args", Shape::object(fields));
             }
-            Self::Prompt(None) | Self::Resource(None) => scope.bind("args", Shape::Any),
+            Self::Resource(None) => scope.bind("args", Shape::Any),
             Self::Listing(_) => {}
         }
     }
@@ -113,7 +158,7 @@ impl Offer {
             report,
         };
         match self {
-            Self::Prompt(Some(prompt)) => {
+            Self::Prompt(prompt) => {
                 for (index, message) in prompt.messages.iter().enumerate() {
                     let at = join(&join(pointer, "messages"), &index.to_string());
                     place.message(&at, message, scope);
@@ -132,10 +177,7 @@ impl Offer {
                     place.list("list", list, scope);
                 }
             }
-            Self::Prompt(None)
-            | Self::Completion(None)
-            | Self::Resource(None)
-            | Self::Listing(None) => {}
+            Self::Completion(None) | Self::Resource(None) | Self::Listing(None) => {}
         }
     }
 }

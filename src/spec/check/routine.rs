@@ -39,7 +39,7 @@ pub enum RoutineKind {
     /// Nothing.
     Moment,
     /// What is made of them for a client that asks.
-    Offer(Offer),
+    Offer(Box<Offer>),
 }
 
 /// The elements of a list; none where there is no list.

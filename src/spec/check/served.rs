@@ -124,7 +124,8 @@ impl StepCheck<'_> {
             decl.blob.is_some(),
         ];
         if given.iter().filter(|given| **given).count() != 1 {
-            self.lacks("a resource has exactly one of `folder`, `text`, `json` and `blob`");
+            let message = "a resource has exactly one of `folder`, `text`, `json` and `blob`";
+            self.lacks(message, "write what is to be read under `text` or `json`");
         }
         let names = parameters(decl);
         for (name, parameter) in decl.parameters.iter() {
@@ -140,17 +141,26 @@ impl StepCheck<'_> {
             }
         }
         if names.is_empty() && (decl.list.is_some() || !decl.list_steps.is_empty()) {
-            self.lacks("`list` belongs to an address with a `{name}` in it: this is one resource");
+            let message =
+                "`list` belongs to an address with a `{name}` in it: this is one resource";
+            self.lacks(
+                message,
+                "leave `list` out, or put a `{name}` into the `uri`",
+            );
         }
         if decl.list.is_none() && !decl.list_steps.is_empty() {
-            self.lacks("`list_steps` come before `list`, and there is none");
+            let message = "`list_steps` come before `list`, and there is none";
+            self.lacks(
+                message,
+                "say what is listed: `list: \"{{ found.entries }}\"`",
+            );
         }
     }
 
-    fn lacks(&mut self, message: &str) {
+    fn lacks(&mut self, message: &str, help: &str) {
         let range = self.doc.key_range(&self.pointer);
         let found = Diagnostic::error(Code::Schema, &self.doc.source, range, message);
-        self.report.push(found);
+        self.report.push(found.help(help));
     }
 
     fn foreign(&mut self, keys: &[(&str, bool)], why: &str) {
