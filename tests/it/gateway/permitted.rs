@@ -227,7 +227,7 @@ async fn warp(site: Site<'_>) -> Result<(), String> {
             .unwrap();
     }
     admin.flush().await.unwrap();
-    for _ in 0..4 {
+    for _ in 0..9 {
         let read = json!({"limit": 100, "wait": 500});
         bob.ok("warp_messages_read_direct", read).await?;
     }
