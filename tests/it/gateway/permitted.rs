@@ -218,7 +218,7 @@ async fn warp(site: Site<'_>) -> Result<(), String> {
         .await?;
     bob.ok("warp_channels_status", json!({})).await?;
     let guid = meet(&site, &alice, &bob).await?;
-    for index in 0..300 {
+    for index in 0..700 {
         let letter = json!({"id": format!("m{index}"), "content": "x", "recipientGuid": guid});
         let subject = format!("global.agent.{guid}");
         admin
