@@ -13,6 +13,7 @@ mod served;
 pub mod templates;
 mod told;
 pub mod tool;
+pub mod touch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
