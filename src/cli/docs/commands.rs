@@ -106,18 +106,29 @@ fn meaning(argument: &Arg) -> String {
     let values = argument.get_possible_values();
     if argument.get_action().takes_values() && !values.is_empty() {
         let words = values.iter().filter(|v| !v.is_hide_set()).map(|value| {
-            let told = value.get_help().map(|h| format!(" ({})", plain(&h.to_string())));
+            let told = value
+                .get_help()
+                .map(|h| format!(" ({})", plain(&h.to_string())));
             format!("{}{}", code(value.get_name()), told.unwrap_or_default())
         });
-        text.push_str(&format!(" One of {}.", words.collect::<Vec<_>>().join(", ")));
+        text.push_str(&format!(
+            " One of {}.",
+            words.collect::<Vec<_>>().join(", ")
+        ));
     }
     let defaults = argument.get_default_values();
     if argument.get_action().takes_values() && !defaults.is_empty() {
         let words = defaults.iter().map(|value| code(&value.to_string_lossy()));
-        text.push_str(&format!(" Default: {}.", words.collect::<Vec<_>>().join(", ")));
+        text.push_str(&format!(
+            " Default: {}.",
+            words.collect::<Vec<_>>().join(", ")
+        ));
     }
     if let Some(variable) = argument.get_env() {
-        text.push_str(&format!(" Environment: {}.", code(&variable.to_string_lossy())));
+        text.push_str(&format!(
+            " Environment: {}.",
+            code(&variable.to_string_lossy())
+        ));
     }
     if matches!(argument.get_action(), ArgAction::Append) && !argument.is_positional() {
         text.push_str(" May be given several times.");

@@ -45,10 +45,17 @@ pub fn page(schema: &Value, intro: &Intro<'_>) -> String {
         .filter(|part| part.level == 2)
         .map(|part| {
             let text = part.schema.get("description").and_then(Value::as_str);
-            let needed = if reference.needs(&part.path) { " Needed." } else { "" };
+            let needed = if reference.needs(&part.path) {
+                " Needed."
+            } else {
+                ""
+            };
             [
                 to_heading(&code(&part.path), &part.path),
-                format!("{}{needed}", plain(first_sentence(text.unwrap_or_default()))),
+                format!(
+                    "{}{needed}",
+                    plain(first_sentence(text.unwrap_or_default()))
+                ),
             ]
         })
         .collect();
@@ -74,7 +81,11 @@ pub fn step_rows(schema: &Value, keys: &Map<String, Value>) -> Vec<[String; 3]> 
 }
 
 /// The objects that the keys of a verb hold, each by its path below the verb.
-pub fn step_parts(schema: &Value, path: &str, keys: &Map<String, Value>) -> Vec<(String, Map<String, Value>)> {
+pub fn step_parts(
+    schema: &Value,
+    path: &str,
+    keys: &Map<String, Value>,
+) -> Vec<(String, Map<String, Value>)> {
     let mut reference = Reference {
         root: schema,
         parts: Vec::new(),
@@ -250,7 +261,11 @@ impl<'a> Reference<'a> {
                 return "[step](verbs.md#keys-of-every-step)".to_owned();
             }
             if let Some((_, word)) = KINDS.iter().find(|(kind, _)| *kind == name) {
-                return format!("[{word}]({}#{})", self.elsewhere, super::markdown::anchor(word));
+                return format!(
+                    "[{word}]({}#{})",
+                    self.elsewhere,
+                    super::markdown::anchor(word)
+                );
             }
             if let Some(heading) = self.places.get(name) {
                 return to_heading("object", &code(heading));

@@ -17,13 +17,7 @@ pub type Row = [String; 3];
 /// All fields of a schema of type object, those of objects and lists in it after them: `a`, `a.b`, `c[].d`.
 pub fn fields(schema: &Map<String, Value>) -> Vec<Row> {
     let mut rows = Vec::new();
-    below(
-        &Value::Object(schema.clone()),
-        schema,
-        "",
-        DEPTH,
-        &mut rows,
-    );
+    below(&Value::Object(schema.clone()), schema, "", DEPTH, &mut rows);
     rows
 }
 
@@ -217,7 +211,9 @@ fn bounds(schema: &Value) -> Vec<String> {
         match (number(least), number(most)) {
             (Some(from), Some(to)) if from == to => Some(format!("Exactly {from}{}.", plural(&to))),
             (Some(from), Some(to)) => Some(format!("{from} to {to}{}.", plural(&to))),
-            (Some(from), None) if from != "0" || what.is_empty() => Some(format!("At least {from}{}.", plural(&from))),
+            (Some(from), None) if from != "0" || what.is_empty() => {
+                Some(format!("At least {from}{}.", plural(&from)))
+            }
             (None, Some(to)) => Some(format!("At most {to}{}.", plural(&to))),
             _ => None,
         }
@@ -237,7 +233,10 @@ fn bounds(schema: &Value) -> Vec<String> {
         parts.push(format!("Fits {}.", code(pattern)));
     }
     if let Some(format) = schema.get("format").and_then(Value::as_str)
-        && !matches!(format, "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "int32" | "int64" | "double")
+        && !matches!(
+            format,
+            "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "int32" | "int64" | "double"
+        )
     {
         parts.push(format!("Format: {}.", code(format)));
     }
@@ -285,7 +284,11 @@ mod tests {
             [
                 ["**`to`**", "string", "Who. At least 1 character."],
                 ["`many`", "list of object", "At most 3 elements."],
-                ["`many[].n`", "integer or null", "At most 1,000,000. Default: `5`."],
+                [
+                    "`many[].n`",
+                    "integer or null",
+                    "At most 1,000,000. Default: `5`."
+                ],
                 ["`kind`", "`a`, `b|c`", ""],
                 ["`by`", "string or `1`", ""],
             ]

@@ -152,25 +152,38 @@ fn section(schema: &Value, verb: &str, cost: &str, samples: &Samples, page: &mut
         .and_then(|step| step.get("properties")?.get(verb)?.get("$ref")?.as_str())
         .and_then(|pointer| schema.pointer(pointer.strip_prefix('#')?));
     let about = form.and_then(|form| form.get("description")?.as_str());
-    page.line(&format!("{} {}", plain(said(verb)), plain(about.unwrap_or_default())));
+    page.line(&format!(
+        "{} {}",
+        plain(said(verb)),
+        plain(about.unwrap_or_default())
+    ));
     if let Some(sample) = samples.of(verb) {
         page.code("yaml-part", &sample.text);
     }
     if let Some(object) = form.and_then(Value::as_object) {
         page.table(["key", "type", "meaning"], &step_rows(schema, object));
         let keys = object.get("properties").and_then(Value::as_object);
-        for (path, part) in keys.map(|k| step_parts(schema, verb, k)).unwrap_or_default() {
+        for (path, part) in keys
+            .map(|k| step_parts(schema, verb, k))
+            .unwrap_or_default()
+        {
             page.line(&format!("In {}:", code(&path)));
             page.table(["key", "type", "meaning"], &step_rows(schema, &part));
         }
     }
     let yields = samples.of(verb).map(|sample| result_of(&sample.step.verb));
-    let told = yields.as_ref().and_then(returns).map(|text| format!("Returns {text}. "));
+    let told = yields
+        .as_ref()
+        .and_then(returns)
+        .map(|text| format!("Returns {text}. "));
     let trips = match cost {
         "1" => "1 round trip.".to_owned(),
         "0" => "No round trip.".to_owned(),
         cost if cost.contains("steps") => format!("Round trips: {cost}."),
-        cost => format!("{cost} round trips.").replacen("1 for", "1 round trip for", 1).replace(" subjects round trips", " subjects").replace(" small ones round trips", " small ones"),
+        cost => format!("{cost} round trips.")
+            .replacen("1 for", "1 round trip for", 1)
+            .replace(" subjects round trips", " subjects")
+            .replace(" small ones round trips", " small ones"),
     };
     page.line(&format!("{}{trips}", told.unwrap_or_default()));
 }
@@ -242,15 +255,25 @@ impl Samples {
 /// A step as it is written, without what it is indented by: from its dash to that of the next one.
 fn written(doc: &Doc, index: usize) -> String {
     let text = doc.source.text();
-    let at = doc.value_range(&format!("/tools/{SHOWN}/steps/{index}")).start;
-    let line = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+    let at = doc
+        .value_range(&format!("/tools/{SHOWN}/steps/{index}"))
+        .start;
+    let line = text
+        .get(..at)
+        .and_then(|before| before.rfind('\n'))
+        .map_or(0, |end| end + 1);
     let rest = text.get(line..).unwrap_or_default();
     let indent = rest.len() - rest.trim_start().len();
-    let ends = |line: &&str| line.get(..=indent).is_some_and(|start| start.trim_start().is_empty());
+    let ends = |line: &&str| {
+        line.get(..=indent)
+            .is_some_and(|start| start.trim_start().is_empty())
+    };
     let mut lines = rest.lines();
     let first = lines.next().into_iter();
     let all = first.chain(lines.take_while(ends));
-    let cut: Vec<&str> = all.map(|line| line.get(indent..).unwrap_or_default()).collect();
+    let cut: Vec<&str> = all
+        .map(|line| line.get(indent..).unwrap_or_default())
+        .collect();
     cut.join("\n")
 }
 
@@ -262,12 +285,18 @@ mod tests {
     #[test]
     fn every_verb_stands_in_one_group_and_has_a_sample() {
         let samples = Samples::read().unwrap_or_else(|report| panic!("{report}"));
-        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, v)| v.iter().map(|(n, _)| *n)).collect();
+        let grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, v)| v.iter().map(|(n, _)| *n))
+            .collect();
         for (verb, _) in Verb::ALL {
             let times = grouped.iter().filter(|name| *name == verb).count();
             assert_eq!(times, 1, "{verb} stands in {times} groups of the reference");
             let sample = samples.of(verb);
-            assert!(sample.is_some(), "{verb} has no step in src/cli/docs/verbs.yaml");
+            assert!(
+                sample.is_some(),
+                "{verb} has no step in src/cli/docs/verbs.yaml"
+            );
         }
         assert_eq!(grouped.len(), Verb::ALL.len());
     }
