@@ -17,7 +17,7 @@ pub fn page(command: Command) -> String {
             let heading = code(name);
             [
                 format!("[{heading}](#{})", anchor(&heading)),
-                plain(&about(command)),
+                plain(&short(command)),
             ]
         })
         .collect();
@@ -52,6 +52,11 @@ fn below<'a>(name: &str, command: &'a Command, found: &mut Vec<(String, &'a Comm
         }
         below(&name, part, found);
     }
+}
+
+fn short(command: &Command) -> String {
+    let about = command.get_about();
+    about.map(ToString::to_string).unwrap_or_default()
 }
 
 fn about(command: &Command) -> String {

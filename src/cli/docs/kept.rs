@@ -1,6 +1,6 @@
 //! What a pack keeps: streams, buckets, queues and the rest, as tables.
 
-use super::markdown::{Markdown, code, plain};
+use super::markdown::{Markdown, code, sentence};
 use super::names::shown;
 use super::tools::value_words;
 use crate::spec::data::Text;
@@ -29,7 +29,7 @@ fn section<const N: usize>(
 }
 
 fn told(description: Option<&Text>) -> String {
-    description.map(|text| plain(text)).unwrap_or_default()
+    description.map(|text| sentence(text)).unwrap_or_default()
 }
 
 /// `max_age: 7d, discard: new`
@@ -239,7 +239,7 @@ fn others(pack: &Pack, page: &mut Markdown) {
         let text = resource
             .description
             .as_ref()
-            .map(|text| plain(&shown(&text.0)));
+            .map(|text| sentence(&shown(&text.0)));
         [
             code(name),
             code(&format!("{}…", shown(&resource.uri.0))),

@@ -109,6 +109,7 @@ pub fn code(text: &str) -> String {
 /// A text that is not Markdown: what would be read as HTML or emphasis stands as it is. Code in backticks stays.
 pub fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
+    let in_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     for (index, part) in text.split('`').enumerate() {
         if index > 0 {
             shown.push('`');
@@ -117,14 +118,30 @@ pub fn plain(text: &str) -> String {
             shown.push_str(part);
             continue;
         }
-        for c in part.chars() {
-            if matches!(c, '<' | '>' | '*' | '_' | '[' | ']' | '\\') {
+        let mut before = None;
+        let mut letters = part.chars().peekable();
+        while let Some(c) = letters.next() {
+            // Inside of a word it is no emphasis.
+            let bare = c == '_' && (in_word(before) && in_word(letters.peek().copied()));
+            if matches!(c, '<' | '*' | '_' | '[' | '\\') && !bare {
                 shown.push('\\');
             }
             shown.push(c);
+            before = Some(c);
         }
     }
     shown
+}
+
+/// The same as a sentence: with a stop at its end.
+pub fn sentence(text: &str) -> String {
+    let text = plain(text.trim());
+    let stop = if text.is_empty() || text.ends_with(['.', '!', '?', ':']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{text}{stop}")
 }
 
 /// The first sentence of a text.
@@ -161,14 +178,14 @@ mod tests {
         let mut page = Markdown::default();
         let rows = [[
             code("a | b"),
-            plain("one\ntwo <b> *c* `d_*e`"),
+            plain("one\ntwo <b> *c* a_b _c_ `d_*e`"),
             "x\\|y".to_owned(),
         ]];
         page.table(["a", "b", "c"], &rows);
         page.table(["a"], &[]);
         assert_eq!(
             page.finish(),
-            "| a | b | c |\n|---|---|---|\n| `a \\| b` | one two \\<b\\> \\*c\\* `d_*e` | x\\|y |\n"
+            "| a | b | c |\n|---|---|---|\n| `a \\| b` | one two \\<b> \\*c\\* a_b \\_c\\_ `d_*e` | x\\|y |\n"
         );
     }
 

@@ -7,6 +7,7 @@ use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
 use super::super::{Source, setup};
+use super::markdown::code;
 use super::names;
 use crate::catalog::packs::{PackRef, Packs, Place};
 use crate::catalog::{Catalog, Templates, Tool};
@@ -279,14 +280,18 @@ impl Home<'_> {
             .get(&key)
             .map(AsRef::as_ref)
             .unwrap_or_default();
+        let told = self.tool(pack, name, &generator.tool);
+        let about = generator.description.as_ref().map(ToString::to_string);
         Some(Shown {
             name: names::shown(&generator.name.0),
+            title: told.title.as_deref().map(names::shown),
+            description: about.unwrap_or_else(|| names::shown(&told.description)),
             made: Some(Made {
                 by: name.to_owned(),
                 of,
             }),
             file: file_of(origin),
-            ..self.tool(pack, name, &generator.tool)
+            ..told
         })
     }
 
@@ -297,6 +302,22 @@ impl Home<'_> {
 }
 
 impl Shown {
+    /// Its heading, which no other tool of the pack has.
+    pub fn heading(&self) -> String {
+        match &self.made {
+            Some(made) => format!("{} (made by {})", code(&self.name), code(&made.by)),
+            None => code(&self.name),
+        }
+    }
+
+    /// A name that no other tool of the pack has, of letters that any format takes.
+    pub fn key(&self) -> String {
+        match &self.made {
+            Some(made) => format!("generate_{}", made.by),
+            None => self.name.clone(),
+        }
+    }
+
     fn of(tool: &Tool) -> Self {
         Self {
             name: tool.name.clone(),

@@ -220,10 +220,13 @@ impl<'a> Reference<'a> {
                 page.table(["key", "type", "meaning"], &rows.unwrap_or_default());
             }
             (None, None) => {
-                page.line(&format!("Type: {}.", self.typed(&part.schema)));
+                let words = self.typed(&part.schema);
+                if words != "any" && words != "object" {
+                    page.line(&format!("Type: {words}."));
+                }
                 let mut rest = resolved(self.root, &part.schema);
                 if let Some(object) = rest.as_object_mut() {
-                    object.remove("description");
+                    object.shift_remove("description");
                 }
                 page.line(&meaning(&rest));
             }

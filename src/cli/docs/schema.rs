@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::markdown::{code, plain};
+use super::markdown::{code, plain, sentence};
 
 /// How deep the fields of fields are told.
 const DEPTH: usize = 6;
@@ -73,7 +73,7 @@ pub fn resolved(root: &Value, schema: &Value) -> Value {
         return schema.clone();
     };
     let mut merged = own.clone();
-    merged.remove("$ref");
+    merged.shift_remove("$ref");
     for (key, value) in target {
         merged.entry(key.clone()).or_insert_with(|| value.clone());
     }
@@ -158,21 +158,24 @@ fn one_type(root: &Value, name: &str, schema: &Value, depth: usize) -> String {
 /// What a schema says of its values besides their type.
 pub fn meaning(schema: &Value) -> String {
     let mut parts = Vec::new();
-    if let Some(text) = schema.get("description").and_then(Value::as_str) {
-        let text = plain(text.trim());
-        let stop = if text.ends_with(['.', '!', '?', ':']) {
-            ""
-        } else {
-            "."
-        };
-        parts.push(format!("{text}{stop}"));
-    }
+    let told = schema.get("description").and_then(Value::as_str);
+    parts.extend(told.map(sentence).filter(|text| !text.is_empty()));
     parts.extend(choice_words(schema));
     parts.extend(bounds(schema));
-    if let Some(default) = schema.get("default") {
+    if let Some(default) = schema.get("default").filter(|value| !is_empty(value)) {
         parts.push(format!("Default: {}.", value_code(default)));
     }
     parts.join(" ")
+}
+
+/// That nothing is there is what nobody expects otherwise.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        // A mapping of sections that are all empty is empty too.
+        Value::Object(fields) => fields.values().all(is_empty),
+        _ => false,
+    }
 }
 
 /// What each of several words means, where that is said.
@@ -190,7 +193,7 @@ fn choice_words(schema: &Value) -> Option<String> {
 }
 
 /// A sentence that goes on after a colon begins in lower case, unless it begins with a name.
-fn lowered(text: &str) -> String {
+pub fn lowered(text: &str) -> String {
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::diagram::{self, Node};
-use super::markdown::{Markdown, anchor, code, first_sentence, plain};
+use super::markdown::{Markdown, anchor, code, first_sentence, plain, to_heading};
 use super::names::shown;
 use super::pack::{Documented, Made, Shown};
 use super::schema;
@@ -45,9 +45,8 @@ fn summary(documented: &Documented, page: &mut Markdown) {
         .tools
         .iter()
         .map(|tool| {
-            let name = code(&tool.name);
             [
-                format!("[{name}](#{})", anchor(&name)),
+                to_heading(&code(&tool.name), &tool.heading()),
                 plain(first_sentence(&tool.description)),
                 hints(&tool.spec).join(", "),
             ]
@@ -115,7 +114,7 @@ fn hints(tool: &model::Tool) -> Vec<&'static str> {
 }
 
 fn section(pack: &Pack, tool: &Shown, chosen: bool, page: &mut Markdown) {
-    page.heading(2, &code(&tool.name));
+    page.heading(2, &tool.heading());
     if let Some(title) = &tool.title {
         page.line(&format!("**{}**", plain(title)));
     }
@@ -215,17 +214,15 @@ fn detail(on: &On) -> Option<String> {
 }
 
 fn example(tool: &str, example: &Example, page: &mut Markdown) {
-    let title = example
-        .title
-        .as_ref()
-        .map(AsRef::as_ref)
-        .unwrap_or("Example");
     let shown = serde_json::to_value(example).map(|value| without(value, tool));
     let text = shown
         .ok()
         .and_then(|value| serde_yaml::to_string(&value).ok());
     let Some(text) = text else { return };
-    page.line(&format!("Example: {}", plain(title)));
+    page.line(&match &example.title {
+        Some(title) => format!("Example: {}", plain(title)),
+        None => "Example:".to_owned(),
+    });
     page.code("yaml-part", &text);
 }
 
@@ -234,11 +231,10 @@ fn without(value: Value, tool: &str) -> Value {
     let Value::Object(mut map) = value else {
         return value;
     };
-    map.remove("title");
-    if map.get("tool").and_then(Value::as_str) == Some(tool) {
-        map.remove("tool");
-    }
-    map.retain(|_, value| !is_empty(value));
+    map.retain(|key, value| {
+        let told = key == "title" || (key == "tool" && value == tool);
+        !told && !is_empty(value)
+    });
     Value::Object(map)
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::markdown::{Markdown, code, plain, to_heading};
 use super::reference::{is_common, step_parts, step_rows};
+use super::schema::lowered;
 use crate::spec::check::result_of;
 use crate::spec::diag::Report;
 use crate::spec::doc::Doc;
@@ -120,8 +121,8 @@ pub fn page(schema: &Value) -> Result<String, Report> {
         page.table(["verb", "what it does", "round trips"], &rows);
     }
     common(schema, &mut page);
-    for (verb, cost) in GROUPS.iter().flat_map(|(_, verbs)| verbs.iter()) {
-        section(schema, verb, cost, &samples, &mut page);
+    for (verb, _) in GROUPS.iter().flat_map(|(_, verbs)| verbs.iter()) {
+        section(schema, verb, &samples, &mut page);
     }
     Ok(page.finish())
 }
@@ -146,17 +147,15 @@ fn common(schema: &Value, page: &mut Markdown) {
     page.table(["key", "type", "meaning"], &step_rows(schema, &object));
 }
 
-fn section(schema: &Value, verb: &str, cost: &str, samples: &Samples, page: &mut Markdown) {
+fn section(schema: &Value, verb: &str, samples: &Samples, page: &mut Markdown) {
     page.heading(2, &code(verb));
     let form = step_schema(schema)
         .and_then(|step| step.get("properties")?.get(verb)?.get("$ref")?.as_str())
         .and_then(|pointer| schema.pointer(pointer.strip_prefix('#')?));
     let about = form.and_then(|form| form.get("description")?.as_str());
-    page.line(&format!(
-        "{} {}",
-        plain(said(verb)),
-        plain(about.unwrap_or_default())
-    ));
+    let about = about.unwrap_or_default();
+    let has_keys = form.is_some_and(|form| form.get("properties").is_some());
+    page.line(&words(said(verb), about, has_keys));
     if let Some(sample) = samples.of(verb) {
         page.code("yaml-part", &sample.text);
     }
@@ -171,21 +170,24 @@ fn section(schema: &Value, verb: &str, cost: &str, samples: &Samples, page: &mut
             page.table(["key", "type", "meaning"], &step_rows(schema, &part));
         }
     }
+    // What a mapping of names yields depends on the names.
     let yields = samples.of(verb).map(|sample| result_of(&sample.step.verb));
-    let told = yields
-        .as_ref()
-        .and_then(returns)
-        .map(|text| format!("Returns {text}. "));
-    let trips = match cost {
-        "1" => "1 round trip.".to_owned(),
-        "0" => "No round trip.".to_owned(),
-        cost if cost.contains("steps") => format!("Round trips: {cost}."),
-        cost => format!("{cost} round trips.")
-            .replacen("1 for", "1 round trip for", 1)
-            .replace(" subjects round trips", " subjects")
-            .replace(" small ones round trips", " small ones"),
-    };
-    page.line(&format!("{}{trips}", told.unwrap_or_default()));
+    let yields = yields.filter(|shape| has_keys || !matches!(shape, Shape::Object(_)));
+    if let Some(told) = yields.as_ref().and_then(returns) {
+        page.line(&format!("Returns {told}."));
+    }
+}
+
+/// What a verb does: what is said of it in a sentence, and of its keys. Where both begin alike, the longer one is enough.
+fn words(said: &str, about: &str, has_keys: bool) -> String {
+    let first = |text: &str| text.split_whitespace().next().map(str::to_owned);
+    if !has_keys {
+        format!("{} It takes {}", plain(said), plain(&lowered(about)))
+    } else if first(said) == first(about) {
+        plain(about)
+    } else {
+        format!("{} {}", plain(said), plain(about))
+    }
 }
 
 /// What a result is, in words; nothing where it depends on the step.

@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod commands;
+mod docs;
 mod install;
 mod snd;

@@ -86,7 +86,7 @@ fn used(documented: &Documented) -> Channels<'_> {
     let mut channels = Channels::new(pack);
     for tool in &documented.tools {
         let who = Use {
-            owner: tool.name.clone(),
+            owner: tool.key(),
             summary: tool.title.clone().unwrap_or_else(|| tool.name.clone()),
             ..Use::default()
         };
@@ -94,7 +94,7 @@ fn used(documented: &Documented) -> Channels<'_> {
             channels.touch(&touch, &who);
         }
         for said in payload::of_steps(pack, &tool.spec.steps, &tool.input) {
-            channels.says(&said, &tool.name);
+            channels.says(&said, &tool.key());
         }
     }
     let nothing = Map::new();
