@@ -74,7 +74,7 @@ impl<'a> Channels<'a> {
 
     /// Notes that somebody touches something. What is not on NATS is no channel.
     pub fn touch(&mut self, touch: &Touch, who: &Use) {
-        for direction in directions(touch.action) {
+        for direction in directions(touch) {
             for index in self.of(&touch.on, touch.action) {
                 let replied = matches!(touch.action, Action::Request | Action::Answer);
                 let verb = touch.action.name();
@@ -283,18 +283,17 @@ impl<'a> Channels<'a> {
 }
 
 /// Which way an action goes.
-fn directions(action: Action) -> Vec<Direction> {
-    match action {
+fn directions(touch: &Touch) -> Vec<Direction> {
+    // Into a stream goes what is published. Whoever removes messages takes from it.
+    if matches!(touch.on, On::Stream { .. }) && touch.action != Action::Publish {
+        return vec![Direction::Receive];
+    }
+    match touch.action {
         // The answer is the reply of what is sent, or of what is heard.
         Action::Request => vec![Direction::Send],
         Action::Answer => vec![Direction::Receive],
-        // A key is read to be changed.
-        Action::Lease | Action::Modify | Action::Position => {
-            vec![Direction::Send, Direction::Receive]
-        }
         // An item comes, a dead letter is taken away.
-        Action::Claim | Action::Erase | Action::Drop | Action::Discard => vec![Direction::Receive],
-        Action::Delete => vec![Direction::Send],
+        Action::Claim | Action::Discard => vec![Direction::Receive],
         action => match action.flow() {
             Flow::Out => vec![Direction::Send],
             Flow::In => vec![Direction::Receive],
