@@ -13,6 +13,7 @@ use self::channels::{Channel, Channels, Direction, Use};
 use super::pack::Documented;
 use crate::catalog::touch::{self, Owner};
 use crate::spec::model::Pack;
+use crate::spec::verbs::Step;
 
 /// The path of the document of a pack.
 pub fn path(pack: &str) -> String {
@@ -99,27 +100,8 @@ fn used(documented: &Documented) -> Channels<'_> {
     }
     let nothing = Map::new();
     for (owner, touches) in touch::of_pack(pack) {
-        let (name, steps): (String, &[_]) = match owner {
-            Owner::Timer(name) => (
-                format!("timer_{name}"),
-                pack.timers
-                    .get(name)
-                    .map(|t| t.steps.as_ref())
-                    .unwrap_or_default(),
-            ),
-            Owner::Listener(name) => (
-                format!("listener_{name}"),
-                pack.listeners
-                    .get(name)
-                    .map(|l| l.steps.as_ref())
-                    .unwrap_or_default(),
-            ),
-            Owner::Close => ("session_close".to_owned(), pack.on.close.as_ref()),
-            Owner::Resume => ("session_resume".to_owned(), pack.on.resume.as_ref()),
-            Owner::Resource(name) => (format!("resources_{name}"), &[]),
-            Owner::Table(name) => (format!("table_{name}"), &[]),
-            // Tools are told already, and inboxes and queues with whoever uses them.
-            Owner::Tool(_) | Owner::Generator(_) | Owner::Inbox(_) | Owner::Queue(_) => continue,
+        let Some((name, steps)) = by_itself(pack, owner) else {
+            continue;
         };
         let who = Use {
             summary: name.replacen('_', " ", 1),
@@ -134,6 +116,21 @@ fn used(documented: &Documented) -> Channels<'_> {
         }
     }
     channels
+}
+
+/// What uses channels without being called: its name here, and its steps. Tools are told by themselves, and inboxes and queues
+/// with whoever uses them.
+fn by_itself<'a>(pack: &'a Pack, owner: Owner<'_>) -> Option<(String, &'a [Step])> {
+    let (name, steps): (String, &[Step]) = match owner {
+        Owner::Timer(name) => (format!("timer_{name}"), &pack.timers.get(name)?.steps),
+        Owner::Listener(name) => (format!("listener_{name}"), &pack.listeners.get(name)?.steps),
+        Owner::Close => ("session_close".to_owned(), &pack.on.close),
+        Owner::Resume => ("session_resume".to_owned(), &pack.on.resume),
+        Owner::Resource(name) => (format!("resources_{name}"), &[]),
+        Owner::Table(name) => (format!("table_{name}"), &[]),
+        Owner::Tool(_) | Owner::Generator(_) | Owner::Inbox(_) | Owner::Queue(_) => return None,
+    };
+    Some((name, steps))
 }
 
 fn channel_value(channel: &Channel) -> Value {
