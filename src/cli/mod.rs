@@ -2,6 +2,7 @@
 
 mod call;
 mod demo;
+mod docs;
 mod file;
 mod install;
 mod logging;
@@ -104,6 +105,9 @@ enum Command {
         /// Of which kind of file
         kind: schema::Kind,
     },
+    /// Write reference pages: tools of packs, and what they touch on NATS
+    #[command(long_about = docs::ABOUT)]
+    Docs(docs::Request),
     /// Put the gateway into an MCP client, or take it out
     Install(install::Request),
     /// Send a message to agents: `jacquard send --help`, or the same under the program name `snd`
@@ -166,6 +170,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             structured,
         }),
         Command::Schema { kind } => schema::run(kind),
+        Command::Docs(request) => docs::run(&request),
         Command::Install(request) => install::run(&request),
         Command::Send { words } => snd::run(words),
         Command::Tail => snd::tail(),

@@ -37,8 +37,10 @@ fn documents() -> BTreeMap<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = root.canonicalize().unwrap();
     let mut files = vec![root.join("README.md"), root.join("CHANGELOG.md")];
-    for entry in std::fs::read_dir(root.join("docs")).unwrap() {
-        files.push(entry.unwrap().path());
+    for folder in ["docs", "docs/reference", "docs/reference/tools"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            files.push(entry.unwrap().path());
+        }
     }
     files.retain(|path| path.extension().is_some_and(|e| e == "md"));
     let text = |path: &PathBuf| std::fs::read_to_string(path).unwrap();

@@ -39,7 +39,7 @@ pub(crate) use routine::{check_routine, list, routine_drafts, step_drafts};
 pub(crate) use schemas::{check_named, check_valid, close};
 pub use served::address_problem;
 pub(crate) use served::check_served;
-pub use step::StepCheck;
+pub use step::{StepCheck, result_of};
 pub(crate) use table::{check_journal, check_table};
 pub use tool::{StepDraft, Surroundings, TOOL_NAME, ToolDraft, check_tool, is_tool_name};
 pub(crate) use uses::check_aliases;

@@ -11,10 +11,12 @@ use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::model::{KeyRef, TextKind};
 use crate::spec::shape::{Lookup, Scope, Shape};
+use crate::spec::source::Source;
 use crate::spec::suggest;
 use crate::spec::tree::{
     Expr, Span, SubjectList, Template, Token, Tree, Whole, is_template, parse_span,
 };
+use crate::spec::verbs::Verb;
 
 /// Names that a step cannot give to something of its own.
 const TAKEN: &[&str] = &[
@@ -497,4 +499,19 @@ pub(super) fn check_new_name(doc: &Doc, pointer: &str, name: &str, report: &mut 
         doc.key_range(pointer),
         problem,
     ));
+}
+
+/// What a verb yields, as far as it depends on nothing around its step.
+pub fn result_of(verb: &Verb) -> Shape {
+    let Ok(doc) = Doc::parse(Source::new("", "{}")) else {
+        return Shape::Any;
+    };
+    let mut cx = StepCheck {
+        doc: &doc,
+        pointer: String::new(),
+        scope: &Scope::new(),
+        resources: &Resources::default(),
+        report: &mut Findings::default(),
+    };
+    verb.grammar().check(&mut cx)
 }

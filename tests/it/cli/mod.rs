@@ -3,6 +3,7 @@
 mod bad_input;
 mod ci;
 mod commands;
+mod docs;
 mod examples;
 mod install;
 mod snd;
