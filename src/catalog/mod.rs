@@ -6,6 +6,7 @@
 pub mod bound;
 pub mod builtin;
 pub mod generate;
+pub mod lint;
 pub mod machine;
 mod names;
 pub mod packs;

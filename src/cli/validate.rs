@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::{runtime, say, setup};
 use crate::bus::{Bus, BusConfig};
-use crate::catalog::Catalog;
 use crate::catalog::packs::{Packs, Place, forms, shown};
+use crate::catalog::{Catalog, lint};
 use crate::engine::Engine;
 use crate::gateway::base_of;
 use crate::project::{check_project_file, discover};
@@ -159,17 +159,18 @@ impl Found {
         let mut report = self.report;
         for folder in &self.packs {
             let place = Place::Folder(folder.clone());
-            report.extend(Packs::default().add(place).1);
+            let loaded = Packs::default().add(place).1;
+            report.extend(lint::folder(folder, loaded));
         }
         for path in &self.singles {
             match read_source(path, &shown(path)) {
-                Ok(source) => report.extend(
-                    load(&PackFiles {
+                Ok(source) => {
+                    let files = PackFiles {
                         specs: vec![source],
                         ..PackFiles::default()
-                    })
-                    .1,
-                ),
+                    };
+                    report.extend(load(&files).1);
+                }
                 Err(problems) => report.extend(problems),
             }
         }
@@ -208,7 +209,7 @@ fn check_config(path: &Path, set: &[Setting], report: &mut Report) {
     let built = facts.and_then(|facts| Catalog::build(&config, &base, &facts.to_json()));
     match built {
         Ok((catalog, warnings)) => {
-            report.extend(warnings);
+            report.extend(lint::config(&catalog, &config, warnings));
             if let Err(failure) = resources(catalog) {
                 report.push(Diagnostic::global(
                     Code::Schema,

@@ -26,7 +26,7 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::Doc;
 use super::foreign::{self, Form};
 use super::mask::{mask, masked};
-use super::model::{Paths, SECTIONS};
+use super::model::{LintDecl, Paths, SECTIONS};
 use super::schema;
 use super::source::Source;
 use set::Setting;
@@ -77,6 +77,9 @@ pub struct Config {
     /// By what else than MCP the tools can be called.
     #[serde(default)]
     pub expose: ExposeConfig,
+    /// What `jacquard validate` leaves unsaid about this config.
+    #[serde(default)]
+    pub lint: LintDecl,
     /// The places in the file, for diagnostics; without its values, and with credentials covered.
     #[serde(skip)]
     pub doc: Option<Arc<Doc>>,

@@ -20,6 +20,7 @@ pub mod filters;
 pub mod foreign;
 #[cfg(test)]
 mod golden;
+pub mod lint;
 mod lists;
 pub mod load;
 pub mod mask;

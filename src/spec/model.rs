@@ -6,6 +6,7 @@
 mod foreign;
 mod generate;
 mod inboxes;
+mod lint;
 mod machine;
 mod macros;
 mod queues;
@@ -24,6 +25,7 @@ use super::tree::Template;
 pub use foreign::{ForeignForm, Paths};
 pub use generate::{Generator, MICRO};
 pub use inboxes::{Answer, InboxDecl, Served, Telling};
+pub use lint::LintDecl;
 pub use machine::{FolderDecl, ProgramDecl};
 pub use macros::Macro;
 pub use queues::{DeadLetters, QueueDecl};
@@ -124,6 +126,9 @@ pub struct SpecFile {
     /// Steps that run at certain moments of a session. In one file of the pack only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<On>,
+    /// What `jacquard validate` leaves unsaid about this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lint: Option<LintDecl>,
 }
 
 /// Who a pack is.
