@@ -235,6 +235,12 @@ pub(super) fn parse_all(list: &[String]) -> Result<Vec<Server>, Error> {
     Ok(servers)
 }
 
+/// Why an address (or a comma-separated list of them) can never be used, without its credentials.
+pub fn address_problem(url: &str) -> Option<String> {
+    let refused = parse_all(&[url.to_owned()]).err()?;
+    Some(refused.to_string())
+}
+
 /// The address (or comma-separated list of them) without user, password, token, path and query,
 /// for logs and errors. What cannot be understood is hidden as a whole.
 pub fn redact(url: &str) -> String {

@@ -43,13 +43,29 @@ pub fn config(catalog: &Catalog, config: &Config, built: Report) -> Report {
     let server = config.name.as_deref().unwrap_or(SERVER);
     let tools = catalog.tools();
     let mut takes = 0;
+    let mut long = Vec::new();
     for tool in tools.iter() {
-        let (listed, found) = look(catalog, server, tool);
+        let (listed, found) = look(catalog, tool);
         takes += lint::tokens(&listed);
         for finding in found {
             let subject = format!("the tool `{}` ({})", tool.name, tool.origin);
             report.push(told(finding, &subject, place(catalog, config, tool)));
         }
+        if lint::name_length(server, &tool.name) > lint::LONGEST_NAME {
+            long.push(tool.name.as_str());
+        }
+    }
+    if let Some(finding) = lint::name_budget(server, &long) {
+        let pointer = if config.name.is_some() {
+            "/name"
+        } else {
+            "/packs"
+        };
+        report.push(told(
+            finding,
+            "with the name of the server,",
+            at(config, pointer),
+        ));
     }
     if let Some(finding) = lint::catalog(takes, tools.len()) {
         report.push(told(
@@ -71,7 +87,7 @@ pub fn config(catalog: &Catalog, config: &Config, built: Report) -> Report {
 }
 
 /// A tool as clients get it, and what is found about it that its spec alone does not tell.
-fn look(catalog: &Catalog, server: &str, tool: &Tool) -> (Value, Vec<Finding>) {
+fn look(catalog: &Catalog, tool: &Tool) -> (Value, Vec<Finding>) {
     let shown = json!({
         "name": tool.name, "title": tool.title, "description": tool.description,
         "input": *tool.input, "output": tool.output,
@@ -95,7 +111,6 @@ fn look(catalog: &Catalog, server: &str, tool: &Tool) -> (Value, Vec<Finding>) {
         // Its name was not known before.
         found.extend(lint::name(&tool.name));
     }
-    found.extend(lint::name_budget(server, &tool.name));
     (shown, found)
 }
 
@@ -140,7 +155,7 @@ fn place(catalog: &Catalog, config: &Config, tool: &Tool) -> Option<Label> {
 fn at(config: &Config, pointer: &str) -> Option<Label> {
     let doc = config.doc.as_ref()?;
     let range = match pointer.rsplit_once('/') {
-        Some(("/packs", _)) | Some(("", "instructions")) => doc.value_range(pointer),
+        Some(("/packs", _)) | Some(("", "instructions" | "name")) => doc.value_range(pointer),
         _ => doc.key_range(pointer),
     };
     Some(Label::new(&doc.source, range))

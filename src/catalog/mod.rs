@@ -36,6 +36,7 @@ use crate::spec::data::{self, Json};
 use crate::spec::defaults::fill_defaults;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
+use crate::spec::mask::masked;
 use crate::spec::model::{self, Pack};
 use crate::spec::schema;
 use crate::spec::suggest;
@@ -324,7 +325,7 @@ fn find(config: &Config, base: &Path, report: &mut Report) -> (Vec<Found>, Vec<u
         let written = config.packs.iter().take(index).any(|other| other == name);
         if written || found.is_some_and(|found| named.contains(&found)) {
             let text = format!("the pack `{name}` is named twice");
-            let twice = Diagnostic::global(Code::Duplicate, text);
+            let twice = Diagnostic::global(Code::Duplicate, text).help("take one of them out");
             report.push(placed(twice, config, &at));
         } else {
             named.extend(found);
@@ -404,12 +405,20 @@ fn settings(pack: &Pack, config: &Config, report: &mut Report) -> Jinja {
     fill_defaults(&mut values, &schema);
     match schema::compile(&schema) {
         Ok(validator) => {
-            for line in tool::violations(&validator, &values, &schema) {
-                report.push(Diagnostic::global(
-                    Code::Schema,
-                    format!("settings of the pack `{}`: {line}", pack.name),
-                ));
+            let at = join("/settings", &pack.name);
+            let doc = config.doc.as_ref().filter(|doc| doc.knows(&at));
+            let mut found = Report::new();
+            if let Some(doc) = doc {
+                schema::check_doc(doc, &at, &values, &schema, &validator, &mut found);
             }
+            let all = tool::violations(&validator, &values, &schema);
+            // What no place of the file says comes from the command line.
+            for line in all.iter().filter(|_| found.is_empty()) {
+                let text = format!("settings of the pack `{}`: {line}", pack.name);
+                let help = "`jacquard docs` tells the settings of a pack";
+                report.push(Diagnostic::global(Code::Schema, text).help(help));
+            }
+            report.extend(masked(&found));
         }
         Err(error) => report.push(Diagnostic::global(
             Code::BadSchema,

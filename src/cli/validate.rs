@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::{runtime, say, setup};
-use crate::bus::{Bus, BusConfig};
+use crate::bus::{Bus, BusConfig, address_problem};
 use crate::catalog::packs::{Packs, Place, forms, shown};
 use crate::catalog::{Catalog, lint};
 use crate::engine::Engine;
-use crate::gateway::base_of;
+use crate::gateway::{Access, base_of};
 use crate::project::{check_project_file, discover};
+use crate::spec::config::Config;
 use crate::spec::config::set::Setting;
 use crate::spec::diag::{Code, Diagnostic, Report, Severity};
 use crate::spec::doc::Doc;
@@ -20,6 +21,7 @@ use crate::spec::foreign::fitting;
 use crate::spec::load::load;
 use crate::spec::mask::masked;
 use crate::spec::model::SECTIONS;
+use crate::spec::tree::is_template;
 
 /// The deepest folder that is looked into.
 const MAX_DEPTH: usize = 8;
@@ -146,7 +148,9 @@ impl Found {
             let form = fitting(&doc.value, &forms());
             form.is_some_and(|form| named || form.is_complete(&doc.value))
         };
-        if has(&["packs"]) || foreign() {
+        let meant =
+            || named && !has(SECTIONS) && has(&["name", "nats", "log", "transport", "http"]);
+        if has(&["packs"]) || foreign() || meant() {
             self.configs.insert(path.to_path_buf());
         } else if has(SECTIONS) || has(&["settings"]) {
             self.packs.insert(base_of(path));
@@ -209,7 +213,10 @@ fn check_config(path: &Path, set: &[Setting], report: &mut Report) {
     let built = facts.and_then(|facts| Catalog::build(&config, &base, &facts.to_json()));
     match built {
         Ok((catalog, warnings)) => {
-            report.extend(lint::config(&catalog, &config, warnings));
+            let mut built = warnings;
+            built.extend(address(&config));
+            built.extend(Access::new(&config, &catalog.tools()).1);
+            report.extend(lint::config(&catalog, &config, built));
             if let Err(failure) = resources(catalog) {
                 report.push(Diagnostic::global(
                     Code::Schema,
@@ -219,6 +226,18 @@ fn check_config(path: &Path, set: &[Setting], report: &mut Report) {
         }
         Err(problems) => report.extend(problems),
     }
+}
+
+/// The address of NATS must be one that a gateway can use, as far as it is written out.
+fn address(config: &Config) -> Report {
+    let url = config.nats.url.as_deref().filter(|url| !is_template(url));
+    let Some((problem, doc)) = url.and_then(address_problem).zip(config.doc.as_ref()) else {
+        return Report::new();
+    };
+    let range = doc.value_range("/nats/url");
+    Diagnostic::error(Code::Schema, &doc.source, range, problem)
+        .help("write `nats://host:4222`; `tls://`, `ws://` and `wss://` are taken too")
+        .into()
 }
 
 /// Streams and buckets must be ones that NATS could make. Nothing is asked of a server.

@@ -292,6 +292,7 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
         }
     }
     expand(&mut doc, around.lookup, &mut report);
+    sections_of_specs(&doc, &mut report);
     if around.lookup.is_none() {
         // What an expression will yield is not known here: it fits wherever it stands.
         without_templates(&mut doc.value);
@@ -299,7 +300,11 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
     let language = config_schema();
     match schema::compile(&language) {
         Ok(validator) => {
-            schema::check_doc(&doc, "", &doc.value, &language, &validator, &mut report);
+            let mut rest = doc.value.clone();
+            if let Some(map) = rest.as_object_mut() {
+                map.retain(|key, _| !SECTIONS.contains(&key.as_str()));
+            }
+            schema::check_doc(&doc, "", &rest, &language, &validator, &mut report);
         }
         Err(error) => report.push(Diagnostic::global(Code::BadSchema, error.to_string())),
     }
@@ -308,6 +313,19 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
     }
     let value = std::mem::take(&mut doc.value);
     finish(value, doc, around, report)
+}
+
+/// Says of sections of a spec where they belong; the schema's words are then left out.
+fn sections_of_specs(doc: &Doc, report: &mut Report) {
+    let sections = SECTIONS.iter().filter(|key| doc.value.get(key).is_some());
+    for section in sections {
+        let range = doc.key_range(&format!("/{section}"));
+        let message = format!("`{section}` is a section of a spec, and this is a config");
+        report.push(
+            Diagnostic::error(Code::UnknownKey, &doc.source, range, message)
+                .help("put it into a file of its own, in a folder that `packs` names: `packs: [./folder]`"),
+        );
+    }
 }
 
 /// What is said of a file without `packs`. What is no mapping is no config at all, which the schema says.
@@ -322,15 +340,11 @@ fn no_packs(doc: &Doc, forms: &[Form<'_>]) -> Option<Diagnostic> {
                 .help("a config names the spec's folder: `packs: [./folder]`"),
         );
     }
-    let missing = Diagnostic::error(
-        Code::Schema,
-        &doc.source,
-        doc.key_range(""),
-        "`packs` is missing",
-    );
+    let range = doc.key_range("");
+    let missing = Diagnostic::error(Code::Schema, &doc.source, range, "`packs` is missing");
     let kinds: Vec<&str> = forms.iter().map(|f| f.form.description.as_ref()).collect();
     Some(match kinds.as_slice() {
-        [] => missing,
+        [] => missing.help("a config names what it serves: `packs: [./folder]`"),
         kinds => missing.help(format!(
             "a config names what it serves: `packs: [./folder]`. Taken without it, and not like this file: {}",
             kinds.join("; ")

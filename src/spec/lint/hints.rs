@@ -7,7 +7,8 @@ use crate::spec::model::Tool;
 /// What clients would like to know of a tool before they call it.
 pub(super) fn missing(tool: &Tool) -> Vec<Finding> {
     let mut found = Vec::new();
-    if tool.output.is_none() {
+    // A structured result without `output` is an error already.
+    if tool.output.is_none() && tool.reply.structured.is_none() {
         found.push(Finding::new(
             Code::MissingOutput,
             "",

@@ -14,13 +14,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::data::Map;
-use super::diag::{Code, Diagnostic, Report};
+use super::diag::{Code, Diagnostic, Label, Report, Severity};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{Macro, Tool};
 use super::tree::{Tree, parse_span};
 pub use allow::allowed;
-pub use size::{MOST_CATALOG_TOKENS, catalog, instructions, listed, name, name_budget, tokens};
+pub use size::{
+    LONGEST_NAME, catalog, instructions, listed, name, name_budget, name_length, tokens,
+};
 
 /// The longest wait of a call that gives no sign of life. Clients give up on a call after a time of their own; those of the
 /// MCP SDKs do so after 60 s when nothing else is said.
@@ -82,6 +84,11 @@ pub fn pack(files: &PackFiles, loaded: Report) -> Report {
     for doc in &docs {
         file(doc, &macros, &mut report);
     }
+    let wrong = errors(&report);
+    report = report.without(|found| {
+        let here = found.label.as_ref();
+        found.severity == Severity::Warning && here.is_some_and(|l| wrong.contains(l))
+    });
     for doc in &docs {
         let codes = codes(&doc.value);
         let here = |found: &Diagnostic| {
@@ -91,6 +98,15 @@ pub fn pack(files: &PackFiles, loaded: Report) -> Report {
         report = allowed(&codes, doc, report, here);
     }
     report
+}
+
+/// The places of errors: what is odd about them besides does not matter yet.
+fn errors(report: &Report) -> Vec<Label> {
+    let errors = report
+        .sorted()
+        .into_iter()
+        .filter(|d| d.severity == Severity::Error);
+    errors.filter_map(|d| d.label.clone()).collect()
 }
 
 /// The codes under `lint` of a file.

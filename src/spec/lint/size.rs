@@ -6,7 +6,7 @@ use super::{Finding, input};
 use crate::spec::diag::Code;
 
 /// The longest name that the APIs of models take, in characters.
-const LONGEST_NAME: usize = 64;
+pub const LONGEST_NAME: usize = 64;
 /// The longest description of a tool, in characters: what the API of OpenAI takes.
 const LONGEST_DESCRIPTION: usize = 1_024;
 /// The longest instructions, in bytes: Claude Code cuts off what follows.
@@ -57,18 +57,45 @@ pub fn name(name: &str) -> Option<Finding> {
     ))
 }
 
-/// What is found about the name of a tool together with that of the server, as clients show it to the model.
-pub fn name_budget(server: &str, tool: &str) -> Option<Finding> {
-    let whole = format!("mcp__{server}__{tool}");
-    let length = whole.chars().count();
-    let over = length.checked_sub(LONGEST_NAME).filter(|over| *over > 0)?;
+/// The name of a tool as Claude Code shows it to the model.
+fn whole(server: &str, tool: &str) -> String {
+    format!("mcp__{server}__{tool}")
+}
+
+/// How long it is, in characters.
+pub fn name_length(server: &str, tool: &str) -> usize {
+    whole(server, tool).chars().count()
+}
+
+/// The most names that are told.
+const MAX_TOLD: usize = 5;
+
+/// What is found about names that are too long together with that of the server.
+pub fn name_budget(server: &str, tools: &[&str]) -> Option<Finding> {
+    let longest = tools.iter().max_by_key(|tool| tool.len())?;
+    let length = name_length(server, longest);
+    let named: Vec<String> = tools
+        .iter()
+        .take(MAX_TOLD)
+        .map(|t| format!("`{t}`"))
+        .collect();
+    let more = match tools.len().saturating_sub(MAX_TOLD) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
     Some(Finding::new(
         Code::ClientNameBudget,
         "",
         format!(
-            "is called `{whole}` by Claude Code, which is {length} characters: APIs of models take {LONGEST_NAME} (Cursor drops what has more than 60 without `mcp__`)"
+            "the names of {} tool(s) are too long: Claude Code calls the longest `{}`, which is {length} characters, and APIs of models take {LONGEST_NAME} (Cursor drops a tool whose name and server have more than 60 together)",
+            tools.len(),
+            whole(server, longest),
         ),
-        format!("make the name of the tool, or that of the server (`name`), {over} shorter"),
+        format!(
+            "make the name of the server (`name`) {} shorter, or those of the tools: {}{more}",
+            length - LONGEST_NAME,
+            named.join(", ")
+        ),
     ))
 }
 
@@ -123,7 +150,7 @@ pub fn listed(tool: &Value) -> Vec<Finding> {
             Code::ClientTokens,
             "",
             format!(
-                "takes about {} tokens of the model's context in every conversation; {} are much for one tool",
+                "takes about {} tokens of the model's context in every conversation; more than {} is much for one tool",
                 counted(takes),
                 counted(MOST_TOKENS)
             ),
@@ -140,7 +167,7 @@ pub fn catalog(takes: usize, tools: usize) -> Option<Finding> {
             Code::ClientTokens,
             "",
             format!(
-                "take about {} tokens of the model's context in every conversation; {} are much",
+                "take about {} tokens of the model's context in every conversation; more than {} is much",
                 counted(takes),
                 counted(MOST_CATALOG_TOKENS)
             ),
