@@ -498,7 +498,7 @@ mod tests {
         );
         assert_eq!(
             codes("packs: [warp]\nsettings: {warp: {x: 1}}"),
-            [Code::Schema]
+            [Code::UnknownKey]
         );
         assert_eq!(
             codes("packs: [warp]\nsettings: {wrap: {}}"),

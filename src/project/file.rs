@@ -238,6 +238,7 @@ pub fn check_project_file(source: Source) -> (Option<ProjectFile>, Report) {
     }
     check_channels(&doc, &mut report);
     if let Some(Value::String(url)) = values.get("natsUrl")
+        && !url.is_empty()
         && let Some(problem) = address_problem(url)
     {
         let range = doc.value_range("/natsUrl");

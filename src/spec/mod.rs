@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod check;
+pub mod codes;
 mod coding;
 pub mod config;
 pub mod data;

@@ -7,6 +7,8 @@ mod allow;
 mod hints;
 mod input;
 mod size;
+#[cfg(test)]
+mod tests;
 mod waits;
 
 use std::time::Duration;

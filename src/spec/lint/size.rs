@@ -15,7 +15,7 @@ const LONGEST_INSTRUCTIONS: usize = 2_048;
 const MOST_TOKENS: usize = 1_000;
 /// How many tokens all tools together should take at the most: a tenth of a context of 200,000 tokens, from where on Claude
 /// Code no longer shows tools to the model but has it search for them.
-pub const MOST_CATALOG_TOKENS: usize = 20_000;
+pub(super) const MOST_CATALOG_TOKENS: usize = 20_000;
 /// How many bytes make one token, about: what tokenisers make of English and JSON.
 const BYTES_PER_TOKEN: usize = 4;
 
