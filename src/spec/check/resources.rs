@@ -353,7 +353,7 @@ fn literal_problem(text: &str, wild: bool) -> Option<String> {
             return Some("a NATS name has no empty token (two dots, or a dot at an end)".into());
         }
         if token.contains(['*', '>']) && !allowed {
-            return Some(format!("the wildcard in `{token}` cannot stand here"));
+            return Some(format!("the wildcard `{token}` cannot stand here"));
         }
     }
     None

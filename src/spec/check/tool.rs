@@ -373,6 +373,14 @@ fn check_reply(
     }
 }
 
+fn template_help(name: &str, around: &Surroundings<'_>) -> String {
+    let known = around.templates.keys().map(String::as_str);
+    match around.templates.is_empty() {
+        true => "put it into the folder `templates` of the pack".to_owned(),
+        false => suggest::help(name, known),
+    }
+}
+
 /// What the output schema requires must be there: otherwise each call would fail after its work is done.
 fn promised(
     doc: &Doc,
@@ -419,10 +427,7 @@ fn template_file(
                 doc.value_range(pointer),
                 format!("there is no template file `{name}`"),
             )
-            .help(suggest::help(
-                name,
-                around.templates.keys().map(String::as_str),
-            )),
+            .help(template_help(name, around)),
         ),
     }
 }

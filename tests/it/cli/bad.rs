@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jacquard::spec::diag::Code;
 
-use crate::support::place::Place;
+use crate::support::place::{Place, run};
 
 /// How many are looked at at once.
 const AT_ONCE: usize = 4;
@@ -123,4 +123,14 @@ fn every_diagnostic_says_where_and_what_to_write_instead() {
         let placed = diagnostic.contains("--> ") || placeless.contains(&file.as_str());
         assert!(placed, "{file}: {diagnostic}");
     }
+}
+
+#[test]
+fn the_packs_and_configs_of_the_repository_are_clean() {
+    let place = Place::without_nats();
+    let mut command = place.command(&["validate", "specs", "configs"]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let done = run(command);
+    let clean = done.stdout.ends_with(": 0 error(s), 0 warning(s)\n");
+    assert!(clean && done.code == Some(0), "{done:?}");
 }
