@@ -20,6 +20,7 @@ use super::diag::{Code, Diagnostic, Label, Report, Severity};
 use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{Macro, Tool};
+use super::source::Source;
 use super::tree::{Tree, parse_span};
 pub use allow::allowed;
 pub use size::{
@@ -79,6 +80,7 @@ pub fn pack(files: &PackFiles, loaded: Report) -> Report {
     let docs: Vec<Doc> = files
         .specs
         .iter()
+        .filter(|source| !is_unread(source, &loaded))
         .filter_map(|source| Doc::parse(source.clone()).ok())
         .collect();
     let macros = macros(&docs);
@@ -100,6 +102,12 @@ pub fn pack(files: &PackFiles, loaded: Report) -> Report {
         report = allowed(&codes, doc, report, here);
     }
     report
+}
+
+/// Whether a file was refused already: to read it once more would only take time.
+fn is_unread(source: &Source, loaded: &Report) -> bool {
+    let mut found = loaded.sorted().into_iter();
+    found.any(|d| d.code == Code::Syntax && d.label.as_ref().is_some_and(|l| l.source == *source))
 }
 
 /// The places of errors: what is odd about them besides does not matter yet.
