@@ -66,4 +66,4 @@ pub use services::{
 };
 pub use stream::{Discard, Dropped, Retention, Storage, Stream, StreamSpec, StreamState};
 pub use subscribe::Subscription;
-pub use url::redact;
+pub use url::{address_problem, redact};

@@ -207,16 +207,20 @@ fn entries(list: &str) -> Vec<String> {
     out
 }
 
+fn parse_entry(entry: &str) -> Result<Server, &'static str> {
+    if entry.contains(',') {
+        return Err(
+            "write the scheme before each server of a list, and a ',' in a password as %2C",
+        );
+    }
+    parse_one(entry)
+}
+
 /// Takes every address in `list` apart; each may itself be a comma-separated list.
 pub(super) fn parse_all(list: &[String]) -> Result<Vec<Server>, Error> {
     let mut servers = Vec::new();
     for entry in list.iter().flat_map(|list| entries(list)) {
-        let server = if entry.contains(',') {
-            Err("write the scheme before each server of a list, and a ',' in a password as %2C")
-        } else {
-            parse_one(&entry)
-        };
-        servers.push(server.map_err(|problem| {
+        servers.push(parse_entry(&entry).map_err(|problem| {
             Error::new(
                 ErrorKind::InvalidConfig,
                 format!(
@@ -233,6 +237,16 @@ pub(super) fn parse_all(list: &[String]) -> Result<Vec<Server>, Error> {
         ));
     }
     Ok(servers)
+}
+
+/// Why an address (or a comma-separated list of them) can never be used, without its credentials.
+pub fn address_problem(url: &str) -> Option<String> {
+    let servers = entries(url);
+    if servers.is_empty() {
+        return Some("no NATS address is given".to_owned());
+    }
+    let problem = servers.iter().find_map(|entry| parse_entry(entry).err())?;
+    Some(format!("this NATS address cannot be used: {problem}"))
 }
 
 /// The address (or comma-separated list of them) without user, password, token, path and query,

@@ -15,6 +15,7 @@ use crate::spec::defaults::fill_defaults;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
 use crate::spec::env;
+use crate::spec::mask::masked;
 use crate::spec::model::{Pack, TextKind};
 use crate::spec::schema;
 use crate::spec::suggest;
@@ -32,7 +33,7 @@ pub(super) fn find(config: &Config, base: &Path, report: &mut Report) -> (Vec<Fo
         let written = config.packs.iter().take(index).any(|other| other == name);
         if written || found.is_some_and(|found| named.contains(&found)) {
             let text = format!("the pack `{name}` is named twice");
-            let twice = Diagnostic::global(Code::Duplicate, text);
+            let twice = Diagnostic::global(Code::Duplicate, text).help("take one of them out");
             report.push(placed(twice, config, &at));
         } else {
             named.extend(found);
@@ -187,10 +188,23 @@ pub(super) fn settings(pack: &Pack, config: &Config, report: &mut Report) -> Jin
             let places: Vec<String> = config.filled.iter().filter_map(here).collect();
             let places: Vec<&str> = places.iter().map(String::as_str).collect();
             schema::retype(&mut values, &validator, &places);
-            for line in tool::violations(&validator, &values, &schema) {
-                let text = format!("settings of the pack `{}`: {line}", pack.name);
-                let covered = config.filled.iter().fold(text, |text, f| f.cover(&text));
-                report.push(Diagnostic::global(Code::Schema, covered));
+            let cover = |text: String| config.filled.iter().fold(text, |text, f| f.cover(&text));
+            let doc = config.doc.as_ref().filter(|doc| doc.knows(&at));
+            let mut found = Report::new();
+            if let Some(doc) = doc {
+                schema::check_doc(doc, &at, &values, &schema, &validator, &mut found);
+            }
+            let all = tool::violations(&validator, &values, &schema);
+            // What no place of the file says comes from the command line.
+            for line in all.iter().filter(|_| found.is_empty()) {
+                let text = cover(format!("settings of the pack `{}`: {line}", pack.name));
+                let help = "`jacquard docs` tells the settings of a pack";
+                report.push(Diagnostic::global(Code::Schema, text).help(help));
+            }
+            for problem in masked(&found).sorted() {
+                let mut problem = problem.clone();
+                problem.message = cover(problem.message);
+                report.push(problem);
             }
         }
         Err(error) => report.push(Diagnostic::global(

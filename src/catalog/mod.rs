@@ -9,6 +9,7 @@ mod configured;
 pub mod definition;
 pub mod foresee;
 pub mod generate;
+pub mod lint;
 pub mod machine;
 mod names;
 pub mod packs;
@@ -446,7 +447,7 @@ mod tests {
         );
         assert_eq!(
             codes("packs: [warp]\nsettings: {warp: {x: 1}}"),
-            [Code::Schema]
+            [Code::UnknownKey]
         );
         assert_eq!(
             codes("packs: [warp]\nsettings: {wrap: {}}"),

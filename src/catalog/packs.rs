@@ -26,13 +26,21 @@ pub fn forms() -> Vec<Form<'static>> {
     forms_of(builtin::PACKS.iter().copied())
 }
 
-/// A path as people write it: without `./` and doubled separators.
+/// A path as people write it: without `./`, doubled separators and ways out of the folder just named.
 pub fn shown(path: &Path) -> String {
     use std::path::Component;
-    let plain: PathBuf = path
-        .components()
-        .filter(|part| !matches!(part, Component::CurDir))
-        .collect();
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        let named = matches!(plain.components().next_back(), Some(Component::Normal(_)));
+        match part {
+            Component::CurDir => {}
+            // The way out of a folder that is a link leads elsewhere.
+            Component::ParentDir if named && !plain.is_symlink() => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
     if plain.as_os_str().is_empty() {
         ".".to_owned()
     } else {

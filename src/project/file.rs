@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::secret::Secret;
+use crate::bus::address_problem;
 use crate::spec::check::{LEASE, MAX_ATTEMPTS};
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::{Doc, join};
@@ -236,6 +237,16 @@ pub fn check_project_file(source: Source) -> (Option<ProjectFile>, Report) {
         )),
     }
     check_channels(&doc, &mut report);
+    if let Some(Value::String(url)) = values.get("natsUrl")
+        && !url.is_empty()
+        && let Some(problem) = address_problem(url)
+    {
+        let range = doc.value_range("/natsUrl");
+        report.push(
+            Diagnostic::error(Code::Schema, &doc.source, range, problem)
+                .help("write `nats://host:4222`; `tls://`, `ws://` and `wss://` are taken too"),
+        );
+    }
     if report.has_errors() {
         return (None, report);
     }

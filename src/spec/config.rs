@@ -29,7 +29,7 @@ use super::diag::{Code, Diagnostic, Report};
 use super::doc::Doc;
 use super::foreign::{self, Form};
 use super::mask::{mask, masked};
-use super::model::{Paths, SECTIONS};
+use super::model::{LintDecl, Paths, SECTIONS};
 use super::schema;
 use super::source::Source;
 use set::Setting;
@@ -93,6 +93,9 @@ pub struct Config {
     /// By what else than MCP the tools can be called.
     #[serde(default)]
     pub expose: ExposeConfig,
+    /// What `jacquard validate` leaves unsaid about this config.
+    #[serde(default)]
+    pub lint: LintDecl,
     /// The places in the file, for diagnostics; without its values, and with credentials covered.
     #[serde(skip)]
     pub doc: Option<Arc<Doc>>,
@@ -318,6 +321,7 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
     let mut filled = Vec::new();
     substitute::substitute(&mut doc, around, &mut filled, &mut report);
     expand(&mut doc, around.lookup, &mut filled, &mut report);
+    sections_of_specs(&doc, &mut report);
     if around.lookup.is_none() {
         // What an expression will yield is not known here: it fits wherever it stands.
         without_templates(&mut doc.value);
@@ -327,8 +331,12 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
         Ok(validator) => {
             let places = filled.iter().map(|f| f.pointer.as_str());
             schema::retype(&mut doc.value, &validator, &places.collect::<Vec<_>>());
+            let mut rest = doc.value.clone();
+            if let Some(map) = rest.as_object_mut() {
+                map.retain(|key, _| !SECTIONS.contains(&key.as_str()));
+            }
             let mut found = Report::new();
-            schema::check_doc(&doc, "", &doc.value, &language, &validator, &mut found);
+            schema::check_doc(&doc, "", &rest, &language, &validator, &mut found);
             report.extend(covered(found, &doc, &filled));
         }
         Err(error) => report.push(Diagnostic::global(Code::BadSchema, error.to_string())),
@@ -356,6 +364,19 @@ fn covered(report: Report, doc: &Doc, filled: &[Filled]) -> Report {
     report.sorted().into_iter().cloned().map(cover).collect()
 }
 
+/// Says of sections of a spec where they belong; the schema's words are then left out.
+fn sections_of_specs(doc: &Doc, report: &mut Report) {
+    let sections = SECTIONS.iter().filter(|key| doc.value.get(key).is_some());
+    for section in sections {
+        let range = doc.key_range(&format!("/{section}"));
+        let message = format!("`{section}` is a section of a spec, and this is a config");
+        report.push(
+            Diagnostic::error(Code::UnknownKey, &doc.source, range, message)
+                .help("put it into a file of its own, in a folder that `packs` names: `packs: [./folder]`"),
+        );
+    }
+}
+
 /// What is said of a file without `packs`. What is no mapping is no config at all, which the schema says.
 fn no_packs(doc: &Doc, forms: &[Form<'_>]) -> Option<Diagnostic> {
     doc.value.as_object()?;
@@ -368,15 +389,11 @@ fn no_packs(doc: &Doc, forms: &[Form<'_>]) -> Option<Diagnostic> {
                 .help("a config names the spec's folder: `packs: [./folder]`"),
         );
     }
-    let missing = Diagnostic::error(
-        Code::Schema,
-        &doc.source,
-        doc.key_range(""),
-        "`packs` is missing",
-    );
+    let range = doc.key_range("");
+    let missing = Diagnostic::error(Code::Schema, &doc.source, range, "`packs` is missing");
     let kinds: Vec<&str> = forms.iter().map(|f| f.form.description.as_ref()).collect();
     Some(match kinds.as_slice() {
-        [] => missing,
+        [] => missing.help("a config names what it serves: `packs: [./folder]`"),
         kinds => missing.help(format!(
             "a config names what it serves: `packs: [./folder]`. Taken without it, and not like this file: {}",
             kinds.join("; ")

@@ -74,6 +74,53 @@ codes! {
     NotAllowed = "not-allowed",
     /// A tool that is not what a person has approved: new, or changed since.
     NotApproved = "not-approved",
+    /// The top level of an input schema is a union: `anyOf`, `oneOf` or `allOf`.
+    ClientUnion = "client-union",
+    /// An input schema refers to a part of itself or of another document with `$ref`.
+    ClientRef = "client-ref",
+    /// The name of a tool has characters besides letters, digits, `_` and `-`, or more than 64 of them.
+    ClientName = "client-name",
+    /// The name of a tool is too long together with what clients put before it.
+    ClientNameBudget = "client-name-budget",
+    /// The description of a tool has more than 1,024 characters.
+    ClientDescription = "client-description",
+    /// The instructions of a pack or of a server have more than 2 kB.
+    ClientInstructions = "client-instructions",
+    /// A tool, or all tools together, take much of a model's context.
+    ClientTokens = "client-tokens",
+    /// A tool does not say what its structured result looks like.
+    MissingOutput = "missing-output",
+    /// A tool does not say whether it changes or destroys anything.
+    MissingAnnotations = "missing-annotations",
+    /// A call may wait for longer than 60 s without a sign of life.
+    LongWait = "long-wait",
+    /// An allowance under `lint` that holds nothing back.
+    UnusedAllow = "unused-allow",
+}
+
+impl Code {
+    /// The codes that files may allow under `lint`: those of problems that are warnings.
+    pub const ALLOWABLE: &'static [Code] = &[
+        Code::ClientUnion,
+        Code::ClientRef,
+        Code::ClientName,
+        Code::ClientNameBudget,
+        Code::ClientDescription,
+        Code::ClientInstructions,
+        Code::ClientTokens,
+        Code::MissingOutput,
+        Code::MissingAnnotations,
+        Code::LongWait,
+        Code::MaybeUndefined,
+        Code::UnknownKey,
+        Code::UnknownResource,
+    ];
+
+    /// The code that is printed so.
+    pub fn named(text: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().map(|(code, _)| *code);
+        all.find(|code| code.as_str() == text)
+    }
 }
 
 impl fmt::Display for Code {
@@ -306,6 +353,13 @@ impl Report {
         for item in other.items {
             self.push(item);
         }
+    }
+
+    /// The same problems but for those that are dropped.
+    #[must_use]
+    pub fn without(mut self, mut dropped: impl FnMut(&Diagnostic) -> bool) -> Self {
+        self.items.retain(|item| !dropped(item));
+        self
     }
 
     /// The same problems as warnings.

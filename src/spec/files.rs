@@ -27,8 +27,11 @@ pub struct PackFiles {
 /// # Errors
 /// A report naming the folder or file that cannot be read.
 pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
-    let name = folder
-        .file_name()
+    let real = folder.canonicalize().ok();
+    let name = [Some(folder), real.as_deref()]
+        .into_iter()
+        .flatten()
+        .find_map(Path::file_name)
         .map(|n| n.to_string_lossy().into_owned())
         .unwrap_or_default();
     let specs = read_files(folder, shown, |path| {
@@ -82,10 +85,10 @@ fn read_files(
     wanted: impl Fn(&Path) -> bool,
 ) -> Result<Vec<Source>, Report> {
     let failed = |what: &str, error: std::io::Error| {
-        one(Diagnostic::global(
-            Code::Io,
-            format!("{what} cannot be read: {error}"),
-        ))
+        one(
+            Diagnostic::global(Code::Io, format!("{what} cannot be read: {error}"))
+                .help("is the path right? It is relative to the file that names it"),
+        )
     };
     let entries = std::fs::read_dir(folder).map_err(|e| failed(shown, e))?;
     let mut paths: Vec<PathBuf> = Vec::new();

@@ -77,7 +77,7 @@ impl Form<'_> {
         names.all(|name| value.get(name).is_some())
     }
 
-    /// Whether a file that fits is a spec in truth: it has a section that such a file does not have, or tools with replies.
+    /// Whether a file that fits is a spec in truth: it has a section that such a file does not have, or tools as specs declare them.
     fn is_rather_spec(&self, value: &Value) -> bool {
         let schema = self.schema();
         let needs = schema.get("required").and_then(Value::as_array);
@@ -89,7 +89,13 @@ impl Form<'_> {
         let mut sections = SECTIONS.iter().filter(own);
         let tools = value.get("tools").and_then(Value::as_object);
         let mut tools = tools.into_iter().flat_map(Map::values);
-        sections.any(|key| value.get(key).is_some()) || tools.any(|t| t.get("reply").is_some())
+        let has = |tool: &Value, key: &str| tool.get(key).is_some();
+        let parts = ["input", "output", "steps", "annotations"];
+        let declared = |tool: &Value| {
+            has(tool, "reply")
+                || (has(tool, "description") && parts.iter().any(|key| has(tool, key)))
+        };
+        sections.any(|key| value.get(key).is_some()) || tools.any(declared)
     }
 }
 

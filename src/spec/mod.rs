@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod check;
+pub mod codes;
 mod coding;
 pub mod config;
 pub mod data;
@@ -21,6 +22,7 @@ pub mod fix;
 pub mod foreign;
 #[cfg(test)]
 mod golden;
+pub mod lint;
 mod lists;
 pub mod load;
 pub mod mask;

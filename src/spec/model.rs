@@ -7,6 +7,7 @@ mod examples;
 mod foreign;
 mod generate;
 mod inboxes;
+mod lint;
 mod machine;
 mod macros;
 mod prompts;
@@ -30,6 +31,7 @@ pub use examples::{
 pub use foreign::{ForeignForm, Paths};
 pub use generate::{Generator, MICRO};
 pub use inboxes::{Answer, InboxDecl, Served, Telling};
+pub use lint::LintDecl;
 pub use machine::{FolderDecl, ProgramDecl};
 pub use macros::Macro;
 pub use prompts::{Argument, CompletionDecl, Embedded, MessageDecl, PromptDecl, Role};
@@ -143,6 +145,9 @@ pub struct SpecFile {
     /// Steps that run at certain moments of a session. In one file of the pack only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<On>,
+    /// What `jacquard validate` leaves unsaid about this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lint: Option<LintDecl>,
 }
 
 /// Who a pack is.

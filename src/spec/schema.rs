@@ -136,14 +136,19 @@ pub fn check_doc(
     validator: &Validator,
     report: &mut Report,
 ) {
-    for error in validator.iter_errors(value) {
+    let errors: Vec<ValidationError<'_>> = validator.iter_errors(value).collect();
+    for error in &errors {
+        if is_meant_elsewhere(error, &errors) {
+            continue;
+        }
         let pointer = format!("{base}{}", error.instance_path().as_str());
-        for violation in explain(&error, schema) {
+        for violation in explain(error, schema) {
             let range = violation.range(doc, &pointer);
             let fix = violation.fix(doc, &pointer);
+            let help = way_out(error, schema).or(violation.help);
             let mut diagnostic =
                 Diagnostic::error(violation.code, &doc.source, range, violation.message);
-            diagnostic.help = violation.help;
+            diagnostic.help = Some(help.unwrap_or_else(|| "write what fits".to_owned()));
             report.push(diagnostic.fix(fix));
         }
     }
@@ -188,6 +193,98 @@ fn is_of(kind: &TypeKind, value: &Value) -> bool {
         TypeKind::Single(kind) => wanted(*kind),
         TypeKind::Multiple(kinds) => kinds.iter().any(wanted),
     }
+}
+
+/// Whether a key is missing only because it is misspelt, which is told by itself.
+fn is_meant_elsewhere(error: &ValidationError<'_>, all: &[ValidationError<'_>]) -> bool {
+    let ValidationErrorKind::Required { property } = error.kind() else {
+        return false;
+    };
+    let Some(name) = property.as_str() else {
+        return false;
+    };
+    all.iter().any(|other| match other.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+            if other.instance_path() == error.instance_path() =>
+        {
+            let mut keys = unexpected.iter();
+            keys.any(|key| suggest::nearest(key, [name]).is_some())
+        }
+        _ => false,
+    })
+}
+
+/// What to write instead, where the violation's own words do not say it.
+fn way_out(error: &ValidationError<'_>, schema: &Value) -> Option<String> {
+    let instance = error.instance();
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str()?;
+            let declared = sibling(error, schema, "properties").and_then(|p| p.get(name));
+            let what = declared.and_then(|d| d.get("description")?.as_str());
+            let what = what.map_or_else(String::new, |text| format!(": {text}"));
+            Some(format!("write `{name}: …`{what}"))
+        }
+        ValidationErrorKind::Type {
+            kind: TypeKind::Single(jsonschema::JsonType::Boolean),
+        } if !matches!(instance.as_str(), Some("yes" | "no" | "on" | "off")) => {
+            Some("write `true` or `false`".into())
+        }
+        ValidationErrorKind::Type {
+            kind: TypeKind::Single(jsonschema::JsonType::Array),
+        } => Some(match instance.as_ref() {
+            Value::String(text) if text.len() <= 40 => format!("write a list: `[{text}]`"),
+            _ => "write a list: `[…]`, or each element on a line of its own, beginning with `- `"
+                .into(),
+        }),
+        ValidationErrorKind::Type { .. } => {
+            description(error, schema).or_else(|| Some("write a value of that type".into()))
+        }
+        ValidationErrorKind::Pattern { pattern } => pattern_words(pattern).map(str::to_owned),
+        ValidationErrorKind::Minimum { limit } => Some(format!("write {limit} or more")),
+        ValidationErrorKind::Maximum { limit } => Some(format!("write {limit} or less")),
+        ValidationErrorKind::MinLength { .. } => {
+            description(error, schema).or_else(|| Some("write something".into()))
+        }
+        ValidationErrorKind::Enum { options } if not_in(instance, options).help.is_none() => {
+            Some("take one of them".into())
+        }
+        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::AnyOf { .. } => {
+            let constants = constants(error, schema)?;
+            let near = not_in(instance, &constants).help;
+            Some(near.unwrap_or_else(|| "take one of them".into()))
+        }
+        _ => None,
+    }
+}
+
+/// What a pattern of the language's own schemas asks for.
+fn pattern_words(pattern: &str) -> Option<&'static str> {
+    [
+        (
+            "^[a-z0-9-]+$",
+            "take lower-case letters, digits and `-` alone",
+        ),
+        (
+            "^[a-z0-9][a-z0-9_-]*$",
+            "take lower-case letters, digits, `_` and `-`, the first a letter or a digit",
+        ),
+        (
+            "^[a-z_][a-z0-9_]*$",
+            "take lower-case letters, digits and `_`, the first no digit",
+        ),
+        (
+            "^[0-9]+(ms|s)$",
+            "write digits and `ms` or `s`: `500ms`, `2s`",
+        ),
+        (
+            "^[0-9]+(ns|us|ms|s|m|h|d)$",
+            "write digits and one of ns, us, ms, s, m, h, d: `24h`",
+        ),
+    ]
+    .into_iter()
+    .find(|(known, _)| *known == pattern)
+    .map(|(_, words)| words)
 }
 
 /// One violation of a schema, in words.

@@ -57,6 +57,18 @@ pub fn help<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
     format!("known here: {}{tail}", shown.join(", "))
 }
 
+/// The same for a name that a section of the pack is to declare: where it declares none, how to.
+pub fn declared<'a>(
+    section: &str,
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    if candidates.clone().into_iter().next().is_none() {
+        return format!("declare it: `{section}: {{{word}: …}}`");
+    }
+    help(word, candidates)
+}
+
 fn fold(word: &str) -> Vec<char> {
     word.chars()
         .filter(|c| !matches!(c, '-' | '_' | ' '))

@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use super::find::Found;
 use super::{Outcome, relative};
-use crate::bus::{Bus, BusConfig};
-use crate::catalog::Catalog;
+use crate::bus::{Bus, BusConfig, address_problem};
 use crate::catalog::packs::{Packs, Place, shown};
+use crate::catalog::{Catalog, lint};
 use crate::cli::{runtime, setup};
 use crate::engine::Engine;
-use crate::gateway::base_of;
+use crate::gateway::{Access, base_of};
 use crate::project::{check_project_file, discover};
+use crate::spec::config::Config;
 use crate::spec::config::set::Setting;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::files::{PackFiles, read_folder, read_source};
 use crate::spec::load::load;
 use crate::spec::source::Source;
+use crate::spec::tree::is_template;
 
 impl Found {
     /// Checks all of it. `set`: settings that come before those of the configs.
@@ -27,7 +29,8 @@ impl Found {
         let mut files = BTreeSet::new();
         for folder in &self.packs {
             let place = Place::Folder(folder.clone());
-            report.extend(Packs::default().add(place).1);
+            let loaded = Packs::default().add(place).1;
+            report.extend(lint::folder(folder, loaded));
             // What cannot be read is told by now.
             let read = read_folder(folder, &shown(folder));
             let specs = read.map(|pack| pack.specs).unwrap_or_default();
@@ -82,7 +85,10 @@ pub fn config(source: Source, path: &Path, set: &[Setting]) -> Report {
     let built = facts.and_then(|facts| Catalog::build(&config, &base, &facts.to_json()));
     match built {
         Ok((catalog, warnings)) => {
-            report.extend(warnings);
+            let mut built = warnings;
+            built.extend(address(&config));
+            built.extend(Access::new(&config, &catalog.tools(), &catalog.prompts).1);
+            report.extend(lint::config(&catalog, &config, built));
             if let Err(failure) = resources(catalog) {
                 report.push(Diagnostic::global(
                     Code::Schema,
@@ -108,6 +114,18 @@ fn named(problems: &Report) -> Report {
         report.push(problem);
     }
     report
+}
+
+/// The address of NATS must be one that a gateway can use, as far as it is written out.
+fn address(config: &Config) -> Report {
+    let url = config.nats.url.as_deref().filter(|url| !is_template(url));
+    let Some((problem, doc)) = url.and_then(address_problem).zip(config.doc.as_ref()) else {
+        return Report::new();
+    };
+    let range = doc.value_range("/nats/url");
+    Diagnostic::error(Code::Schema, &doc.source, range, problem)
+        .help("write `nats://host:4222`; `tls://`, `ws://` and `wss://` are taken too")
+        .into()
 }
 
 /// Streams and buckets must be ones that NATS could make. Nothing is asked of a server.

@@ -112,7 +112,9 @@ impl Found {
             let form = fitting(&doc.value, &forms());
             form.is_some_and(|form| named || form.is_complete(&doc.value))
         };
-        if has(&["packs"]) || foreign() {
+        let meant =
+            || named && !has(SECTIONS) && has(&["name", "nats", "log", "transport", "http"]);
+        if has(&["packs"]) || foreign() || meant() {
             self.configs.insert(path.to_path_buf());
         } else if has(SECTIONS) || has(&["settings"]) {
             self.packs.insert(base_of(path));

@@ -48,23 +48,26 @@ fn verb_count(doc: &Doc, pointer: &str, steps: Option<&Value>, report: &mut Find
             [_] => {}
             // A misspelt verb is an unknown key already.
             [] if !known => {}
-            [] => problem(doc, &pointer, "this step has no verb".into(), report),
+            [] => {
+                let verbs: Vec<&str> = Verb::ALL.iter().map(|(name, _)| *name).collect();
+                let help = format!("a step has exactly one of: {}", verbs.join(", "));
+                problem(doc, &pointer, "this step has no verb".into(), help, report);
+            }
             [first, rest @ ..] => {
                 let message = format!(
                     "this step has more than one verb: `{first}` and `{}`",
                     rest.join("`, `")
                 );
-                problem(doc, &pointer, message, report);
+                let help = "make a step of each: every verb begins with a dash of its own".into();
+                problem(doc, &pointer, message, help, report);
             }
         }
     }
 }
 
-fn problem(doc: &Doc, pointer: &str, message: String, report: &mut Findings) {
-    let verbs: Vec<&str> = Verb::ALL.iter().map(|(name, _)| *name).collect();
+fn problem(doc: &Doc, pointer: &str, message: String, help: String, report: &mut Findings) {
     report.push(
-        Diagnostic::error(Code::Verb, &doc.source, doc.value_range(pointer), message)
-            .help(format!("a step has exactly one of: {}", verbs.join(", "))),
+        Diagnostic::error(Code::Verb, &doc.source, doc.value_range(pointer), message).help(help),
     );
 }
 

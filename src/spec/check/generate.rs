@@ -128,14 +128,17 @@ impl Check<'_, '_> {
                 known.map_or(Shape::Any, |(_, shape)| shape.clone())
             }
             (each, _) => {
-                let message = match each {
-                    Some(_) => "`each` and `from` exclude each other",
-                    None => "a generator needs a list: `each`, or `from`",
+                let (message, help) = match each {
+                    Some(_) => ("`each` and `from` exclude each other", "keep one of them"),
+                    None => (
+                        "a generator needs a list: `each`, or `from`",
+                        "write `each: config.…` for a list in the settings, or `from: micro` for the NATS services there are",
+                    ),
                 };
                 let range = self.doc.key_range(self.pointer);
                 let source = &self.doc.source;
                 self.report
-                    .push(Diagnostic::error(Code::Tool, source, range, message));
+                    .push(Diagnostic::error(Code::Tool, source, range, message).help(help));
                 Shape::Any
             }
         }

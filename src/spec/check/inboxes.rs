@@ -33,7 +33,7 @@ impl StepCheck<'_> {
             return;
         }
         let known = self.resources.inboxes.iter().map(String::as_str);
-        let help = suggest::help(name, known);
+        let help = suggest::declared("inboxes", name, known);
         let message = format!("this pack declares no inbox `{name}`");
         self.error(Code::UnknownResource, &self.at(key), message, Some(help));
     }

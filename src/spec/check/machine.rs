@@ -93,7 +93,7 @@ impl StepCheck<'_> {
             ),
             None => (
                 format!("this pack declares no folder `{name}`"),
-                suggest::help(name, folders.keys().map(String::as_str)),
+                suggest::declared("folders", name, folders.keys().map(String::as_str)),
             ),
         };
         self.error(Code::UnknownResource, &self.at(key), message, Some(help));
@@ -103,7 +103,7 @@ impl StepCheck<'_> {
     pub fn program(&mut self, key: &str, name: &str) {
         let programs = &self.resources.programs;
         if !programs.contains(name) {
-            let help = suggest::help(name, programs.iter().map(String::as_str));
+            let help = suggest::declared("programs", name, programs.iter().map(String::as_str));
             let message = format!("this pack declares no program `{name}`");
             self.error(Code::UnknownResource, &self.at(key), message, Some(help));
         }

@@ -175,7 +175,7 @@ impl StepCheck<'_> {
             ),
             None => (
                 format!("this pack declares no {kind} `{name}`"),
-                suggest::help(name, known.keys().map(String::as_str)),
+                suggest::declared(&format!("{kind}s"), name, known.keys().map(String::as_str)),
             ),
         };
         self.error(Code::UnknownResource, &self.at(key), message, Some(help));
@@ -264,7 +264,7 @@ impl StepCheck<'_> {
             Some(Some(info)) => vec![(name.to_string(), info.clone())],
             Some(None) => Vec::new(),
             None => {
-                let help = suggest::help(name, known.keys().map(String::as_str));
+                let help = suggest::declared("queues", name, known.keys().map(String::as_str));
                 let message = format!("this pack declares no queue `{name}`");
                 let at = self.at("queue");
                 self.error(Code::UnknownResource, &at, message, Some(help));
@@ -297,7 +297,7 @@ impl StepCheck<'_> {
                 self.needs(&format!(
                     "`from` must say which lanes of the queue `{name}`: a list of objects of {}",
                     info.params.join(", ")
-                ));
+                ), "write `from: [{…}]`");
             }
             return;
         };

@@ -18,6 +18,9 @@ use crate::spec::tree::{
     Expr, Size, Span, Token, Tree, Whole, is_template, parse_size, parse_span,
 };
 
+/// The most values of a key that NATS keeps.
+const MAX_HISTORY: i64 = 64;
+
 /// How a declared resource becomes actual ones.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Instances {
@@ -86,12 +89,16 @@ pub(crate) fn check_stream(
         resources.conditional_streams.insert(name.to_owned());
     }
     let instances = cx.instances(decl.each.as_ref(), decl.params.as_ref());
-    cx.token("name", &decl.name);
+    cx.name(&decl.name);
     for (index, subject) in decl.subjects.iter().enumerate() {
         cx.subject(&format!("subjects/{index}"), subject);
     }
     if decl.subjects.is_empty() {
-        cx.error("subjects", "a stream needs at least one subject");
+        cx.error(
+            "subjects",
+            "a stream needs at least one subject",
+            "write `subjects: [news.*]`, for example",
+        );
     }
     cx.wholes(&[
         ("max_messages", decl.max_messages.as_ref()),
@@ -132,7 +139,8 @@ pub(crate) fn check_bucket(
 ) {
     let mut cx = DeclCheck::new(doc, join("/buckets", name), base, report);
     let instances = cx.instances(None, decl.params.as_ref());
-    cx.token("name", &decl.name);
+    cx.name(&decl.name);
+    cx.within("history", decl.history.as_ref(), MAX_HISTORY);
     cx.wholes(&[
         ("history", decl.history.as_ref()),
         ("replicas", decl.replicas.as_ref()),
@@ -174,7 +182,11 @@ impl<'a> DeclCheck<'a> {
     fn instances(&mut self, each: Option<&Expr>, params: Option<&List<Text>>) -> Instances {
         match (each, params) {
             (Some(_), Some(_)) => {
-                self.error("params", "`each` and `params` exclude each other");
+                self.error(
+                    "params",
+                    "`each` and `params` exclude each other",
+                    "keep one of them",
+                );
                 Instances::Unknown
             }
             (Some(each), None) => {
@@ -203,19 +215,35 @@ impl<'a> DeclCheck<'a> {
         }
     }
 
-    fn error(&mut self, key: &str, message: &str) {
+    fn error(&mut self, key: &str, message: &str, help: &str) {
         let range = self.doc.value_range(&format!("{}/{key}", self.pointer));
-        self.report.push(Diagnostic::error(
-            Code::Schema,
-            &self.doc.source,
-            range,
-            message,
-        ));
+        self.report
+            .push(Diagnostic::error(Code::Schema, &self.doc.source, range, message).help(help));
     }
 
-    fn token(&mut self, key: &str, token: &Token) {
-        let pointer = format!("{}/{key}", self.pointer);
-        check_token(self.doc, &pointer, token, false, &self.scope, self.report);
+    /// The name of a stream or bucket: one token.
+    fn name(&mut self, name: &Token) {
+        let pointer = format!("{}/name", self.pointer);
+        check_token(self.doc, &pointer, name, false, &self.scope, self.report);
+        if placeholders_replaced(&name.0).contains('.') && !name.0.contains("subject_tokens") {
+            let range = self.doc.value_range(&pointer);
+            let message = "the name of a stream or bucket has no dots";
+            self.report.push(
+                Diagnostic::error(Code::Subject, &self.doc.source, range, message)
+                    .help("take `_` or `-` instead: dots are for subjects"),
+            );
+        }
+    }
+
+    /// A whole number; a literal one is checked to be in its range.
+    fn within(&mut self, key: &str, value: Option<&Whole>, most: i64) {
+        if let Some(Whole(Tree::Literal(Json::Int(number)))) = value
+            && !(1..=most).contains(number)
+        {
+            let message = format!("`{key}` is from 1 to {most}, not {number}");
+            let help = format!("write {}", number.clamp(&1, &most));
+            self.error(key, &message, &help);
+        }
     }
 
     fn subject(&mut self, key: &str, token: &Token) {
@@ -262,7 +290,11 @@ impl<'a> DeclCheck<'a> {
                 text.trim_start_matches(|c: char| c.is_ascii_digit())
             ))
         {
-            self.error(key, &format!("\"{text}\" is too large"));
+            self.error(
+                key,
+                &format!("\"{text}\" is too large"),
+                "write a smaller one, or take it out",
+            );
         }
         self.value(key, tree);
     }
@@ -283,11 +315,26 @@ pub(crate) fn check_token(
     check_text(doc, pointer, text, TextKind::Token, scope, report);
     if let Some(problem) = literal_problem(text, wild) {
         report.push(
-            Diagnostic::error(Code::Subject, &doc.source, doc.value_range(pointer), problem).help(
-                "tokens are separated by single dots and have no blanks; `$SYS`, `$JS`, `$KV` and `_INBOX` belong to the server",
-            ),
+            Diagnostic::error(
+                Code::Subject,
+                &doc.source,
+                doc.value_range(pointer),
+                problem,
+            )
+            .help(token_help(text, wild)),
         );
     }
+}
+
+/// What to write instead of a token that NATS would not take.
+fn token_help(text: &str, wild: bool) -> &'static str {
+    if placeholders_replaced(text).contains(['*', '>']) {
+        return match wild {
+            true => "`*` is a whole token, and `>` the last one: `news.*`, `news.>`",
+            false => "write out which one is meant, or put a value in: `{{ args.name }}`",
+        };
+    }
+    "tokens are separated by single dots and have no blanks; `$SYS`, `$JS`, `$KV` and `_INBOX` belong to the server"
 }
 
 /// What is wrong with the literal parts of a subject; placeholders count as one good token.
@@ -311,7 +358,7 @@ fn literal_problem(text: &str, wild: bool) -> Option<String> {
             return Some("a NATS name has no empty token (two dots, or a dot at an end)".into());
         }
         if token.contains(['*', '>']) && !allowed {
-            return Some(format!("the wildcard in `{token}` cannot stand here"));
+            return Some(format!("the wildcard `{token}` cannot stand here"));
         }
     }
     None

@@ -180,18 +180,18 @@ fn check_source(
         report,
     };
     match (&listener.subject, &listener.stream) {
-        (Some(_), Some(_)) => cx.needs("a listener has a `subject` or a `stream`, not both"),
-        (None, None) => cx.needs("a listener needs a `subject` or a `stream`"),
+        (Some(_), Some(_)) => cx.needs("a listener has a `subject` or a `stream`, not both", "take one of them out"),
+        (None, None) => cx.needs("a listener needs a `subject` or a `stream`", "write `subject: …` for messages that come while it listens, or `stream: …` for those that are kept"),
         (Some(_), None) => {
             if listener.with.is_some() || listener.subjects.is_some() {
-                cx.needs("`with` and `subjects` belong to a `stream`, and there is none");
+                cx.needs("`with` and `subjects` belong to a `stream`, and there is none", "take them out, or name the stream");
             }
         }
         (None, Some(stream)) => {
             cx.stream("stream", stream, listener.with.as_ref());
             cx.lasting_stream("stream", stream);
             if listener.reply.is_some() {
-                cx.needs("`reply` belongs to a `subject`: nobody waits for an answer to a stored message");
+                cx.needs("`reply` belongs to a `subject`: nobody waits for an answer to a stored message", "take `reply` out");
             }
             if listener
                 .subjects
@@ -200,6 +200,7 @@ fn check_source(
             {
                 cx.needs(
                     "`subjects` names at least one; without it the listener has all of the stream",
+                    "name one, or take `subjects` out",
                 );
             }
             let mut subjects = cx.inside("subjects");
@@ -230,7 +231,10 @@ pub(super) fn check_period(
         if formed && !parse_span(text).is_some_and(fits) {
             let range = doc.value_range(pointer);
             let message = format!("\"{text}\" is no period: it is from 1s to 24h");
-            report.push(Diagnostic::error(Code::Schema, &doc.source, range, message));
+            report.push(
+                Diagnostic::error(Code::Schema, &doc.source, range, message)
+                    .help("write `1s`, `5m` or `24h`, for example"),
+            );
         }
     }
     check_tree(doc, pointer, &every.0, base, report);

@@ -77,12 +77,11 @@ fn check_arguments(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findin
         };
         if !validator.is_valid(default) {
             let at = join(&join(&join(pointer, "properties"), name), "default");
-            report.push(Diagnostic::error(
-                Code::BadSchema,
-                &doc.source,
-                doc.value_range(&at),
-                format!("the default of `{name}` does not fit its own schema"),
-            ));
+            let message = format!("the default of `{name}` does not fit its own schema");
+            report.push(
+                Diagnostic::error(Code::BadSchema, &doc.source, doc.value_range(&at), message)
+                    .help("write a default that the property's `type`, `enum` and bounds take"),
+            );
         }
     }
 }

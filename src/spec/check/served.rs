@@ -214,10 +214,48 @@ impl StepCheck<'_> {
             _ => false,
         };
         if empty {
-            let message = "resources without patterns are no files: leave `patterns` out for all";
-            self.error(Code::Schema, &self.at("patterns"), message.to_owned(), None);
+            let message = "resources without patterns are no files";
+            let help = Some("leave `patterns` out for all files".to_owned());
+            self.error(Code::Schema, &self.at("patterns"), message.to_owned(), help);
+        }
+        let Tree::Literal(Json::List(items)) = patterns else {
+            return;
+        };
+        for (index, item) in items.iter().enumerate() {
+            let Json::Str(text) = item else { continue };
+            if let Some((problem, help)) = pattern_problem(text) {
+                let at = join(&self.at("patterns"), &index.to_string());
+                let message = format!("the pattern `{text}` {problem}");
+                self.error(Code::Schema, &at, message, Some(help.to_owned()));
+            }
         }
     }
+}
+
+/// What is wrong with a pattern for the names of files, and what to write instead.
+fn pattern_problem(text: &str) -> Option<(&'static str, &'static str)> {
+    let mut rest = text;
+    while let Some(open) = rest.find('[') {
+        let inside = &rest[open + 1..];
+        let inside = inside.strip_prefix('!').unwrap_or(inside);
+        // The first character is one of the choices, even `]`.
+        let first = inside.chars().next().map_or(0, char::len_utf8);
+        let Some(close) = inside[first..].find(']') else {
+            return Some((
+                "has a `[` that is never closed",
+                "write `[a-z]`, or `[[]` for the bracket itself",
+            ));
+        };
+        rest = &inside[first + close + 1..];
+    }
+    let alone = |part: &str| !part.contains("**") || part == "**";
+    if !text.split('/').all(alone) {
+        return Some((
+            "has a `**` beside other characters",
+            "`**` stands for folders, and alone between two `/`: `**/*.md`",
+        ));
+    }
+    None
 }
 
 /// What is wrong with the text that addresses are to begin with.

@@ -84,19 +84,15 @@ impl StepCheck<'_> {
     }
 
     /// A rule about the verb as a whole.
-    pub fn needs(&mut self, message: &str) {
+    pub fn needs(&mut self, message: &str, help: &str) {
         let range = self.doc.key_range(&self.pointer);
-        self.report.push(Diagnostic::error(
-            Code::Verb,
-            &self.doc.source,
-            range,
-            message,
-        ));
+        self.report
+            .push(Diagnostic::error(Code::Verb, &self.doc.source, range, message).help(help));
     }
 
     /// A rule about one key of the verb.
-    pub fn problem(&mut self, code: Code, key: &str, message: String) {
-        self.error(code, &self.at(key), message, None);
+    pub fn problem(&mut self, code: Code, key: &str, message: String, help: &str) {
+        self.error(code, &self.at(key), message, Some(help.to_owned()));
     }
 
     /// A bare expression.
@@ -154,7 +150,11 @@ impl StepCheck<'_> {
     pub fn macro_named(&mut self, key: &str, name: &str) -> Option<MacroInfo> {
         let known = self.resources.macros.get(name).cloned();
         if known.is_none() {
-            let help = suggest::help(name, self.resources.macros.keys().map(String::as_str));
+            let help = suggest::declared(
+                "macros",
+                name,
+                self.resources.macros.keys().map(String::as_str),
+            );
             let message = format!("there is no macro `{name}`");
             self.error(Code::UnknownResource, &self.at(key), message, Some(help));
         }
@@ -210,7 +210,8 @@ impl StepCheck<'_> {
                 let shape = check_text(self.doc, &pointer, text, kind, scope, self.report);
                 if matches!(shape, Shape::Text | Shape::Number | Shape::Bool) {
                     let message = format!("`{key}` must yield a list of subjects");
-                    self.error(Code::Schema, &pointer, message, None);
+                    let help = "make a list of one: `{{ [subject] }}`".to_owned();
+                    self.error(Code::Schema, &pointer, message, Some(help));
                 }
             }
         }
@@ -242,7 +243,9 @@ impl StepCheck<'_> {
         {
             let (from, to) = (range.start(), range.end());
             let message = format!("`{key}` must be a whole number from {from} to {to}");
-            self.error(Code::Schema, &self.at(key), message, None);
+            let nearest = number.map_or(*from, |number| number.clamp(*from, *to));
+            let help = format!("the nearest is {nearest}");
+            self.error(Code::Schema, &self.at(key), message, Some(help));
         }
         self.value(key, &whole.0);
     }
@@ -253,7 +256,8 @@ impl StepCheck<'_> {
             && parse_span(text).is_some_and(|given| given > most)
         {
             let message = format!("`{key}` must be at most {}s", most.as_secs());
-            self.error(Code::Schema, &self.at(key), message, None);
+            let help = format!("write `{}s` or less", most.as_secs());
+            self.error(Code::Schema, &self.at(key), message, Some(help));
         }
         self.value(key, &span.0);
     }
@@ -261,9 +265,10 @@ impl StepCheck<'_> {
     /// A life of its own for an entry needs a bucket that allows it.
     pub fn entry_life(&mut self, bucket: &str) {
         if self.resources.plain_buckets.contains(bucket) {
-            self.needs(&format!(
-                "`ttl` needs `limit_markers` in the declaration of the bucket `{bucket}`"
-            ));
+            self.needs(
+                &format!("`ttl` needs `limit_markers` in the declaration of the bucket `{bucket}`"),
+                "write `limit_markers: 1m` into it",
+            );
         }
     }
 
@@ -347,9 +352,11 @@ impl StepCheck<'_> {
                 .iter()
                 .any(|s| placeholders_replaced(s).contains(['*', '>']));
         if !single {
-            self.needs(&format!(
-                "the stream `{stream}` stores more than one subject: say which with `subject`"
-            ));
+            let stored = subjects.join(", ");
+            self.needs(
+                &format!("the stream `{stream}` stores more than one subject"),
+                &format!("say which with `subject`; it stores: {stored}"),
+            );
         }
     }
 
@@ -363,7 +370,7 @@ impl StepCheck<'_> {
         if let Some(shape) = schemas.get(name.0.as_ref()) {
             return shape.clone();
         }
-        let help = suggest::help(&name.0, schemas.keys().map(String::as_str));
+        let help = suggest::declared("schemas", &name.0, schemas.keys().map(String::as_str));
         let message = format!("this pack declares no schema `{}`", name.0);
         self.error(Code::UnknownResource, &self.at(key), message, Some(help));
         Shape::Any
@@ -372,7 +379,11 @@ impl StepCheck<'_> {
     /// A name of the session state.
     pub fn session_name(&mut self, name: &str) {
         if !self.resources.session.iter().any(|n| n == name) {
-            let help = suggest::help(name, self.resources.session.iter().map(String::as_str));
+            let help = suggest::declared(
+                "session",
+                name,
+                self.resources.session.iter().map(String::as_str),
+            );
             let range = self.doc.key_range(&join(&self.pointer, name));
             self.report.push(
                 Diagnostic::error(
@@ -413,7 +424,7 @@ impl StepCheck<'_> {
         let given: Vec<&str> = with.map(|w| w.keys().collect()).unwrap_or_default();
         match found {
             None => {
-                let help = suggest::help(name, known);
+                let help = suggest::declared(&format!("{kind}s"), name, known);
                 let at = self.at(key);
                 let message = format!("this pack declares no {kind} `{name}`");
                 self.error(Code::UnknownResource, &at, message, Some(help));
@@ -435,7 +446,9 @@ impl StepCheck<'_> {
                     && given.len() == params.len();
                 if !complete {
                     let message = format!("`with` must give exactly: {}", params.join(", "));
-                    self.error(Code::Schema, &pointer, message, None);
+                    let values: Vec<String> = params.iter().map(|p| format!("{p}: …")).collect();
+                    let help = format!("write `with: {{{}}}`", values.join(", "));
+                    self.error(Code::Schema, &pointer, message, Some(help));
                 }
             }
         }
@@ -443,9 +456,10 @@ impl StepCheck<'_> {
 
     fn each_with(&mut self, kind: &str, name: &str, item: &Shape, given: &[&str], pointer: &str) {
         if given.is_empty() {
-            self.needs(&format!(
-                "there is one {kind} `{name}` for each element: say which with `with: {{field: value}}`"
-            ));
+            self.needs(
+                &format!("there is one {kind} `{name}` for each element"),
+                "say which with `with: {field: value}`",
+            );
         }
         for field in given {
             if let Lookup::Missing(known) = item.field(field) {
@@ -486,19 +500,21 @@ pub(super) fn check_new_name(doc: &Doc, pointer: &str, name: &str, report: &mut 
         && name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    let problem = if TAKEN.contains(&name) {
-        format!("`{name}` has a meaning of its own and cannot be given to something else")
+    let (problem, help) = if TAKEN.contains(&name) {
+        (
+            format!("`{name}` has a meaning of its own and cannot be given to something else"),
+            "choose another name",
+        )
     } else if !identifier {
-        format!("`{name}` cannot be a name: use lower-case letters, digits and `_`")
+        (
+            format!("`{name}` cannot be a name"),
+            "take lower-case letters, digits and `_`, the first no digit",
+        )
     } else {
         return;
     };
-    report.push(Diagnostic::error(
-        Code::UnknownName,
-        &doc.source,
-        doc.key_range(pointer),
-        problem,
-    ));
+    let range = doc.key_range(pointer);
+    report.push(Diagnostic::error(Code::UnknownName, &doc.source, range, problem).help(help));
 }
 
 /// What a verb yields, as far as it depends on nothing around its step.

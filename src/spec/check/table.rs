@@ -96,7 +96,7 @@ impl StepCheck<'_> {
             return entry.clone();
         }
         let known = self.resources.tables.keys().map(String::as_str);
-        let help = suggest::help(name, known);
+        let help = suggest::declared("tables", name, known);
         let message = format!("this pack declares no table `{name}`");
         self.error(Code::UnknownResource, &self.at(key), message, Some(help));
         entry_shape(Shape::Any)
@@ -108,7 +108,7 @@ impl StepCheck<'_> {
             return;
         }
         let known = self.resources.journals.iter().map(String::as_str);
-        let help = suggest::help(name, known);
+        let help = suggest::declared("journals", name, known);
         let message = format!("this pack declares no journal `{name}`");
         self.error(Code::UnknownResource, &self.at(key), message, Some(help));
     }

@@ -325,23 +325,27 @@ fn check_reply(
 ) {
     let has_output = output.is_some();
     let problem = match (&reply.text, &reply.template, &reply.structured) {
-        (None, None, None) => Some("a reply needs a `text`, a `template` or `structured`"),
-        (Some(_), Some(_), _) => Some("`text` and `template` exclude each other"),
-        (_, _, Some(_)) if !has_output => {
-            Some("`structured` needs an `output` schema that describes it")
-        }
-        (_, _, None) if has_output => {
-            Some("`output` is declared, but the reply has no `structured`")
-        }
+        (None, None, None) => Some((
+            "a reply needs a `text`, a `template` or `structured`",
+            "write `text: …`",
+        )),
+        (Some(_), Some(_), _) => Some((
+            "`text` and `template` exclude each other",
+            "keep one of them",
+        )),
+        (_, _, Some(_)) if !has_output => Some((
+            "`structured` needs an `output` schema that describes it",
+            "write `output: {type: object, properties: {…}}` beside `reply`",
+        )),
+        (_, _, None) if has_output => Some((
+            "`output` is declared, but the reply has no `structured`",
+            "write `structured: {…}`, or take `output` out",
+        )),
         _ => None,
     };
-    if let Some(problem) = problem {
-        report.push(Diagnostic::error(
-            Code::Tool,
-            &doc.source,
-            doc.key_range(pointer),
-            problem,
-        ));
+    if let Some((problem, help)) = problem {
+        let range = doc.key_range(pointer);
+        report.push(Diagnostic::error(Code::Tool, &doc.source, range, problem).help(help));
     }
     if let Some(text) = &reply.text {
         check_text(
@@ -360,6 +364,14 @@ fn check_reply(
     }
     if let Some(name) = &reply.template {
         template_file(doc, &join(pointer, "template"), name, scope, around, report);
+    }
+}
+
+fn template_help(name: &str, around: &Surroundings<'_>) -> String {
+    let known = around.templates.keys().map(String::as_str);
+    match around.templates.is_empty() {
+        true => "put it into the folder `templates` of the pack".to_owned(),
+        false => suggest::help(name, known),
     }
 }
 
@@ -409,10 +421,7 @@ pub(super) fn template_file(
                 doc.value_range(pointer),
                 format!("there is no template file `{name}`"),
             )
-            .help(suggest::help(
-                name,
-                around.templates.keys().map(String::as_str),
-            )),
+            .help(template_help(name, around)),
         ),
     }
 }

@@ -61,10 +61,7 @@ pub fn check_uses(pack: &Pack, used: &[&Pack]) -> Report {
                 let known = used.iter().flat_map(|p| p.tools.keys());
                 Diagnostic::global(
                     Code::UnknownResource,
-                    format!(
-                        "{alias}, which none of the packs that `{}` uses declares",
-                        pack.name
-                    ),
+                    format!("{alias}, which none of the packs under `uses` declares"),
                 )
                 .help(suggest::help(target, known))
             }

@@ -88,6 +88,11 @@ fn syntax_help(message: &str) -> Option<&'static str> {
             "did not find expected key",
             "the keys of a mapping begin in one column",
         ),
+        (
+            "quoted scalar",
+            "a text that begins with a quote ends with one, and its lines are indented: is the closing quote missing?",
+        ),
+        ("unclosed bracket", "close it: `}` or `]`, with commas between the values"),
         ("expected key", "the keys of a mapping begin in one column"),
     ]
     .into_iter()

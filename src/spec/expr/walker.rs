@@ -35,6 +35,12 @@ impl<'a> Walker<'a> {
             "write `and` and `or`"
         } else if self.text.contains("===") || self.text.contains("!==") {
             "write `==` and `!=`"
+        } else if detail.contains("expected end of variable block") {
+            "is the closing `}}` missing?"
+        } else if detail.contains("expected end of block") {
+            "is an `{% endif %}` or `{% endfor %}` missing, or a closing `%}`?"
+        } else if form != Form::Template && self.text.get(range.clone()) == Some("=") {
+            "write `==` to compare"
         } else {
             "expressions are Jinja: `args.name`, `x | filter`, `a == b`, `a if b else c`"
         };

@@ -34,11 +34,11 @@ impl Grammar for Lease {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
         cx.bucket("bucket", &self.bucket, self.with.as_ref());
         if matches!(cx.value("keys", &self.keys), Shape::Text | Shape::Number | Shape::Bool | Shape::Object(_)) {
-            cx.needs("`keys` of `lease` must be a list of texts");
+            cx.needs("`keys` of `lease` must be a list of texts", "make a list of it: `[one, two]`");
         }
         cx.template("holder", &self.holder);
         if matches!(cx.value("value", &self.value), Shape::Text | Shape::Number | Shape::Bool | Shape::List(_)) {
-            cx.needs("`value` of `lease` must be an object");
+            cx.needs("`value` of `lease` must be an object", "write `{field: …}`");
         }
         cx.token_over("alive", &self.alive, entry_shape());
         Shape::object([

@@ -32,13 +32,14 @@ impl Grammar for Notify {
         let unknown = is_template(method) && method.starts_with('{');
         if !unknown && !method.starts_with(METHODS) {
             let message = format!("the method of a notification begins with `{METHODS}`");
-            cx.problem(Code::Schema, "method", message);
+            let help = format!("write `{METHODS}message`, for example");
+            cx.problem(Code::Schema, "method", message, &help);
         }
         if let Some(params) = &self.params {
             let shape = cx.value("params", params);
             if !matches!(shape, Shape::Any | Shape::Object(_)) {
                 let message = "the parameters of a notification are an object".to_owned();
-                cx.problem(Code::Schema, "params", message);
+                cx.problem(Code::Schema, "params", message, "write `{name: …}`");
             }
         }
         Shape::object([("delivered", Shape::Bool)])

@@ -39,7 +39,7 @@ pub struct Publish {
 impl Grammar for Publish {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
         if self.stream.is_some() && self.needs_listener.is_some() {
-            cx.needs("`needs_listener` is for a `subject` alone: a stream keeps the message for whoever comes");
+            cx.needs("`needs_listener` is for a `subject` alone: a stream keeps the message for whoever comes", "take `needs_listener` out");
         }
         match &self.stream {
             Some(stream) => {
@@ -51,10 +51,10 @@ impl Grammar for Publish {
             }
             None => {
                 if self.subject.is_none() {
-                    cx.needs("`publish` needs a `stream` or a `subject`");
+                    cx.needs("`publish` needs a `stream` or a `subject`", "write `stream: …` for a message that is kept, or `subject: …` for one that only goes to those who listen");
                 }
                 if self.with.is_some() || self.id.is_some() {
-                    cx.needs("`with` and `id` belong to a `stream`, and there is none");
+                    cx.needs("`with` and `id` belong to a `stream`, and there is none", "take them out, or name the stream");
                 }
             }
         }

@@ -57,11 +57,11 @@ impl Grammar for Read {
             cx.filters("subjects", subjects);
         }
         if self.subject.is_some() && self.subjects.is_some() {
-            cx.needs("`subject` and `subjects` exclude each other");
+            cx.needs("`subject` and `subjects` exclude each other", "keep one of them");
         }
         cx.whole("limit", &self.limit, 1..=1_000);
         if self.after.is_some() && self.since.is_some() {
-            cx.needs("`after` and `since` exclude each other");
+            cx.needs("`after` and `since` exclude each other", "keep one of them");
         }
         if let Some(after) = &self.after {
             cx.whole("after", after, 0..=u64::MAX);

@@ -69,7 +69,8 @@ impl Request {
         ] {
             if given {
                 let message = format!("`{key}` needs `answers`: without, the first reply is all");
-                cx.problem(Code::Schema, key, message);
+                let help = "take it out, or write `answers: [{inbox: …, key: …}]`";
+                cx.problem(Code::Schema, key, message, help);
             }
         }
     }
@@ -77,7 +78,7 @@ impl Request {
     fn check_answers(&self, answers: &List<Answer>, cx: &mut StepCheck<'_>) {
         if answers.is_empty() {
             let message = "a request without an inbox would hear nothing".to_owned();
-            cx.problem(Code::Schema, "answers", message);
+            cx.problem(Code::Schema, "answers", message, "write `[{inbox: …, key: …}]`");
         }
         let mut list = cx.inside("answers");
         for (index, answer) in answers.iter().enumerate() {
@@ -106,7 +107,8 @@ impl Request {
                 if given {
                     let message =
                         format!("`{key}` needs `until`: without, the first message is the answer");
-                    cx.problem(Code::Schema, key, message);
+                    let help = "take it out, or say with `until` which message is the answer";
+                    cx.problem(Code::Schema, key, message, help);
                 }
             }
         }

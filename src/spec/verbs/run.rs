@@ -64,6 +64,7 @@ impl Grammar for Run {
                     crate::spec::diag::Code::Schema,
                     &at,
                     format!("`{name}` cannot be the name of an environment variable"),
+                    "take letters, digits and `_`",
                 );
             }
         }

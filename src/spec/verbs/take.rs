@@ -74,7 +74,7 @@ impl Grammar for Take {
         if let Some(after) = &self.after {
             cx.whole("after", after, 0..=u64::MAX);
             if self.peek.is_none() {
-                cx.needs("`after` needs `peek`: what is taken begins where the position is");
+                cx.needs("`after` needs `peek`: what is taken begins where the position is", "write `peek: true`, or take `after` out");
             }
         }
         if let Some(keep) = &self.keep {

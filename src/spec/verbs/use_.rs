@@ -9,6 +9,7 @@ use super::Grammar;
 use crate::spec::check::StepCheck;
 use crate::spec::data::{Map, Text};
 use crate::spec::shape::Shape;
+use crate::spec::suggest;
 use crate::spec::tree::Tree;
 
 /// Runs the steps of a macro of the pack, and yields its `result`. What fails in them fails this step, in the words of the
@@ -41,10 +42,10 @@ impl Grammar for Use {
         let given: BTreeSet<&str> = self.given().map(|(name, _)| name).collect();
         let wanted: BTreeSet<&str> = params.iter().map(String::as_str).collect();
         for name in wanted.difference(&given) {
-            cx.needs(&format!("the macro `{}` needs `{name}` in `with`", self.r#macro));
+            cx.needs(&format!("the macro `{}` needs `{name}` in `with`", self.r#macro), &format!("write `with: {{{name}: …}}`"));
         }
         for name in given.difference(&wanted) {
-            cx.needs(&format!("the macro `{}` has no parameter `{name}`", self.r#macro));
+            cx.needs(&format!("the macro `{}` has no parameter `{name}`", self.r#macro), &suggest::help(name, params.iter().map(String::as_str)));
         }
         result
     }

@@ -1,5 +1,6 @@
 //! The command line: exit codes, standard output, standard error.
 
+mod bad;
 mod bad_input;
 mod ci;
 mod commands;
