@@ -10,11 +10,12 @@ pub mod machine;
 mod names;
 pub mod packs;
 mod served;
+mod sources;
 pub mod templates;
 mod told;
 pub mod tool;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,7 @@ pub use machine::{FolderPlace, Machine};
 pub use packs::PackRef;
 use packs::{Found, Packs, Place};
 pub use served::{Served, Tools};
+pub use sources::Sources;
 pub use templates::Templates;
 pub use tool::Tool;
 
@@ -105,6 +107,8 @@ pub struct Catalog {
     pub machine: Machine,
     served: Served,
     slots: Mutex<Vec<Slot>>,
+    /// The documents that tools were made of, or would be if they were there.
+    documents: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Catalog {
@@ -114,8 +118,21 @@ impl Catalog {
     /// # Errors
     /// All that is wrong with the packs, their settings, or their combination. Warnings come with the catalog.
     pub fn build(config: &Config, base: &Path, project: &Value) -> Result<(Self, Report), Report> {
+        Self::build_from(config, base, project, &mut Sources::default())
+    }
+
+    /// The same, and notes what is read for it, whatever comes of it.
+    ///
+    /// # Errors
+    /// As [`Catalog::build`].
+    pub fn build_from(
+        config: &Config,
+        base: &Path,
+        project: &Value,
+        sources: &mut Sources,
+    ) -> Result<(Self, Report), Report> {
         let mut report = config.warnings.clone();
-        let (packs, named) = find(config, base, &mut report);
+        let (packs, named) = find(config, base, sources, &mut report);
         unknown_settings(config, &packs, &mut report);
         let names = names::Names::of(&packs, &named);
         let loaded: Vec<LoadedPack> = packs
@@ -150,8 +167,10 @@ impl Catalog {
             machine: Machine::default(),
             served: Served::default(),
             slots: Mutex::default(),
+            documents: Mutex::default(),
         };
         let slots = catalog.compile(&names, config, &mut report);
+        sources.files.extend(catalog.documents());
         catalog
             .served
             .swap(generate::compose(&slots, false, &mut report));
@@ -183,6 +202,19 @@ impl Catalog {
     // Each change of a slot leaves it whole, so a panic while the lock is held spoils nothing.
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The documents that tools were made of so far, or would be if they were there.
+    pub fn documents(&self) -> Vec<PathBuf> {
+        let documents = self.documents.lock();
+        let documents = documents.unwrap_or_else(PoisonError::into_inner);
+        documents.iter().cloned().collect()
+    }
+
+    fn note_documents(&self, library: &Library) {
+        let documents = self.documents.lock();
+        let mut documents = documents.unwrap_or_else(PoisonError::into_inner);
+        documents.extend(library.paths());
     }
 
     /// Where the tools of now are found as long as the catalog is used.
@@ -268,6 +300,7 @@ impl Catalog {
                 }
             }
         }
+        self.note_documents(&library);
         slots
     }
 
@@ -311,7 +344,12 @@ fn twice(name: &str, first: &str, second: &str) -> Diagnostic {
 }
 
 /// The packs of a config with those that they use, and which of them the config names.
-fn find(config: &Config, base: &Path, report: &mut Report) -> (Vec<Found>, Vec<usize>) {
+fn find(
+    config: &Config,
+    base: &Path,
+    sources: &mut Sources,
+    report: &mut Report,
+) -> (Vec<Found>, Vec<usize>) {
     let mut packs = Packs::default();
     let mut named = Vec::new();
     for (index, name) in config.packs.iter().enumerate() {
@@ -328,6 +366,9 @@ fn find(config: &Config, base: &Path, report: &mut Report) -> (Vec<Found>, Vec<u
         } else {
             named.extend(found);
         }
+    }
+    for folder in packs.folders() {
+        sources.add_pack(folder);
     }
     (packs.into_found(), named)
 }

@@ -10,14 +10,14 @@ use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
 
 /// What the tools of a catalog ask of clients.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// Of each tool: the scopes that a client must have. A tool that is not here is nobody's, though it may be served already.
     scopes: HashMap<String, Vec<String>>,
     toolsets: BTreeMap<String, Toolset>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Toolset {
     tools: HashSet<String>,
     scopes: Vec<String>,

@@ -99,7 +99,7 @@ impl Config {
 }
 
 /// How to reach NATS.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NatsConfig {
     /// One server or several, separated by commas: `nats://`, `tls://`, `ws://`, `wss://`. Environment: `NATS_URL`.
@@ -137,7 +137,7 @@ pub struct NatsConfig {
 }
 
 /// Certificates, as PEM files relative to the config.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// Authorities to trust instead of those of the system. Environment: `NATS_CA`.
@@ -155,7 +155,7 @@ pub struct TlsConfig {
 }
 
 /// The project that is served.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectConfig {
     /// Its folder; `MCP_PROJECT_PATH` or the working directory when not given.
@@ -169,7 +169,7 @@ pub struct ProjectConfig {
 }
 
 /// What is logged.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// Environment: `LOG_LEVEL`.

@@ -68,6 +68,12 @@ impl Resources {
         })
     }
 
+    /// Whether both are declared alike.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        let mut pairs = self.sources.iter().zip(&other.sources);
+        self.sources.len() == other.sources.len() && pairs.all(|(one, two)| one.same(two))
+    }
+
     /// Whether there are sections of resources, with or without files.
     pub fn any(&self) -> bool {
         !self.sources.is_empty()

@@ -31,7 +31,7 @@ pub enum Transport {
 }
 
 /// Serving over HTTP.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
     /// The IP address and port to listen on: `127.0.0.1:8420` when not given. Port 0 takes a free one.
@@ -81,7 +81,7 @@ pub struct RateConfig {
 }
 
 /// How long sessions over HTTP are kept.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionsConfig {
     /// How long a session in which nothing was set stays in memory without a request or an open stream: `60s` when not given.
@@ -107,7 +107,7 @@ pub struct SessionsConfig {
 }
 
 /// Who may log in. Without it nobody has to, and only clients of this machine can be served.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
     /// Bearer tokens.
@@ -119,7 +119,7 @@ pub struct AuthConfig {
 }
 
 /// A bearer token: `token` or `file`.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenConfig {
     /// Whom it stands for: a name of its own in sessions and logs.
@@ -147,7 +147,7 @@ impl std::fmt::Debug for TokenConfig {
 }
 
 /// An OAuth 2 authorization server, for which this gateway is a resource server.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OauthConfig {
     /// Who must have issued a token: its claim `iss`, exactly.
@@ -186,7 +186,7 @@ pub enum Algorithm {
 }
 
 /// Some of the tools, at a path of their own: `/mcp/<name>`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToolsetConfig {
     /// Names of tools; `*` stands for any text.
