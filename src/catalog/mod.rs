@@ -204,19 +204,6 @@ impl Catalog {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The documents that tools were made of so far, or would be if they were there.
-    pub fn documents(&self) -> Vec<PathBuf> {
-        let documents = self.documents.lock();
-        let documents = documents.unwrap_or_else(PoisonError::into_inner);
-        documents.iter().cloned().collect()
-    }
-
-    fn note_documents(&self, library: &Library) {
-        let documents = self.documents.lock();
-        let mut documents = documents.unwrap_or_else(PoisonError::into_inner);
-        documents.extend(library.paths());
-    }
-
     /// Where the tools of now are found as long as the catalog is used.
     pub fn served(&self) -> &Served {
         &self.served

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
+use super::Catalog;
+use super::generate::Library;
 use crate::spec::files::{is_spec, is_template, template_folders};
 
 /// Files, and folders of which some files count. None of them need be there.
@@ -60,6 +63,21 @@ impl Sources {
             all.extend(paths.filter(|path| counts(path)).take(most));
         }
         all
+    }
+}
+
+impl Catalog {
+    /// The documents that tools were made of so far, or would be if they were there.
+    pub fn documents(&self) -> Vec<PathBuf> {
+        let documents = self.documents.lock();
+        let documents = documents.unwrap_or_else(PoisonError::into_inner);
+        documents.iter().cloned().collect()
+    }
+
+    pub(super) fn note_documents(&self, library: &Library) {
+        let documents = self.documents.lock();
+        let mut documents = documents.unwrap_or_else(PoisonError::into_inner);
+        documents.extend(library.paths());
     }
 }
 

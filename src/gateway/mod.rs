@@ -186,7 +186,7 @@ impl Gateway {
             now.spawn(async move { watched.watch(&bus, tell).await });
             // Those before go on for a while: what they are about to tell is not lost.
             resources.watched().await;
-            let _ = timeout(RETIRE, std::future::pending::<()>()).await;
+            tokio::time::sleep(RETIRE).await;
             drop(std::mem::replace(&mut old, now));
             if engines.changed().await.is_err() {
                 std::future::pending::<()>().await;
