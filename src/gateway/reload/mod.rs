@@ -154,14 +154,15 @@ impl Gateway {
             return Outcome::Failed;
         };
         let difference = Difference::between(&before, &now);
-        for change in difference.changes() {
-            self.announce(change);
-        }
+        // First: who hears of the change may ask how it went.
         self.reloads.succeeded(Told {
             difference: &difference,
             warnings: &warnings,
             restart,
         });
+        for change in difference.changes() {
+            self.announce(change);
+        }
         match difference.is_empty() {
             true => Outcome::Unchanged,
             false => Outcome::Changed,

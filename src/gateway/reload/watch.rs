@@ -23,7 +23,7 @@ const ANYWAY: Duration = Duration::from_secs(10);
 /// The least pause between two reloads, and the smallest part of the time that is spent on them and on looking.
 const PAUSE: (Duration, u32) = (Duration::from_millis(500), 2);
 /// How far the clock of a file system may be behind.
-const BEHIND: Duration = Duration::from_millis(50);
+const BEHIND: Duration = Duration::from_millis(10);
 /// The most files of one folder, and the most bytes of a file that are looked at.
 const MOST: (usize, u64) = (1_000, 8 << 20);
 
