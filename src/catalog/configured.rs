@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::packs::{Found, Packs, Place};
 use super::pins::Pins;
-use super::{NamedSchema, Pinned, tool};
+use super::{NamedSchema, Pinned, Sources, tool};
 use crate::spec::config::{Config, Filled};
 use crate::spec::data::{self, Json};
 use crate::spec::defaults::fill_defaults;
@@ -21,7 +21,12 @@ use crate::spec::schema;
 use crate::spec::suggest;
 
 /// The packs of a config with those that they use, and which of them the config names.
-pub(super) fn find(config: &Config, base: &Path, report: &mut Report) -> (Vec<Found>, Vec<usize>) {
+pub(super) fn find(
+    config: &Config,
+    base: &Path,
+    sources: &mut Sources,
+    report: &mut Report,
+) -> (Vec<Found>, Vec<usize>) {
     let mut packs = Packs::default();
     let mut named = Vec::new();
     for (index, name) in config.packs.iter().enumerate() {
@@ -39,6 +44,12 @@ pub(super) fn find(config: &Config, base: &Path, report: &mut Report) -> (Vec<Fo
             named.extend(found);
         }
     }
+    for folder in packs.folders() {
+        sources.add_pack(folder);
+    }
+    sources
+        .files
+        .extend(config.files().map(|file| base.join(file)));
     (packs.into_found(), named)
 }
 

@@ -16,12 +16,13 @@ pub mod packs;
 pub mod pins;
 mod prompts;
 mod served;
+mod sources;
 pub mod templates;
 mod told;
 pub mod tool;
 pub mod touch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +37,7 @@ pub use packs::PackRef;
 use pins::{Pins, Standing};
 pub use prompts::{Prompt, PromptArgument};
 pub use served::{Served, Tools};
+pub use sources::Sources;
 pub use templates::Templates;
 pub use tool::Tool;
 
@@ -116,6 +118,8 @@ pub struct Catalog {
     pins: Option<Pinned>,
     served: Served,
     slots: Mutex<Vec<Slot>>,
+    /// The documents that tools were made of, or would be if they were there.
+    documents: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// What was approved, and where the config says so.
@@ -133,8 +137,21 @@ impl Catalog {
     /// # Errors
     /// All that is wrong with the packs, their settings, or their combination. Warnings come with the catalog.
     pub fn build(config: &Config, base: &Path, project: &Value) -> Result<(Self, Report), Report> {
+        Self::build_from(config, base, project, &mut Sources::default())
+    }
+
+    /// The same, and notes what is read for it, whatever comes of it.
+    ///
+    /// # Errors
+    /// As [`Catalog::build`].
+    pub fn build_from(
+        config: &Config,
+        base: &Path,
+        project: &Value,
+        sources: &mut Sources,
+    ) -> Result<(Self, Report), Report> {
         let mut report = config.warnings.clone();
-        let (packs, named) = find(config, base, &mut report);
+        let (packs, named) = find(config, base, sources, &mut report);
         unknown_settings(config, &packs, &mut report);
         unlisted_variables(config, &packs, &named, &mut report);
         let names = names::Names::of(&packs, &named);
@@ -173,8 +190,10 @@ impl Catalog {
             prompts: Vec::new(),
             served: Served::default(),
             slots: Mutex::default(),
+            documents: Mutex::default(),
         };
         let slots = catalog.compile(&names, config, &mut report);
+        sources.files.extend(catalog.documents());
         let tools = generate::compose(&slots, false, &mut report);
         catalog.served.swap(catalog.admitted(tools, &mut report));
         catalog.slots = Mutex::new(slots);
@@ -335,6 +354,7 @@ impl Catalog {
                 }
             }
         }
+        self.note_documents(&library);
         slots
     }
 

@@ -146,6 +146,14 @@ impl Packs {
         (index, report)
     }
 
+    /// The folders that were looked into, also those of packs that cannot be used.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.known.keys().filter_map(|place| match place {
+            Place::Folder(path) => Some(path.as_path()),
+            Place::Builtin(_) => None,
+        })
+    }
+
     /// What was found, in the order of finding.
     pub fn into_found(self) -> Vec<Found> {
         self.found

@@ -12,7 +12,7 @@ use crate::spec::suggest;
 use crate::spec::tree::Template;
 
 /// A prompt of the catalog.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Prompt {
     /// Its name.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct Prompt {
 }
 
 /// An argument of a prompt, as clients see it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct PromptArgument {
     /// Its name.
     pub name: String,

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Source, fail, logging, refuse, runtime, setup, signals};
 use crate::gateway::http::Settings;
+use crate::gateway::reload::Reloading;
 use crate::gateway::{Gateway, Setup, http, stdio};
 use crate::project::Environment;
 use crate::spec::config::Transport;
@@ -27,6 +29,12 @@ pub struct Way {
     /// Let everybody who reaches the address call every tool, also from other machines
     #[arg(long)]
     dangerously_allow_unauthenticated_network: bool,
+    /// Serve changed configs, specs, templates and project files as soon as they are written [default over HTTP]
+    #[arg(long, overrides_with = "no_watch")]
+    watch: bool,
+    /// Serve them when the process gets SIGHUP, and not before [default on stdio]
+    #[arg(long)]
+    no_watch: bool,
 }
 
 impl Way {
@@ -41,7 +49,8 @@ impl Way {
 }
 
 pub fn run(source: &Source, way: &Way) -> ExitCode {
-    let env = Environment::from_process();
+    let env = Arc::new(Environment::from_process());
+    let since = SystemTime::now();
     let setup = match setup::read(source, &env) {
         Ok(setup) => setup,
         Err(report) => return refuse(&report),
@@ -55,12 +64,27 @@ pub fn run(source: &Source, way: &Way) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(format!("the runtime cannot start: {error}")),
     };
-    let code = runtime.block_on(serve(setup, &env, settings));
+    let reloading = Reloading {
+        watch: way.watch || (settings.is_some() && !way.no_watch),
+        origin: Arc::new(setup::Origin {
+            source: source.clone(),
+            env: Arc::clone(&env),
+        }),
+        asked: Arc::default(),
+        since,
+    };
+    let code = runtime.block_on(serve(setup, &env, settings, reloading));
     runtime.shutdown_timeout(LINGER);
     code
 }
 
-async fn serve(setup: Setup, env: &Environment, settings: Option<Settings>) -> ExitCode {
+async fn serve(
+    setup: Setup,
+    env: &Environment,
+    settings: Option<Settings>,
+    reloading: Reloading,
+) -> ExitCode {
+    signals::hangups(Arc::clone(&reloading.asked));
     // Before anything is done on NATS: a gateway that nobody can reach must leave no trace there.
     let door = match settings {
         None => None,
@@ -90,6 +114,7 @@ async fn serve(setup: Setup, env: &Environment, settings: Option<Settings>) -> E
         () = forever(gateway.keep_watched()) => Ok(()),
         () = forever(gateway.keep_exposed()) => Ok(()),
         () = forever(gateway.keep_services()) => Ok(()),
+        () = gateway.keep_reloaded(reloading) => Ok(()),
     };
     gateway.close().await;
     match outcome {

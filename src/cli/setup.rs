@@ -1,11 +1,13 @@
 //! From the command line to what a gateway is started from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Source;
 use crate::catalog::{Catalog, packs};
+use crate::gateway::reload;
 use crate::gateway::{DEFAULT_CONFIG, Setup, base_of};
-use crate::project::{Environment, discover};
+use crate::project::{Environment, discover, user_place};
 use crate::spec::config::http::unknown_toolset;
 use crate::spec::config::set::Setting;
 use crate::spec::config::{self, Around, Config, Lookup};
@@ -52,6 +54,26 @@ pub fn read(from: &Source, env: &Environment) -> Result<Setup, Report> {
         facts,
         allow_local: !from.no_local_nats,
     })
+}
+
+/// What the command line names, to be read again.
+pub struct Origin {
+    pub source: Source,
+    pub env: Arc<Environment>,
+}
+
+impl reload::Origin for Origin {
+    fn read(&self) -> Result<Setup, Report> {
+        read(&self.source, &self.env)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let config = self.source.config.iter().cloned();
+        // Where a link leads, it may be written.
+        let target = self.source.config.as_ref();
+        let target = target.and_then(|path| path.canonicalize().ok());
+        config.chain(target).chain(user_place(&self.env)).collect()
+    }
 }
 
 /// Reads a config that lies in this folder, or a foreign file that a built-in pack serves. Without `lookup` the environment

@@ -1,8 +1,10 @@
-//! Signals that tell the program to stop.
+//! Signals that tell the program to stop, or to read again what it serves.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The longest time between a signal to stop and the end of the process.
@@ -35,6 +37,24 @@ pub fn guard(stop: CancellationToken) {
         tracing::warn!(%error, "signals cannot be waited for");
     }
     let _ = installed.recv_timeout(INSTALL);
+}
+
+/// Notifies `asked` on each SIGHUP from now on, where there is such a signal. Wants a runtime around it.
+pub fn hangups(asked: Arc<Notify>) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::hangup()) {
+            Ok(mut hangups) => drop(tokio::spawn(async move {
+                while hangups.recv().await.is_some() {
+                    asked.notify_one();
+                }
+            })),
+            Err(error) => tracing::warn!(%error, "SIGHUP cannot be caught"),
+        }
+    }
+    #[cfg(not(unix))]
+    drop(asked);
 }
 
 /// Fires on ctrl-c and on the signal to terminate; says when it listens.

@@ -1,11 +1,13 @@
 //! What goes on beside the calls of a session: timers, listeners, and the steps at its end or when it goes on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
@@ -102,36 +104,38 @@ pub(super) fn beats(catalog: &Catalog) -> Result<Vec<Beat>, Failure> {
     Ok(beats)
 }
 
-/// The timers and listeners of one session. They stop when this is dropped; [`Background::end`] also runs the steps that
-/// close a session. After either the session has no reader any more, until it begins again.
+/// The timers and listeners of one session, those of the catalog of now: when another engine takes its place, each goes on with
+/// that one once it is done with the message or run that it is at. They stop when this is dropped; [`Background::end`] also runs
+/// the steps that close a session. After either the session has no reader any more, until it begins again.
 pub struct Background {
-    engine: Arc<Engine>,
+    engines: watch::Receiver<Arc<Engine>>,
     session: Arc<Session>,
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 impl Background {
-    pub(super) fn begin(engine: &Arc<Engine>, session: &Arc<Session>, begin: Begin) -> Self {
-        let outlet = session.outlet();
-        outlet.open(begin.push_timeout, begin.pace == Pace::Stored);
-        let mut tasks = JoinSet::new();
-        for (pack, loaded) in engine.catalog.packs.iter().enumerate() {
-            for (name, listener) in loaded.pack.listeners.iter() {
-                let routine = Routine::new(engine, session, pack, format!("listener {name}"));
-                let (name, listener) = (name.to_owned(), listener.clone());
-                tasks.spawn(listen(routine, name, listener, begin.pace));
-            }
-        }
-        for beat in engine.beats.iter().filter(|_| begin.timers) {
-            let loaded = engine.catalog.packs.get(beat.pack);
-            if let Some(timer) = loaded.and_then(|p| p.pack.timers.get(&beat.name)) {
-                let name = format!("timer {}", beat.name);
-                let routine = Routine::new(engine, session, beat.pack, name);
-                tasks.spawn(tick(routine, timer.clone(), beat.every));
-            }
-        }
+    /// Starts them. They go on with each engine that `engines` gives.
+    pub fn begin(
+        mut engines: watch::Receiver<Arc<Engine>>,
+        session: &Arc<Session>,
+        begin: Begin,
+    ) -> Self {
+        session
+            .outlet()
+            .open(begin.push_timeout, begin.pace == Pace::Stored);
+        let tasks = Tasks::default();
+        let mut roster = Roster {
+            session: Arc::clone(session),
+            begin,
+            running: BTreeMap::new(),
+            tasks: tasks.clone(),
+        };
+        let engine = Arc::clone(&engines.borrow_and_update());
+        session.opening(engine.ears.listeners, false);
+        roster.turn(&engine, false);
+        tasks.spawn(roster.follow(engines.clone()));
         Self {
-            engine: Arc::clone(engine),
+            engines,
             session: Arc::clone(session),
             tasks,
         }
@@ -139,24 +143,160 @@ impl Background {
 
     /// Stops timers and listeners without closing the session, which is to go on another time. Once this returns, the session
     /// does not change by itself any more.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.tasks.shutdown().await;
     }
 
     /// Stops timers and listeners, then runs the closing steps of all packs beside each other, for one second at the most
     /// and for `limit` if that is less.
-    pub async fn end(mut self, limit: Duration) {
+    pub async fn end(self, limit: Duration) {
         // First of all: a timer must not bring back what the closing steps take away.
         self.tasks.shutdown().await;
         let limit = limit.min(MOMENT);
-        moment(&self.engine, &self.session, "close", |on| &on.close, limit).await;
+        let engine = Arc::clone(&self.engines.borrow());
+        moment(&engine, &self.session, "close", |on| &on.close, limit).await;
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
+        drop(self.tasks.take());
         self.session.outlet().close();
     }
+}
+
+/// The tasks of one session; `None` once they are to stop, and none begins any more.
+#[derive(Clone)]
+struct Tasks(Arc<Mutex<Option<JoinSet<()>>>>);
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Some(JoinSet::new()))))
+    }
+}
+
+impl Tasks {
+    // A panic while the lock is held leaves the set whole.
+    fn set(&self) -> MutexGuard<'_, Option<JoinSet<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(set) = &mut *self.set() {
+            while set.try_join_next().is_some() {}
+            set.spawn(work);
+        }
+    }
+
+    fn take(&self) -> Option<JoinSet<()>> {
+        self.set().take()
+    }
+
+    /// Waits until all have stopped.
+    async fn shutdown(&self) {
+        if let Some(mut set) = self.take() {
+            set.shutdown().await;
+        }
+    }
+}
+
+/// What runs beside a session: a timer, or a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Timer,
+    Listener,
+}
+
+/// A timer or listener, by the names of its pack and its own.
+type Key = (Kind, String, String);
+
+/// Who runs beside a session, and how each learns of another engine.
+struct Roster {
+    session: Arc<Session>,
+    begin: Begin,
+    running: BTreeMap<Key, watch::Sender<Arc<Engine>>>,
+    tasks: Tasks,
+}
+
+impl Roster {
+    /// Goes along with the engines, for ever.
+    async fn follow(mut self, mut engines: watch::Receiver<Arc<Engine>>) {
+        while engines.changed().await.is_ok() {
+            let engine = Arc::clone(&engines.borrow_and_update());
+            engine.fit(&self.session);
+            self.turn(&engine, true);
+        }
+        // Those who run end when this is dropped.
+        std::future::pending().await
+    }
+
+    /// Hands an engine to those who run, begins what it has besides, and ends what it has not. With `counted`, a listener that
+    /// begins is one more that a call waits for.
+    fn turn(&mut self, engine: &Arc<Engine>, counted: bool) {
+        let wanted = wanted(engine, self.begin);
+        // Who has given up gets another try.
+        self.running
+            .retain(|key, engines| wanted.contains(key) && !engines.is_closed());
+        for key in wanted {
+            if let Some(engines) = self.running.get(&key) {
+                engines.send_replace(Arc::clone(engine));
+                continue;
+            }
+            let (engines, turns) = watch::channel(Arc::clone(engine));
+            self.start(&key, engine, turns, counted);
+            self.running.insert(key, engines);
+        }
+    }
+
+    fn start(
+        &self,
+        (kind, pack, name): &Key,
+        engine: &Arc<Engine>,
+        turns: watch::Receiver<Arc<Engine>>,
+        counted: bool,
+    ) {
+        let Some(index) = pack_of(engine, pack) else {
+            return;
+        };
+        let label = match kind {
+            Kind::Timer => format!("timer {name}"),
+            Kind::Listener => format!("listener {name}"),
+        };
+        let mut routine = Routine::new(engine, &self.session, index, label);
+        routine.turns = Some(turns);
+        let name = name.clone();
+        match kind {
+            Kind::Timer => self.tasks.spawn(tick(routine, name)),
+            Kind::Listener => {
+                if counted {
+                    self.session.opening(1, true);
+                }
+                self.tasks.spawn(listen(routine, name, self.begin.pace));
+            }
+        }
+    }
+}
+
+/// What runs beside a session that begins so.
+fn wanted(engine: &Engine, begin: Begin) -> BTreeSet<Key> {
+    let packs = &engine.catalog.packs;
+    let listeners = packs.iter().flat_map(|loaded| {
+        let pack = &loaded.pack;
+        let names = pack.listeners.keys();
+        names.map(|name| (Kind::Listener, pack.name.to_string(), name.to_owned()))
+    });
+    let beats = engine.beats.iter().filter(|_| begin.timers);
+    let timers = beats.filter_map(|beat| {
+        let pack = packs.get(beat.pack)?.pack.name.to_string();
+        Some((Kind::Timer, pack, beat.name.clone()))
+    });
+    listeners.chain(timers).collect()
+}
+
+/// The index of a pack.
+fn pack_of(engine: &Engine, name: &str) -> Option<usize> {
+    let mut packs = engine.catalog.packs.iter();
+    packs.position(|loaded| loaded.pack.name == name)
 }
 
 /// Runs the packs' steps for a session that goes on.
@@ -199,6 +339,8 @@ pub(super) struct Routine {
     name: String,
     /// The kind of the last failures in a row, which is logged once.
     failing: Option<FailureKind>,
+    /// The engine to go on with; `None` for steps that run once.
+    turns: Option<watch::Receiver<Arc<Engine>>>,
 }
 
 impl Routine {
@@ -209,7 +351,44 @@ impl Routine {
             pack,
             name,
             failing: None,
+            turns: None,
         }
+    }
+
+    /// Waits until there is another engine to go on with ([`Routine::turn`]), or none any more. Cancel-safe.
+    pub(super) async fn turned(&mut self) {
+        match &mut self.turns {
+            // Who sent it is gone: that is told by `turn`.
+            Some(turns) => drop(turns.changed().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Goes on with the engine of now. `false` when there is nothing to go on with.
+    pub(super) fn turn(&mut self) -> bool {
+        let Some(turns) = &mut self.turns else {
+            return true;
+        };
+        if turns.has_changed().is_err() {
+            return false;
+        }
+        let engine = Arc::clone(&turns.borrow_and_update());
+        let packs = &self.engine.catalog.packs;
+        let name = packs.get(self.pack).map(|p| p.pack.name.to_string());
+        let Some(pack) = name.and_then(|name| pack_of(&engine, &name)) else {
+            return false;
+        };
+        (self.engine, self.pack) = (engine, pack);
+        true
+    }
+
+    /// A timer of the pack, and its period.
+    fn beat(&self, name: &str) -> Option<(Timer, Duration)> {
+        let mut beats = self.engine.beats.iter();
+        let beat = beats.find(|beat| beat.pack == self.pack && beat.name == name)?;
+        let loaded = self.engine.catalog.packs.get(self.pack)?;
+        let timer = loaded.pack.timers.get(name)?;
+        Some((timer.clone(), beat.every))
     }
 
     pub(super) fn call(&self) -> Call<'_> {
@@ -250,22 +429,40 @@ pub(super) async fn guarded(
         .unwrap_or_else(|_| Err(fault()))
 }
 
-async fn tick(mut routine: Routine, timer: Timer, every: Duration) {
-    let mut ticks = interval_at(Instant::now() + every, every);
-    // After a run that took longer than a period, the next one comes a whole period later.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let outcome = guarded(async {
-            let mut call = routine.call();
-            if let Some(when) = &timer.when
-                && !call.templates().test(when, &call.context())?
-            {
-                return Ok(());
+/// Runs a timer for as long as its session and its declaration last.
+async fn tick(mut routine: Routine, name: String) {
+    while let Some((timer, every)) = routine.beat(&name) {
+        let mut timer = timer;
+        let mut ticks = interval_at(Instant::now() + every, every);
+        // After a run that took longer than a period, the next one comes a whole period later.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = routine.turned() => {
+                    if !routine.turn() {
+                        return;
+                    }
+                    match routine.beat(&name) {
+                        // It keeps its pace.
+                        Some((other, same)) if same == every => timer = other,
+                        _ => break,
+                    }
+                    continue;
+                }
+                _ = ticks.tick() => {}
             }
-            call.steps(&timer.steps).await
-        });
-        let outcome = outcome.await;
-        routine.note(outcome);
+            let outcome = guarded(async {
+                let mut call = routine.call();
+                if let Some(when) = &timer.when
+                    && !call.templates().test(when, &call.context())?
+                {
+                    return Ok(());
+                }
+                call.steps(&timer.steps).await
+            });
+            let outcome = outcome.await;
+            routine.note(outcome);
+        }
     }
 }

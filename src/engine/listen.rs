@@ -1,24 +1,29 @@
 //! What a session hears: the messages of a subject while it listens, and those of a stream, each once.
 
+mod gate;
+mod source;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use minijinja::value::Value;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::background::{Routine, guarded};
 use super::call::Notes;
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::outlet::{Gone, Pressure};
 use super::payload;
 use super::resources::with_values;
-use super::scope::Items;
 use super::session::Ears;
-use crate::bus::{FeedReader, FeedStart, Heard, Message, Outgoing, Pace, State, Stream};
+use crate::bus::{FeedReader, FeedStart, Heard, Message, Outgoing, Pace, State, Subscription};
 use crate::catalog::Catalog;
-use crate::catalog::templates::{Filter, Templates};
+use crate::catalog::templates::Templates;
 use crate::spec::model::Listener;
 use crate::spec::token;
+use gate::Gate;
+use source::Source;
 
 /// Messages of one listener that wait for their turn; more are dropped, and that is logged.
 const QUEUE: usize = 256;
@@ -46,73 +51,125 @@ fn key(pack: &str, listener: &str) -> String {
     format!("{}.{}", token::encode(pack), token::encode(listener))
 }
 
-/// Runs a listener for as long as its session lasts.
-pub(super) async fn listen(routine: Routine, name: String, listener: Listener, pace: Pace) {
+/// Runs a listener for as long as its session and its declaration last.
+pub(super) async fn listen(routine: Routine, name: String, pace: Pace) {
     let mut ear = Ear {
-        engine: Arc::clone(&routine.engine),
+        listener: None,
         routine,
-        listener,
+        name,
+        opened: false,
     };
-    if ear.listener.stream.is_none() {
-        return ear.hear().await;
-    }
-    let source = match ear.source() {
-        Ok(source) => source,
-        Err(failure) => return ear.gives_up(failure),
-    };
-    match pace {
-        Pace::Live => ear.follow(source).await,
-        Pace::Stored => {
-            let packs = &ear.engine.catalog.packs;
-            let pack = packs.get(ear.routine.pack).map(|p| &p.pack.name);
-            let key = key(pack.map_or("", |name| name), &name);
-            ear.replay(source, &key).await;
+    while let Some(listener) = ear.find() {
+        ear.listener = Some(Arc::clone(&listener));
+        let left = match (&listener.stream, pace) {
+            (None, _) => ear.hear().await,
+            (Some(_), Pace::Live) => ear.follow().await,
+            (Some(_), Pace::Stored) => ear.replay().await,
+        };
+        if left == Left::Over {
+            return;
         }
     }
 }
 
-/// A stream, and those of its subjects that are listened on.
-struct Source {
-    stream: Stream,
-    subjects: Vec<String>,
+/// Why a listener does not listen any more in the way it did.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    /// It is declared in another way from now on.
+    Anew,
+    /// There is nothing to listen on any more.
+    Over,
 }
 
-impl Source {
-    async fn reader(&self, start: FeedStart, pace: Pace) -> Result<FeedReader, Failure> {
-        let feed = self.stream.feed(&self.subjects);
-        Ok(feed.reader(start, pace).await?)
-    }
-
-    /// The sequence of the stream's last message.
-    async fn last(&self) -> Result<u64, Failure> {
-        Ok(self.stream.feed(&self.subjects).last().await?)
-    }
+/// For whom a listener on a stream works next.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// For the next reader.
+    Reader,
+    /// For the same, with another engine.
+    Engine,
+    /// For nobody: there will be no more messages.
+    End,
 }
 
-/// A listener of a session.
+/// A listener of a session. It goes on with each engine that takes the place of the one before, between two messages.
 struct Ear {
-    engine: Arc<super::Engine>,
     routine: Routine,
-    listener: Listener,
+    name: String,
+    /// As it is declared now.
+    listener: Option<Arc<Listener>>,
+    /// Whether it has been noted that it has subscribed, or could not.
+    opened: bool,
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.open();
+    }
 }
 
 impl Ear {
-    /// What is looked up once can never be had.
-    fn gives_up(&mut self, failure: Failure) {
+    fn engine(&self) -> Arc<super::Engine> {
+        Arc::clone(&self.routine.engine)
+    }
+
+    fn find(&self) -> Option<Arc<Listener>> {
+        let loaded = self.routine.engine.catalog.packs.get(self.routine.pack)?;
+        let listener = loaded.pack.listeners.get(&self.name)?;
+        Some(Arc::new(listener.clone()))
+    }
+
+    /// Notes that it has subscribed, or could not.
+    fn open(&mut self) {
+        if !std::mem::replace(&mut self.opened, true) {
+            self.routine.session.opened();
+        }
+    }
+
+    /// What is looked up once can never be had, unless it is declared in another way.
+    async fn gives_up(&mut self, failure: Failure) -> Left {
         self.routine.note(Err(failure));
-        self.routine.session.opened();
+        self.open();
+        self.routine.turned().await;
+        self.turn().unwrap_or(Left::Anew)
+    }
+
+    /// Goes on with the engine of now. If it cannot go on in the way it does, why.
+    fn turn(&mut self) -> Option<Left> {
+        if !self.routine.turn() {
+            return Some(Left::Over);
+        }
+        let Some(now) = self.find() else {
+            return Some(Left::Over);
+        };
+        let same_kind = |before: &Arc<Listener>| before.stream.is_some() == now.stream.is_some();
+        let goes_on = self.listener.as_ref().is_some_and(same_kind);
+        self.listener = Some(now);
+        (!goes_on).then_some(Left::Anew)
+    }
+
+    /// A pause, which ends when there is another engine.
+    async fn rest(&mut self) {
+        tokio::select! {
+            () = self.routine.turned() => {}
+            () = sleep(RETRY) => {}
+        }
     }
 
     fn source(&self) -> Result<Source, Failure> {
-        let (engine, pack) = (&self.engine, self.routine.pack);
+        let (engine, pack) = (&self.routine.engine, self.routine.pack);
+        let Some(listener) = &self.listener else {
+            let text = format!("the listener `{}` is not declared", self.name);
+            return Err(Failure::new(FailureKind::Internal, text));
+        };
         let templates = &engine.catalog.templates;
         let context = self.routine.call().context();
-        let with = with_values(templates, self.listener.with.as_ref(), &context)?;
-        let name = self.listener.stream.as_deref().unwrap_or_default();
+        let with = with_values(templates, listener.with.as_ref(), &context)?;
+        let name = listener.stream.as_deref().unwrap_or_default();
         let stream = engine
             .resources
             .stream(&engine.catalog, pack, name, &with)?;
-        let subjects = match &self.listener.subjects {
+        let subjects = match &listener.subjects {
             None => stream.spec().subjects.clone(),
             Some(subjects) => subjects
                 .iter()
@@ -122,55 +179,94 @@ impl Ear {
         Ok(Source { stream, subjects })
     }
 
+    /// The subject that is listened on.
+    fn subject(&self) -> Result<String, Failure> {
+        let context = self.routine.call().context();
+        let templates = &self.routine.engine.catalog.templates;
+        let subject = self.listener.as_ref().and_then(|l| l.subject.as_ref());
+        let subject = subject.map(|subject| templates.token(subject, &context));
+        Ok(subject.transpose()?.unwrap_or_default())
+    }
+
     /// Waits for a connection: without one a subscription only begins some time after there is one, and the calls of this
     /// session could come before it. `false` once there will be none.
     async fn connected(&self) -> bool {
-        let mut states = self.engine.bus.watch();
+        let mut states = self.routine.engine.bus.watch();
         states.wait_for(State::is_connected).await.is_ok()
     }
 
-    /// Listens on a subject.
-    async fn hear(&mut self) {
-        let engine = Arc::clone(&self.engine);
-        let context = self.routine.call().context();
-        let subject = self.listener.subject.as_ref();
-        let subject = subject.map(|subject| engine.catalog.templates.token(subject, &context));
-        let (subjects, mut gate) = match (subject.transpose(), self.gate(&engine)) {
-            (Ok(subject), Ok(gate)) => ([subject.unwrap_or_default()], gate),
-            (Err(error), _) => return self.gives_up(error.into()),
-            (_, Err(failure)) => return self.gives_up(failure),
-        };
-        let mut first = true;
-        while self.connected().await {
-            let opened = engine.bus.subscribe(&subjects, QUEUE).await;
-            if std::mem::take(&mut first) {
-                self.routine.session.opened();
+    /// Listens on a subject. An engine that means the same subject goes on with the subscription.
+    async fn hear(&mut self) -> Left {
+        let mut open: Option<(String, Subscription)> = None;
+        loop {
+            let engine = self.engine();
+            let (subject, mut gate) = match (self.subject(), self.gate(&engine)) {
+                (Ok(subject), Ok(gate)) => (subject, gate),
+                (Err(failure), _) | (_, Err(failure)) => return self.gives_up(failure).await,
+            };
+            if !self.connected().await {
+                return Left::Over;
             }
-            match opened {
-                Ok(mut messages) => {
-                    self.routine.note(Ok(()));
-                    while let Some(message) = messages.next().await {
-                        let item = payload::message(&message);
-                        if self.wanted(&mut gate, &item) {
-                            let outcome = guarded(self.answer(item, message)).await;
-                            self.routine.note(outcome);
+            let messages = match &mut open {
+                Some((of, messages)) if *of == subject => messages,
+                _ => match self.subscribe(&subject).await {
+                    Some(messages) => &mut open.insert((subject, messages)).1,
+                    None => {
+                        self.rest().await;
+                        if let Some(left) = self.turn() {
+                            return left;
                         }
+                        continue;
                     }
-                    // The connection was closed for good.
-                    return;
+                },
+            };
+            loop {
+                let message = tokio::select! {
+                    biased;
+                    () = self.routine.turned() => break,
+                    message = messages.next() => message,
+                };
+                // The connection was closed for good.
+                let Some(message) = message else {
+                    return Left::Over;
+                };
+                let item = payload::message(&message);
+                if self.wanted(&mut gate, &item) {
+                    let outcome = guarded(self.answer(item, message)).await;
+                    self.routine.note(outcome);
                 }
-                Err(error) => self.routine.note(Err(error.into())),
             }
-            sleep(RETRY).await;
+            if let Some(left) = self.turn() {
+                return left;
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, subject: &str) -> Option<Subscription> {
+        let subjects = [subject.to_owned()];
+        let opened = self.routine.engine.bus.subscribe(&subjects, QUEUE).await;
+        self.open();
+        match opened {
+            Ok(messages) => {
+                self.routine.note(Ok(()));
+                Some(messages)
+            }
+            Err(error) => {
+                self.routine.note(Err(error.into()));
+                None
+            }
         }
     }
 
     /// Runs the steps for a message, and answers it if it asks for that.
     async fn answer(&self, item: Value, message: Message) -> Result<(), Failure> {
+        let Some(listener) = &self.listener else {
+            return Ok(());
+        };
         let mut call = self.routine.call();
         call.scope.bind("item", item);
-        call.steps(&self.listener.steps).await?;
-        let (Some(reply), Some(to)) = (&self.listener.reply, message.reply) else {
+        call.steps(&listener.steps).await?;
+        let (Some(reply), Some(to)) = (&listener.reply, message.reply) else {
             return Ok(());
         };
         let answer = payload::encode(&call.templates().tree(reply, &call.context())?)?;
@@ -178,49 +274,127 @@ impl Ear {
         Ok(())
     }
 
-    /// Listens on a stream from now on, for a client that is there as long as the session.
-    async fn follow(&mut self, source: Source) {
-        let engine = Arc::clone(&self.engine);
-        let mut gate = match self.gate(&engine) {
-            Ok(gate) => gate,
-            Err(failure) => return self.gives_up(failure),
-        };
-        let mut first = true;
-        while self.connected().await {
-            let opened = source.reader(FeedStart::Now, Pace::Live).await;
-            if std::mem::take(&mut first) {
-                self.routine.session.opened();
+    /// Listens on a stream from now on, for a client that is there as long as the session. An engine that means the same
+    /// messages goes on with the reader.
+    async fn follow(&mut self) -> Left {
+        let mut open: Option<(Source, FeedReader)> = None;
+        loop {
+            let engine = self.engine();
+            let (source, mut gate) = match (self.source(), self.gate(&engine)) {
+                (Ok(source), Ok(gate)) => (source, gate),
+                (Err(failure), _) | (_, Err(failure)) => return self.gives_up(failure).await,
+            };
+            if !self.connected().await {
+                return Left::Over;
             }
-            match opened {
-                Ok(mut reader) => {
-                    self.routine.note(Ok(()));
-                    while let Some(heard) = reader.next().await {
-                        let item = engine.decoded.of(&heard.message);
-                        if self.wanted(&mut gate, &item) {
-                            // The messages wait in the stream while the client does not read.
-                            let notes = Notes::Sent(Pressure::Waits);
-                            let _ = self.handled(item, notes).await;
+            let reader = match &mut open {
+                Some((of, reader)) if of.is(&source) => reader,
+                before => match self.reader(&source, before.take()).await {
+                    Some(reader) => &mut open.insert((source, reader)).1,
+                    None => {
+                        self.rest().await;
+                        if let Some(left) = self.turn() {
+                            return left;
                         }
+                        continue;
                     }
-                    return;
+                },
+            };
+            loop {
+                let heard = tokio::select! {
+                    biased;
+                    () = self.routine.turned() => break,
+                    heard = reader.next() => heard,
+                };
+                let Some(heard) = heard else {
+                    return Left::Over;
+                };
+                let item = engine.decoded.of(&heard.message);
+                if self.wanted(&mut gate, &item) {
+                    // The messages wait in the stream while the client does not read.
+                    let notes = Notes::Sent(Pressure::Waits);
+                    let _ = self.handled(item, notes).await;
                 }
-                Err(failure) => self.routine.note(Err(failure)),
             }
-            sleep(RETRY).await;
+            if let Some(left) = self.turn() {
+                return left;
+            }
+        }
+    }
+
+    /// A reader of what comes from now on; of the stream that was read before, from where that reader was.
+    async fn reader(
+        &mut self,
+        source: &Source,
+        before: Option<(Source, FeedReader)>,
+    ) -> Option<FeedReader> {
+        let before = before.filter(|(of, _)| of.has_stream_of(source));
+        let position = before.map(|(_, reader)| reader.position());
+        let start = match position.filter(|seq| *seq > 0) {
+            Some(seq) => FeedStart::After(seq),
+            None => FeedStart::Now,
+        };
+        let opened = source.reader(start, Pace::Live).await;
+        self.open();
+        match opened {
+            Ok(reader) => {
+                self.routine.note(Ok(()));
+                Some(reader)
+            }
+            Err(failure) => {
+                self.routine.note(Err(failure));
+                None
+            }
         }
     }
 
     /// Listens on a stream from where the session is, while a client reads; so nothing is missed that came while none did.
-    async fn replay(&mut self, source: Source, key: &str) {
-        if !self.placed(&source, key).await {
-            return;
-        }
-        let engine = Arc::clone(&self.engine);
+    async fn replay(&mut self) -> Left {
+        let packs = &self.routine.engine.catalog.packs;
+        let pack = packs.get(self.routine.pack).map(|p| &p.pack.name);
+        let key = key(pack.map_or("", |name| name), &self.name);
         let outlet = Arc::clone(self.routine.session.outlet());
         let mut readers = outlet.readers();
+        let mut before: Option<Source> = None;
+        loop {
+            let source = match self.source() {
+                Ok(source) => source,
+                Err(failure) => return self.gives_up(failure).await,
+            };
+            if before.is_some_and(|before| !before.has_stream_of(&source)) {
+                outlet.forget(&key);
+            }
+            let mut next = self.place(&source, &key).await;
+            if next == Next::Reader {
+                next = self.serve_readers(&source, &key, &mut readers).await;
+            }
+            if next == Next::End {
+                return Left::Over;
+            }
+            if let Some(left) = self.turn() {
+                return left;
+            }
+            before = Some(source);
+        }
+    }
+
+    /// Serves one reader after the other.
+    async fn serve_readers(
+        &mut self,
+        source: &Source,
+        key: &str,
+        readers: &mut watch::Receiver<u64>,
+    ) -> Next {
+        let engine = self.engine();
+        let outlet = Arc::clone(self.routine.session.outlet());
         while self.connected().await {
-            let Ok(reader) = readers.wait_for(|reader| *reader != 0).await.map(|r| *r) else {
-                return;
+            let reader = tokio::select! {
+                biased;
+                () = self.routine.turned() => return Next::Engine,
+                reader = readers.wait_for(|reader| *reader != 0) => reader.map(|reader| *reader),
+            };
+            let Ok(reader) = reader else {
+                return Next::End;
             };
             let start = FeedStart::After(outlet.position(key).unwrap_or_default());
             // Not before: most sessions have no reader, and need no condition meanwhile.
@@ -231,51 +405,54 @@ impl Ear {
             match opened {
                 Ok((feed, mut gate)) => {
                     self.routine.note(Ok(()));
-                    if !self.serve(feed, key, reader, &mut gate).await {
-                        return;
+                    match self.serve(feed, key, reader, &mut gate).await {
+                        Next::Reader => {}
+                        next => return next,
                     }
                 }
                 Err(failure) => {
                     self.routine.note(Err(failure));
-                    sleep(RETRY).await;
+                    tokio::select! {
+                        () = self.routine.turned() => return Next::Engine,
+                        () = sleep(RETRY) => {}
+                    }
                 }
             }
         }
+        Next::End
     }
 
-    /// Fixes where a session begins that has not been anywhere: `false` when there is no connection any more.
-    async fn placed(&mut self, source: &Source, key: &str) -> bool {
+    /// Fixes where a session begins that has not been anywhere.
+    async fn place(&mut self, source: &Source, key: &str) -> Next {
         let outlet = Arc::clone(self.routine.session.outlet());
-        let mut first = true;
         while outlet.position(key).is_none() {
             if !self.connected().await {
-                return false;
+                return Next::End;
             }
             match source.last().await {
                 Ok(last) => outlet.begin(key, last),
                 Err(failure) => {
                     self.routine.note(Err(failure));
-                    if std::mem::take(&mut first) {
-                        self.routine.session.opened();
+                    self.open();
+                    tokio::select! {
+                        () = self.routine.turned() => return Next::Engine,
+                        () = sleep(RETRY) => {}
                     }
-                    sleep(RETRY).await;
                 }
             }
         }
-        if first {
-            self.routine.session.opened();
-        }
-        true
+        self.open();
+        Next::Reader
     }
 
-    /// Handles messages for one reader, until it is gone; `false` when there will be no more.
+    /// Handles messages for one reader, until it is gone.
     async fn serve(
         &mut self,
         mut feed: FeedReader,
         key: &str,
         reader: u64,
         gate: &mut Gate<'_>,
-    ) -> bool {
+    ) -> Next {
         let outlet = Arc::clone(self.routine.session.outlet());
         let mut readers = outlet.readers();
         let mut turn = 0;
@@ -286,20 +463,23 @@ impl Ear {
             }
             let heard = tokio::select! {
                 biased;
-                changed = readers.wait_for(|now| *now != reader) => return changed.is_ok(),
+                changed = readers.wait_for(|now| *now != reader) => {
+                    return if changed.is_ok() { Next::Reader } else { Next::End };
+                }
+                () = self.routine.turned() => return Next::Engine,
                 heard = feed.next() => heard,
             };
             let Some(Heard { seq, message }) = heard else {
-                return false;
+                return Next::End;
             };
-            let item = self.engine.decoded.of(&message);
+            let item = self.routine.engine.decoded.of(&message);
             let notes = if self.wanted(gate, &item) {
                 self.handled(item, Notes::Gathered(Vec::new())).await
             } else {
                 Vec::new()
             };
             if outlet.replayed(reader, key, seq, notes).await == Err(Gone) {
-                return true;
+                return Next::Reader;
             }
         }
     }
@@ -309,7 +489,11 @@ impl Ear {
         let mut call = self.routine.call();
         call.scope.bind("item", item);
         call.notes = notes;
-        let outcome = guarded(call.steps(&self.listener.steps)).await;
+        let steps = self.listener.as_ref().map(|listener| &listener.steps);
+        let outcome = match steps {
+            Some(steps) => guarded(call.steps(steps)).await,
+            None => Ok(()),
+        };
         let gathered = call.notes.gathered();
         self.routine.note(outcome);
         gathered
@@ -317,11 +501,8 @@ impl Ear {
 
     fn gate<'e>(&self, engine: &'e super::Engine) -> Result<Gate<'e>, Failure> {
         let templates: &Templates = &engine.catalog.templates;
-        let filter = self
-            .listener
-            .when
-            .as_ref()
-            .map(|when| templates.filter(when));
+        let when = self.listener.as_ref().and_then(|l| l.when.as_ref());
+        let filter = when.map(|when| templates.filter(when));
         Ok(Gate {
             filter: filter.transpose()?,
             items: None,
@@ -337,26 +518,5 @@ impl Ear {
                 false
             }
         }
-    }
-}
-
-/// The condition of a listener, ready to be asked of many messages.
-struct Gate<'e> {
-    filter: Option<Filter<'e>>,
-    /// The names around the message, and of which look of the session.
-    items: Option<(u64, Items)>,
-}
-
-impl Gate<'_> {
-    fn lets(&mut self, routine: &Routine, item: &Value) -> Result<bool, minijinja::Error> {
-        let Some(filter) = &self.filter else {
-            return Ok(true);
-        };
-        let looks = routine.session.looks();
-        let items = match &self.items {
-            Some((seen, items)) if *seen == looks => items,
-            _ => &self.items.insert((looks, routine.call().scope.items())).1,
-        };
-        filter.holds(&items.context(item.clone()))
     }
 }

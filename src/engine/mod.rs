@@ -28,11 +28,13 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use background::{Background, Begin};
@@ -60,8 +62,12 @@ pub struct Engine {
     tables: tables::Tables,
     inboxes: inbox::Inboxes,
     served: Arc<inbox::Served>,
+    /// What feeds the tables.
+    feeding: Mutex<JoinSet<()>>,
     /// What expressions call `gateway`.
     gateway: minijinja::Value,
+    /// Greater than that of each engine that was made before, so that a session never goes back.
+    generation: u64,
     journals: journal::Journals,
     beats: Vec<Beat>,
     /// How often each source of generators is looked at.
@@ -121,9 +127,22 @@ impl Engine {
     /// A stream, bucket, queue or table whose name or limits, a journal whose path, or a timer whose period cannot be made
     /// from this project and config.
     pub fn new(catalog: Arc<Catalog>, bus: Bus) -> Result<Self, Failure> {
+        Self::of(catalog, bus, minijinja::context!(id => scope::random_id()))
+    }
+
+    /// An engine that takes the place of this one in the same gateway, for another catalog. This one goes on until nobody uses
+    /// it any more.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn successor(&self, catalog: Arc<Catalog>) -> Result<Self, Failure> {
+        Self::of(catalog, self.bus.clone(), self.gateway.clone())
+    }
+
+    fn of(catalog: Arc<Catalog>, bus: Bus, gateway: minijinja::Value) -> Result<Self, Failure> {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(1);
         let resources = Resources::new(&catalog, bus.clone())?;
         let tables = tables::Tables::new(&catalog, &resources)?;
-        let gateway = minijinja::context!(id => scope::random_id());
         let inboxes = inbox::Inboxes::new(&catalog, &gateway)?;
         let journals = journal::Journals::new(&catalog)?;
         let beats = background::beats(&catalog)?;
@@ -136,7 +155,9 @@ impl Engine {
             tables,
             inboxes,
             served: Arc::default(),
+            feeding: Mutex::default(),
             gateway,
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             journals,
             beats,
             periods,
@@ -152,7 +173,14 @@ impl Engine {
 
     /// A new session with this id, which must be unique and is no secret.
     pub fn session_with(&self, id: String) -> Session {
-        Session::listening_on(id, &self.ears, self.catalog.served().fingerprint())
+        let session = Session::listening_on(id, &self.ears, self.catalog.served().fingerprint());
+        self.fit(&session);
+        session
+    }
+
+    /// Has a session of an earlier engine go on with this one: what it remembers and does not fit the packs any more is forgotten.
+    fn fit(&self, session: &Session) {
+        session.fit(&self.catalog, &self.ears, self.generation);
     }
 
     /// A session that goes on where another gateway, or an earlier time, has left it ([`Session::snapshot`]). What does not fit
@@ -165,7 +193,9 @@ impl Engine {
 
     /// Starts what goes on beside the calls of a session: its listeners, and its timers.
     pub fn begin(self: &Arc<Self>, session: &Arc<Session>, begin: Begin) -> Background {
-        Background::begin(self, session, begin)
+        // Nobody will send another one.
+        let (_, engines) = watch::channel(Arc::clone(self));
+        Background::begin(engines, session, begin)
     }
 
     /// Runs the packs' steps for a session that goes on ([`Engine::restore`]), for one second at the most. Failures are logged.
@@ -200,9 +230,17 @@ impl Engine {
         }
     }
 
-    /// Feeds the tables of the catalog until the tasks are dropped.
-    pub fn keep_tables(&self) -> JoinSet<()> {
-        self.tables.keep(&self.bus)
+    /// Feeds the tables of the catalog from now on, for as long as the engine is used.
+    pub fn keep_tables(&self) {
+        let feeding = self.tables.keep(&self.bus);
+        // A panic while the lock is held leaves the set whole.
+        *self.feeding.lock().unwrap_or_else(PoisonError::into_inner) = feeding;
+    }
+
+    /// Waits until the tables hold what their streams say, about a second at the most. One that does not come so far says so to
+    /// whoever looks into it.
+    pub async fn warm(&self) {
+        self.tables.catch_up().await;
     }
 
     /// The names of the streams of [`Engine::prepare`] that have not been found or made on this connection.
@@ -227,6 +265,7 @@ impl Engine {
             let now = self.catalog.tools();
             return Err(CallError::unknown(name, &now, now.names()));
         };
+        self.fit(session);
         Ok(answer(name, Call::run(self, &tool, session, arguments, progress)).await)
     }
 }

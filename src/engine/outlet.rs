@@ -34,8 +34,6 @@ pub(super) struct Note {
 pub(super) struct Outlet {
     /// The session's id, for the log.
     id: String,
-    /// The listeners whose messages can be replayed.
-    listeners: BTreeSet<String>,
     state: Mutex<State>,
     /// Something in `state` has changed.
     moved: Notify,
@@ -45,6 +43,8 @@ pub(super) struct Outlet {
 
 #[derive(Debug)]
 struct State {
+    /// The listeners whose messages can be replayed.
+    listeners: BTreeSet<String>,
     /// Of the tools as the client was told of them last.
     fingerprint: Arc<str>,
     news: VecDeque<Push>,
@@ -89,8 +89,8 @@ impl Outlet {
     pub(super) fn new(id: &str, fingerprint: Arc<str>, listeners: BTreeSet<String>) -> Self {
         Self {
             id: id.to_owned(),
-            listeners,
             state: Mutex::new(State {
+                listeners,
                 fingerprint,
                 news: VecDeque::new(),
                 queue: VecDeque::new(),
@@ -139,7 +139,7 @@ impl Outlet {
         let mut state = self.state();
         state.settle();
         for (listener, seq) in seen.into_iter().flat_map(|seen| seen.positions) {
-            if self.listeners.contains(&listener) {
+            if state.listeners.contains(&listener) {
                 state.handled.insert(listener, seq);
             }
         }
@@ -206,15 +206,40 @@ impl Outlet {
 
     /// Where a listener begins, unless that is known already.
     pub(super) fn begin(&self, listener: &str, seq: u64) {
-        if !self.listeners.contains(listener) {
+        let mut state = self.state();
+        if !state.listeners.contains(listener) {
             return;
         }
-        let mut state = self.state();
         let position = *state.handled.entry(listener.to_owned()).or_insert(seq);
         state
             .confirmed
             .entry(listener.to_owned())
             .or_insert(position);
+    }
+
+    /// The listeners whose messages can be replayed are these from now on. Where another one was is forgotten.
+    pub(super) fn listen_on(&self, listeners: &BTreeSet<String>) {
+        let mut state = self.state();
+        if state.listeners == *listeners {
+            return;
+        }
+        let State {
+            handled, confirmed, ..
+        } = &mut *state;
+        handled.retain(|listener, _| listeners.contains(listener));
+        confirmed.retain(|listener, _| listeners.contains(listener));
+        state.listeners.clone_from(listeners);
+    }
+
+    /// Forgets where a listener is: it has another stream from now on.
+    pub(super) fn forget(&self, listener: &str) {
+        let mut state = self.state();
+        state.handled.remove(listener);
+        state.confirmed.remove(listener);
+        let State { queue, taken, .. } = &mut *state;
+        for waiting in queue.iter_mut().chain(taken) {
+            waiting.push.seen.positions.remove(listener);
+        }
     }
 
     /// The next push for this reader, and the one before is confirmed. `None` when it is not the reader any more.
@@ -233,7 +258,9 @@ impl Outlet {
                 let mut changed = confirmed.is_some();
                 if let Some(before) = confirmed {
                     // A listener may have begun after it: then it says nothing of that one.
-                    state.confirmed.extend(before.push.seen.positions);
+                    let mut seen = before.push.seen.positions;
+                    seen.retain(|listener, _| state.listeners.contains(listener));
+                    state.confirmed.extend(seen);
                 }
                 let next = state.pop();
                 changed |= next.is_some();

@@ -29,6 +29,8 @@ pub struct Session {
     looks: AtomicU64,
     /// Listeners that have not tried to subscribe yet.
     unopened: watch::Sender<usize>,
+    /// The generation of the engine whose packs the state fits.
+    generation: AtomicU64,
     outlet: Arc<Outlet>,
 }
 
@@ -69,7 +71,41 @@ impl Session {
             revision: AtomicU64::new(0),
             looks: AtomicU64::new(0),
             unopened: watch::Sender::new(ears.listeners),
+            generation: AtomicU64::new(0),
         }
+    }
+
+    /// From now on the packs are those of this catalog, unless it is older than what the state fits already. Values that do not
+    /// fit are forgotten, and positions in streams that nobody listens on any more.
+    pub(super) fn fit(&self, catalog: &Catalog, ears: &Ears, generation: u64) {
+        if self.generation.fetch_max(generation, Ordering::Relaxed) >= generation {
+            return;
+        }
+        self.outlet.listen_on(&ears.streams);
+        let declared = |pack: &str, name: &str| {
+            let loaded = catalog.packs.iter().find(|p| p.pack.name == pack);
+            loaded.and_then(|loaded| loaded.session.get(name))
+        };
+        let mut forgotten = false;
+        self.state().retain(|pack, values| {
+            let before = values.len();
+            values.retain(|name, value| {
+                declared(pack, name).is_some_and(|schema| schema.check(value).is_ok())
+            });
+            forgotten |= values.len() < before;
+            !values.is_empty()
+        });
+        if forgotten {
+            self.revision.fetch_add(1, Ordering::Relaxed);
+        }
+        // Defaults may be others.
+        self.looks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes how many listeners are about to subscribe: those of a session that begins, or more of them.
+    pub(super) fn opening(&self, listeners: usize, more: bool) {
+        self.unopened
+            .send_modify(|left| *left = if more { *left + listeners } else { listeners });
     }
 
     /// Notes that one more listener has subscribed, or could not.

@@ -12,7 +12,7 @@ use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
 
 /// What the tools and prompts of a catalog ask of clients.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Access {
     tools: Guarded,
     prompts: Guarded,
@@ -23,7 +23,7 @@ pub struct Access {
 }
 
 /// Things with names, and who may use each.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Guarded {
     /// Of each: the scopes that a client must have. What is not here is nobody's, though it may be served already.
     scopes: HashMap<String, Vec<String>>,

@@ -33,9 +33,32 @@ impl Gateway {
     /// Offers the tools as a NATS service, if the config says so, and follows their changes. Ends with the gateway's
     /// connection.
     pub async fn keep_exposed(self: &Arc<Self>) {
-        let Some(config) = &self.config.expose.micro else {
-            return;
-        };
+        let mut states = self.nats.bus().watch();
+        let mut engines = self.engines.subscribe();
+        while states.wait_for(bus::State::is_connected).await.is_ok() {
+            let config = self.exposing();
+            let changed = async {
+                while engines.changed().await.is_ok() {
+                    if self.exposing() != config {
+                        return;
+                    }
+                }
+                std::future::pending().await
+            };
+            match &config {
+                Some(config) => self.expose(config, changed).await,
+                None => changed.await,
+            }
+        }
+    }
+
+    /// How the tools are to be offered now.
+    fn exposing(&self) -> Option<MicroConfig> {
+        self.serving.load().config.expose.micro.clone()
+    }
+
+    /// Offers the tools so, until that is other or the connection is closed.
+    async fn expose(self: &Arc<Self>, config: &MicroConfig, changed: impl Future<Output = ()>) {
         let session = Arc::new(self.session());
         let background = self.begin(&session, Begin::LIVE);
         let mut exposed = Exposed {
@@ -44,19 +67,12 @@ impl Gateway {
             session,
             calls: JoinSet::new(),
         };
-        let mut states = self.nats.bus().watch();
-        let mut said = None;
-        while states.wait_for(bus::State::is_connected).await.is_ok() {
-            let Err(error) = exposed.serve().await else {
-                continue;
-            };
-            let text = error.to_string();
-            if said.as_ref() != Some(&text) {
-                tracing::warn!("the tools are not offered as a NATS service: {text}");
-                said = Some(text);
-            }
-            tokio::time::sleep(RETRY).await;
+        tokio::select! {
+            () = exposed.keep() => {}
+            () = changed => {}
         }
+        // They go on with what they began with.
+        exposed.calls.detach_all();
         background.end(Duration::ZERO).await;
     }
 }
@@ -71,6 +87,23 @@ struct Exposed<'a> {
 }
 
 impl Exposed<'_> {
+    /// Serves as long as there is a connection to come.
+    async fn keep(&mut self) {
+        let mut states = self.gateway.nats.bus().watch();
+        let mut said = None;
+        while states.wait_for(bus::State::is_connected).await.is_ok() {
+            let Err(error) = self.serve().await else {
+                continue;
+            };
+            let text = error.to_string();
+            if said.as_ref() != Some(&text) {
+                tracing::warn!("the tools are not offered as a NATS service: {text}");
+                said = Some(text);
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
     /// Serves until other servers are in use or the bus is closed.
     async fn serve(&mut self) -> Result<(), bus::Error> {
         let bus = self.gateway.nats.bus();

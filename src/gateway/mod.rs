@@ -6,25 +6,28 @@ mod expose;
 mod handler;
 pub mod http;
 mod listing;
+mod lookout;
 pub mod nats;
 mod news;
 pub mod observe;
 pub mod permits;
 mod progress;
 mod prompts;
+pub mod reload;
 mod resources;
 mod services;
+mod serving;
 pub mod sessions;
 pub mod stdio;
 mod tasks;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -36,12 +39,13 @@ pub use listing::listing;
 pub use nats::Nats;
 pub use news::Change;
 pub use resources::Resources;
+use serving::{Entries, Offer, Serving, compile};
 use sessions::{Counts, Sessions};
 
 use crate::bus;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Sources};
 use crate::engine::{Background, Begin, CallError, Engine, Failure, Progress, Reply, Session};
-use crate::project::{Environment, Facts};
+use crate::project::{Environment, Facts, project_places};
 use crate::spec::config::Config;
 use crate::spec::diag::Report;
 
@@ -49,6 +53,8 @@ use crate::spec::diag::Report;
 const MAX_IN_FLIGHT: usize = 256;
 /// How long a call waits for a local server that is just being started, and for the listeners of its session.
 const START_GRACE: Duration = Duration::from_secs(1);
+/// How long the resources of before are watched beside those that have taken their place.
+const RETIRE: Duration = Duration::from_secs(2);
 
 /// What a gateway is started from.
 #[derive(Debug, Clone)]
@@ -77,44 +83,19 @@ pub enum StartError {
     Resources(#[source] Failure),
 }
 
-/// What is served now; replaced as a whole.
-struct Serving {
-    engine: Arc<Engine>,
-    /// What feeds its tables, as long as it is served.
-    _tables: JoinSet<()>,
-    offer: ArcSwap<Offer>,
-}
-
-/// What clients are told of the tools of now; replaced as a whole when these change.
-struct Offer {
-    tools: Vec<rmcp::model::Tool>,
-    access: Access,
-}
-
-impl Offer {
-    fn new(config: &Config, catalog: &Catalog) -> (Self, Report) {
-        let tools = catalog.tools();
-        let (access, unfit) = Access::new(config, &tools, &catalog.prompts);
-        let tools = listing(&tools);
-        (Self { tools, access }, unfit)
-    }
-
-    /// The tools that a client may use, as it sees them.
-    fn tools_for(&self, client: &Client) -> Vec<rmcp::model::Tool> {
-        let open = |tool: &&rmcp::model::Tool| self.access.may(client, &tool.name);
-        self.tools.iter().filter(open).cloned().collect()
-    }
-}
-
 /// A running gateway.
 pub struct Gateway {
-    name: String,
-    config: Config,
+    /// What it was started from.
+    started: Setup,
     serving: ArcSwap<Serving>,
+    /// The engine of `serving`, for those who go on with the next one.
+    engines: watch::Sender<Arc<Engine>>,
+    /// What tools are made of now that come and go.
+    entries: Mutex<Entries>,
+    reloads: reload::Reloads,
     nats: Nats,
     permits: Semaphore,
     news: news::News,
-    resources: Resources,
     tasks: tasks::Tasks,
     sessions: OnceLock<Weak<Sessions>>,
 }
@@ -125,48 +106,56 @@ impl Gateway {
     /// # Errors
     /// See [`StartError`]. Warnings about the specs are logged.
     pub async fn start(setup: Setup, env: &Environment) -> Result<Arc<Self>, StartError> {
-        let facts = setup.facts.to_json();
-        let (catalog, mut warnings) =
-            Catalog::build(&setup.config, &setup.base, &facts).map_err(StartError::Specs)?;
-        let (offer, unfit) = Offer::new(&setup.config, &catalog);
-        warnings.extend(unfit);
+        let mut sources = Sources::default();
+        sources.files.extend(project_places(&setup.facts.path));
+        let compiled = compile(&setup, &Entries::new(), &mut sources);
+        let (catalog, offer, warnings) = compiled.map_err(StartError::Specs)?;
         if !warnings.is_empty() {
             tracing::warn!("the specs have warnings:\n{warnings}");
         }
         let nats = Nats::start(&setup, env).await.map_err(StartError::Nats)?;
-        let engine =
-            Engine::new(Arc::new(catalog), nats.bus().clone()).map_err(StartError::Resources)?;
-        let resources = Resources::new(engine.catalog()).map_err(StartError::Resources)?;
-        let name = setup.config.name.as_deref().unwrap_or("jacquard");
-        let gateway = Arc::new(Self {
-            name: name.to_owned(),
-            config: setup.config,
-            serving: ArcSwap::from_pointee(Serving {
-                _tables: engine.keep_tables(),
-                engine: Arc::new(engine),
-                offer: ArcSwap::from_pointee(offer),
-            }),
+        let engine = Engine::new(catalog, nats.bus().clone()).map_err(StartError::Resources)?;
+        let serving = Serving::new(engine, offer, setup.config.clone())?;
+        serving.engine.keep_tables();
+        Ok(Arc::new(Self {
+            started: setup,
+            engines: watch::Sender::new(Arc::clone(&serving.engine)),
+            serving: ArcSwap::from_pointee(serving),
+            entries: Mutex::default(),
+            reloads: reload::Reloads::new(sources, &warnings),
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
             news: news::News::new(),
-            resources,
             tasks: tasks::Tasks::default(),
             sessions: OnceLock::new(),
-        });
-        Ok(gateway)
+        }))
     }
 
     /// Makes the streams of the catalog whenever the connection comes up: at start, and after a server came back empty.
     /// So messages of other programs are kept before the first call. Ends with the gateway's connection.
     pub async fn keep_prepared(&self) {
         let mut states = self.nats.bus().watch();
-        loop {
-            if states.wait_for(bus::State::is_connected).await.is_err() {
-                return;
-            }
-            self.serving.load_full().engine.prepare().await;
-            if states.wait_for(|s| !s.is_connected()).await.is_err() {
-                return;
+        let mut engines = self.engines.subscribe();
+        while states.wait_for(bus::State::is_connected).await.is_ok() {
+            let engine = Arc::clone(&engines.borrow_and_update());
+            engine.prepare().await;
+            loop {
+                tokio::select! {
+                    // Looked at within: what it answers with must not be held while others wait.
+                    lost = async { states.wait_for(|s| !s.is_connected()).await.is_ok() } => {
+                        if lost {
+                            break;
+                        }
+                        return;
+                    },
+                    Ok(()) = engines.changed() => {
+                        // Mostly it was prepared before it was served.
+                        let engine = Arc::clone(&engines.borrow_and_update());
+                        if !engine.unready().is_empty() {
+                            engine.prepare().await;
+                        }
+                    }
+                }
             }
         }
     }
@@ -176,8 +165,9 @@ impl Gateway {
     pub async fn keep_swept(&self) {
         let mut states = self.nats.bus().watch();
         while states.wait_for(bus::State::is_connected).await.is_ok() {
+            let mut engines = self.engines.subscribe();
             let pause = self.serving.load_full().engine.sweep().await;
-            tokio::time::sleep(pause).await;
+            let _ = timeout(pause, engines.changed()).await;
         }
     }
 
@@ -189,24 +179,46 @@ impl Gateway {
                 gateway.announce(change);
             }
         };
-        self.resources.watch(self.nats.bus(), tell).await;
+        let mut engines = self.engines.subscribe();
+        let mut old = JoinSet::new();
+        loop {
+            engines.mark_unchanged();
+            let resources = Arc::clone(&self.serving.load().resources);
+            let (watched, bus, tell) = (
+                Arc::clone(&resources),
+                self.nats.bus().clone(),
+                tell.clone(),
+            );
+            let mut now = JoinSet::new();
+            now.spawn(async move { watched.watch(&bus, tell).await });
+            // Those before go on for a while: what they are about to tell is not lost.
+            resources.watched().await;
+            tokio::time::sleep(RETIRE).await;
+            drop(std::mem::replace(&mut old, now));
+            if engines.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Whether resources are served.
     pub fn has_resources(&self) -> bool {
-        self.resources.any()
+        self.serving.load().resources.any()
     }
 
     /// The resources. While the gateway starts, waits a moment until they are watched: so whoever reads one and hears nothing
     /// has what it says.
-    async fn resources(&self) -> &Resources {
-        let _ = timeout(START_GRACE, self.resources.watched()).await;
-        &self.resources
+    async fn resources(&self) -> Arc<Resources> {
+        let resources = Arc::clone(&self.serving.load().resources);
+        let _ = timeout(START_GRACE, resources.watched()).await;
+        resources
     }
 
     /// The server's name as clients see it.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> String {
+        let serving = self.serving.load();
+        let name = serving.config.name.as_deref();
+        name.unwrap_or("jacquard").to_owned()
     }
 
     /// What a model is told when it connects.
@@ -218,15 +230,15 @@ impl Gateway {
     /// Compiling many takes its time: not on the thread that answers. Whether clients see others now; who is told of that is
     /// not this function's business.
     pub fn regenerate(&self, source: &str, entries: &[Value]) -> bool {
-        let serving = self.serving.load_full();
-        let catalog = serving.engine.catalog();
-        let (changed, warnings) = catalog.regenerate(source, entries);
-        if !warnings.is_empty() {
-            tracing::warn!("not all tools of `{source}` can be made:\n{warnings}");
-        }
-        // Patterns of scopes that fit no tool were said at start; tools that come and go are no news of them.
-        serving.offer.rcu(|_| Offer::new(&self.config, catalog).0);
-        changed
+        // Held to the end: what is served meanwhile is made of these entries, too.
+        let mut all = self.entries();
+        all.insert(source.to_owned(), entries.to_vec());
+        self.serving.load_full().regenerate(source, entries)
+    }
+
+    // A panic while the lock is held leaves the map whole.
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn offer(&self) -> Arc<Offer> {
@@ -263,7 +275,7 @@ impl Gateway {
     /// Every scope that a tool, a prompt, a toolset or a resource asks for, sorted.
     pub fn scopes(&self) -> Vec<String> {
         let mut all = self.offer().access.all_scopes();
-        all.extend(self.resources.scopes().cloned());
+        all.extend(self.serving.load().resources.scopes().cloned());
         all.sort();
         all.dedup();
         all
@@ -356,7 +368,7 @@ impl Gateway {
 
     /// Starts what goes on beside the calls of a session, until it is dropped or ended: its listeners and timers.
     pub fn begin(&self, session: &Arc<Session>, begin: Begin) -> Background {
-        self.serving.load().engine.begin(session, begin)
+        Background::begin(self.engines.subscribe(), session, begin)
     }
 
     /// Calls a tool for a session.

@@ -22,6 +22,8 @@ pub const UNCLAIMED: &str = crate::engine::inbox::UNCLAIMED;
 pub const REQUESTS: &str = "jacquard_http_requests_total";
 /// Notifications that clients have taken.
 pub const PUSHES: &str = "jacquard_pushes_total";
+/// Reloads, by outcome.
+pub const RELOADS: &str = "jacquard_reloads_total";
 /// From the making of a notification to its taking.
 pub const PUSH_SECONDS: &str = "jacquard_push_delay_seconds";
 const IN_FLIGHT: &str = "jacquard_http_requests_in_flight";
@@ -50,6 +52,7 @@ pub fn describe() {
     describe_counter!(UNCLAIMED, "Answers that no call waited for, by inbox");
     describe_counter!(REQUESTS, "Requests over HTTP, by status");
     describe_counter!(PUSHES, "Notifications that clients have taken");
+    describe_counter!(RELOADS, "Reloads, by outcome");
     describe_histogram!(
         PUSH_SECONDS,
         "From the making of a notification to its taking"
@@ -85,6 +88,11 @@ pub fn request(status: u16) {
 pub fn push(waited: Duration) {
     counter!(PUSHES).increment(1);
     histogram!(PUSH_SECONDS).record(waited.as_secs_f64());
+}
+
+/// What is served was read again.
+pub fn reload(outcome: &'static str) {
+    counter!(RELOADS, "outcome" => outcome).increment(1);
 }
 
 /// NATS is connected again.

@@ -31,7 +31,8 @@ impl Gateway {
     pub fn has_completions(&self) -> bool {
         let catalog = self.catalog();
         let mut arguments = catalog.prompts.iter().flat_map(|p| p.spec.arguments.iter());
-        arguments.any(|(_, argument)| argument.complete.is_some()) || self.resources.completes()
+        arguments.any(|(_, argument)| argument.complete.is_some())
+            || self.serving.load().resources.completes()
     }
 
     /// The prompts that a client may use, as it sees them.
@@ -108,7 +109,10 @@ impl Gateway {
                 (prompt.pack, argument.complete.clone())
             }
             Reference::Resource(template) => {
-                self.resources.completion(client, &template.uri, wanted)?
+                self.serving
+                    .load()
+                    .resources
+                    .completion(client, &template.uri, wanted)?
             }
             _ => return Err(ErrorData::invalid_params("nothing else is completed", None)),
         };

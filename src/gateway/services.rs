@@ -38,19 +38,31 @@ impl Gateway {
 
     /// Knows nobody yet, and passes over what this gateway itself offers.
     fn roster(&self) -> Roster {
-        let own = self.config.expose.micro.as_ref().map(|m| m.service());
-        Roster::new(own.map(str::to_owned))
+        Roster::new(self.own_service())
+    }
+
+    fn own_service(&self) -> Option<String> {
+        let serving = self.serving.load();
+        let own = serving.config.expose.micro.as_ref();
+        own.map(|micro| micro.service().to_owned())
     }
 
     /// Makes tools of the NATS services that are there, if a pack wants that, for as long as the gateway is connected. While
     /// NATS is away all of them stay: a call says why it fails.
     pub async fn keep_services(self: &Arc<Self>) {
-        let period = self.serving.load().engine.period(MICRO);
-        let Some(period) = period else { return };
         let mut roster = self.roster();
         let mut made: Option<Vec<Value>> = None;
+        let mut engines = self.engines.subscribe();
         let mut states = self.nats.bus().watch();
         while states.wait_for(bus::State::is_connected).await.is_ok() {
+            let period = engines.borrow_and_update().period(MICRO);
+            let Some(period) = period else {
+                if engines.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            roster.own = self.own_service();
             let mut pause = period;
             match roster.look(self.nats.bus()).await {
                 Ok(missed) => {
@@ -67,7 +79,7 @@ impl Gateway {
                 Err(error) if error.kind() == bus::ErrorKind::Disconnected => {}
                 Err(error) => roster.note(error.to_string()),
             }
-            tokio::time::sleep(pause).await;
+            let _ = tokio::time::timeout(pause, engines.changed()).await;
         }
     }
 

@@ -66,27 +66,35 @@ pub(super) fn project_name(
     Ok(Some(name))
 }
 
-/// The nearest project file, in the project's folder or up to four above it.
+/// Where a project's file may be, the nearest place first: in its folder or up to four above it.
+pub fn project_places(project: &Path) -> impl Iterator<Item = PathBuf> {
+    let folders = project.ancestors().take(SEARCHED);
+    folders.flat_map(|folder| PROJECT_FILES.iter().map(|name| folder.join(name)))
+}
+
+/// The nearest project file.
 pub(super) fn project_file(project: &Path) -> Result<Option<PathBuf>, Report> {
-    for folder in project.ancestors().take(SEARCHED) {
-        for name in PROJECT_FILES {
-            let path = folder.join(name);
-            if is_there(&path)? {
-                return Ok(Some(path));
-            }
+    for path in project_places(project) {
+        if is_there(&path)? {
+            return Ok(Some(path));
         }
     }
     Ok(None)
 }
 
+/// Where the user's own file may be.
+pub fn user_place(env: &Environment) -> Option<PathBuf> {
+    // Windows has USERPROFILE in the place of HOME.
+    let home = env.get_os("HOME").or_else(|| env.get_os("USERPROFILE"))?;
+    Some(Path::new(&home).join(".nats-mcp").join("config.json"))
+}
+
 /// The user's own file, where there is one.
 pub(super) fn user_file(env: &Environment) -> Result<Option<PathBuf>, Report> {
-    // Windows has USERPROFILE in the place of HOME.
-    let Some(home) = env.get_os("HOME").or_else(|| env.get_os("USERPROFILE")) else {
-        return Ok(None);
-    };
-    let path = Path::new(&home).join(".nats-mcp").join("config.json");
-    Ok(is_there(&path)?.then_some(path))
+    match user_place(env) {
+        Some(path) => Ok(is_there(&path)?.then_some(path)),
+        None => Ok(None),
+    }
 }
 
 /// Whether a file is there to be read. Anything there that is no file is an error, not an absence.

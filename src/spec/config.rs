@@ -114,6 +114,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The files beside it that it is made of, relative to its folder or absolute.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let filled = self.filled.iter().flat_map(|filled| &filled.files);
+        filled.chain(&self.pin).map(String::as_str)
+    }
+
     /// The folder that paths in it are relative to, if it lies in this one.
     pub fn base(&self, folder: PathBuf) -> PathBuf {
         match self.paths {
@@ -124,7 +130,7 @@ impl Config {
 }
 
 /// How to reach NATS.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NatsConfig {
     /// One server or several, separated by commas: `nats://`, `tls://`, `ws://`, `wss://`. Environment: `NATS_URL`.
@@ -167,7 +173,7 @@ pub struct NatsConfig {
 }
 
 /// Certificates, as PEM files relative to the config.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// Authorities to trust instead of those of the system. Environment: `NATS_CA`.
@@ -185,7 +191,7 @@ pub struct TlsConfig {
 }
 
 /// The project that is served.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectConfig {
     /// Its folder; `MCP_PROJECT_PATH` or the working directory when not given.
@@ -199,7 +205,7 @@ pub struct ProjectConfig {
 }
 
 /// What is logged.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// Environment: `LOG_LEVEL`.

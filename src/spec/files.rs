@@ -34,9 +34,7 @@ pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
         .find_map(Path::file_name)
         .map(|n| n.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let specs = read_files(folder, shown, |path| {
-        path.extension().is_some_and(|e| e == "yaml" || e == "yml")
-    })?;
+    let specs = read_files(folder, shown, is_spec)?;
     if specs.is_empty() {
         return Err(one(Diagnostic::global(
             Code::Io,
@@ -44,17 +42,13 @@ pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
         )
         .help("a pack is a folder with at least one `.yaml` file")));
     }
-    let own = folder.join("templates");
-    let beside = beside_specs(folder).map(|p| p.join("templates").join(&name));
     let mut templates = BTreeMap::new();
-    for (place, label) in [
-        (Some(own), format!("{shown}/templates")),
-        (beside, format!("templates/{name}")),
-    ] {
-        let Some(place) = place.filter(|p| p.is_dir()) else {
+    let labels = [format!("{shown}/templates"), format!("templates/{name}")];
+    for (place, label) in template_folders(folder).iter().zip(labels) {
+        if !place.is_dir() {
             continue;
-        };
-        for source in read_files(&place, &label, |_| true)? {
+        }
+        for source in read_files(place, &label, is_template)? {
             let file = source
                 .name()
                 .rsplit('/')
@@ -69,6 +63,25 @@ pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
         specs,
         templates,
     })
+}
+
+/// Where the templates of a pack's folder may lie; the first comes before the other.
+pub fn template_folders(folder: &Path) -> Vec<PathBuf> {
+    let own = folder.join("templates");
+    let name = folder.file_name().unwrap_or_default();
+    let beside = beside_specs(folder).map(|p| p.join("templates").join(name));
+    std::iter::once(own).chain(beside).collect()
+}
+
+/// Whether a file of a pack's folder is one of its specs.
+pub fn is_spec(path: &Path) -> bool {
+    is_template(path) && path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+}
+
+/// Whether a file of a folder of templates is one: editors keep files of their own beside those that are open.
+pub fn is_template(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    !name.starts_with(['.', '#']) && !name.ends_with('~')
 }
 
 /// The folder that holds the folder `specs` in which a pack lies, as in this repository: its templates are beside it.

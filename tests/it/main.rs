@@ -10,6 +10,7 @@ mod gateway;
 mod http;
 mod local;
 mod loom;
+mod reload;
 mod sdk;
 mod support;
 mod warp;

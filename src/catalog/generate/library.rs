@@ -77,6 +77,11 @@ impl Library {
         book
     }
 
+    /// The documents that were asked for, also those that are not there.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.shelf().books.keys().cloned().collect()
+    }
+
     /// What documents were found broken by [`Library::function`] since this was asked the last time.
     pub fn trouble(&self) -> Report {
         std::mem::take(&mut self.shelf().trouble)

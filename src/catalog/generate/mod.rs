@@ -105,6 +105,7 @@ impl Catalog {
                 *made = again;
             }
         }
+        self.note_documents(&library);
         let tools = self.admitted(compose(&slots, true, &mut report), &mut report);
         (self.served.swap(tools), report.into_warnings())
     }

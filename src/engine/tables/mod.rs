@@ -67,6 +67,16 @@ impl Tables {
             })
     }
 
+    /// Waits until each has all that is stored, or cannot have it in time.
+    pub(super) async fn catch_up(&self) {
+        let all = self.0.iter().map(|table| async move {
+            if let Err(error) = table.catch_up().await {
+                tracing::debug!(table = %table.name, %error, "the table is not there yet");
+            }
+        });
+        futures_util::future::join_all(all).await;
+    }
+
     /// Feeds the tables, each by a task of its own, until the set is dropped or the bus is closed.
     pub(super) fn keep(&self, bus: &Bus) -> JoinSet<()> {
         let tables = self.0.iter().cloned();

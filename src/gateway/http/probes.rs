@@ -97,7 +97,11 @@ fn ready(front: &Front) -> Response<Body> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    json_response(status, &json!({"ready": ready, "reasons": reasons}))
+    let mut body = json!({"ready": ready, "reasons": reasons});
+    if let Some(state) = front.gateway.reload_state() {
+        body["reload"] = json!(state);
+    }
+    json_response(status, &body)
 }
 
 /// The numbers for Prometheus: for those who may log in, and on this machine for everybody where nobody has to.

@@ -86,6 +86,16 @@ impl Resources {
         })
     }
 
+    /// Whether both are declared alike.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        let mut pairs = self.sources.iter().zip(&other.sources);
+        let mut made = self.made.iter().zip(&other.made);
+        self.sources.len() == other.sources.len()
+            && pairs.all(|(one, two)| one.same(two))
+            && self.made.len() == other.made.len()
+            && made.all(|(one, two)| one.decl == two.decl)
+    }
+
     /// Whether there are sections of resources, with or without files.
     pub fn any(&self) -> bool {
         !self.sources.is_empty() || !self.made.is_empty()

@@ -96,6 +96,18 @@ impl Source {
         }))
     }
 
+    /// Whether both are declared alike.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        let told = |s: &Self| (s.name.clone(), s.description.clone(), s.prefix.clone());
+        told(self) == told(other)
+            && self.max_bytes == other.max_bytes
+            && self.changed == other.changed
+            && self.scopes == other.scopes
+            && self.place == other.place
+            && self.patterns == other.patterns
+            && self.recursive == other.recursive
+    }
+
     /// Where the folder is, and whether files of folders in it are served too; `None` where there is nothing to serve.
     pub(super) fn place(&self) -> Option<(&FolderPlace, bool)> {
         let place = self.place.as_ref()?;

@@ -3,14 +3,9 @@
 //! The operating system says that something has happened; what has, is found by comparing two looks at the folder. So
 //! nothing depends on which events a system reports, and none that is lost is missed for long.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
@@ -18,11 +13,10 @@ use super::compare::{Differences, Snapshot};
 use super::source::Source;
 use crate::files::MAX_VISITED;
 use crate::gateway::Change;
+use crate::gateway::lookout::{CHECK, Lookout, settle};
 
 /// How long a folder must be quiet before it is looked at, and how long that may take.
 const QUIET: (Duration, Duration) = (Duration::from_millis(75), Duration::from_millis(500));
-/// How often it is seen whether the folder is still the one that is watched.
-const CHECK: Duration = Duration::from_secs(2);
 /// How often a folder is looked at although nothing was said of it: other machines' changes on a network file system.
 const ANYWAY: Duration = Duration::from_secs(30);
 /// The smallest part of the time that is spent on looking at a folder of which nothing was said, and at any.
@@ -59,7 +53,7 @@ pub(super) async fn keep(
         }
         asked = timeout(CHECK, look.notified()).await.is_ok();
         if asked {
-            settle(&look).await;
+            settle(&look, QUIET.0, QUIET.1).await;
         }
     }
 }
@@ -73,21 +67,10 @@ fn announce(source: &Source, differences: Differences, tell: &impl Fn(Change)) {
     }
 }
 
-/// Waits until nothing has been said for a while.
-async fn settle(look: &Notify) {
-    let quiet = async { while timeout(QUIET.0, look.notified()).await.is_ok() {} };
-    let _ = timeout(QUIET.1, quiet).await;
-}
-
 /// What looks at a folder.
 struct Eye {
     source: Arc<Source>,
-    look: Arc<Notify>,
-    watcher: Option<RecommendedWatcher>,
-    /// The folder that is watched was removed or renamed.
-    left: Arc<AtomicBool>,
-    /// The folder that is watched.
-    watched: Option<Identity>,
+    lookout: Lookout,
     before: Snapshot,
     last: Option<Instant>,
     /// How long the last look took.
@@ -100,10 +83,7 @@ impl Eye {
     fn new(source: Arc<Source>, look: Arc<Notify>) -> Self {
         Self {
             source,
-            look,
-            watcher: None,
-            left: Arc::default(),
-            watched: None,
+            lookout: Lookout::new(look),
             before: Snapshot::default(),
             last: None,
             took: Duration::ZERO,
@@ -115,7 +95,7 @@ impl Eye {
     /// it was not looked at. Blocks.
     fn look(&mut self, asked: bool) -> Option<Differences> {
         let another = self.follow();
-        let pause = if self.watcher.is_some() {
+        let pause = if self.lookout.is_watching() {
             ANYWAY
         } else {
             CHECK
@@ -155,22 +135,11 @@ impl Eye {
         let Some((place, recursive)) = self.source.place() else {
             return false;
         };
-        let path = place.path.clone();
-        let identity = identity(&path);
-        if identity == self.watched && !self.left.swap(false, Ordering::Relaxed) {
-            return false;
+        let followed = self.lookout.follow(&[(place.path.clone(), recursive)]);
+        if let Some(error) = followed.problem {
+            self.complain(&format!("{error}; it is looked at now and then instead"));
         }
-        self.watcher = None;
-        if identity.is_some() {
-            match watcher(&path, recursive, &self.look, &self.left) {
-                Ok(watcher) => self.watcher = Some(watcher),
-                Err(error) => {
-                    self.complain(&format!("{error}; it is looked at now and then instead"));
-                }
-            }
-        }
-        self.watched = identity;
-        true
+        followed.another
     }
 
     fn blind(&mut self, problem: &str) -> Option<Snapshot> {
@@ -184,72 +153,4 @@ impl Eye {
             tracing::warn!(resources, "watching the folder of resources: {problem}");
         }
     }
-}
-
-fn watcher(
-    path: &Path,
-    recursive: bool,
-    look: &Arc<Notify>,
-    left: &Arc<AtomicBool>,
-) -> notify::Result<RecommendedWatcher> {
-    let (look, left, folder) = (Arc::clone(look), Arc::clone(left), path.to_owned());
-    let handler = move |event: notify::Result<Event>| {
-        // An error may mean that events were lost.
-        let Ok(event) = event else {
-            return look.notify_one();
-        };
-        let moves = matches!(
-            event.kind,
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
-        );
-        if moves && event.paths.contains(&folder) {
-            left.store(true, Ordering::Relaxed);
-        }
-        if changes(&event) {
-            look.notify_one();
-        }
-    };
-    let config = Config::default().with_follow_symlinks(false);
-    let mut watcher = RecommendedWatcher::new(handler, config)?;
-    let mode = if recursive {
-        RecursiveMode::Recursive
-    } else {
-        RecursiveMode::NonRecursive
-    };
-    watcher.watch(path, mode)?;
-    Ok(watcher)
-}
-
-/// Whether an event can mean a change: who only reads, as this program does, changes nothing.
-fn changes(event: &Event) -> bool {
-    match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        _ => true,
-    }
-}
-
-/// What tells a folder from another one that has taken its path.
-#[derive(Debug, PartialEq, Eq)]
-struct Identity(u64, u64);
-
-#[cfg(unix)]
-fn identity(path: &Path) -> Option<Identity> {
-    use std::os::unix::fs::MetadataExt as _;
-    let about = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
-    Some(Identity(about.dev(), about.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(path: &Path) -> Option<Identity> {
-    let about = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
-    let created = about
-        .created()
-        .ok()?
-        .duration_since(std::time::UNIX_EPOCH)
-        .ok()?;
-    Some(Identity(
-        created.as_secs(),
-        u64::from(created.subsec_nanos()),
-    ))
 }

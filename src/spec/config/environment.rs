@@ -47,6 +47,7 @@ pub(super) fn expand(
                     pointer: pointer.to_owned(),
                     written: text.to_owned(),
                     value: came.to_owned(),
+                    files: Vec::new(),
                 }));
                 Some(value)
             }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// By what else than MCP the tools can be called.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExposeConfig {
     /// As a NATS service: each tool is an endpoint, so that a plain NATS request can call it.
@@ -13,7 +13,7 @@ pub struct ExposeConfig {
 }
 
 /// The NATS service that the tools are offered as. Whoever may send to its subjects can call them.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MicroConfig {
     /// The name of the service: `jacquard` when not given. Gateways with the same name share the requests.

@@ -32,7 +32,7 @@ pub enum Transport {
 }
 
 /// Serving over HTTP.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
     /// The IP address and port to listen on: `127.0.0.1:8420` when not given. Port 0 takes a free one.
@@ -82,7 +82,7 @@ pub struct RateConfig {
 }
 
 /// How long sessions over HTTP are kept.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionsConfig {
     /// How long a session in which nothing was set stays in memory without a request or an open stream: `60s` when not given.
@@ -108,7 +108,7 @@ pub struct SessionsConfig {
 }
 
 /// Who may log in. Without it nobody has to, and only clients of this machine can be served.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
     /// Bearer tokens.
@@ -120,7 +120,7 @@ pub struct AuthConfig {
 }
 
 /// A bearer token: `token` or `file`.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenConfig {
     /// Whom it stands for: a name of its own in sessions and logs.
@@ -148,7 +148,7 @@ impl std::fmt::Debug for TokenConfig {
 }
 
 /// An OAuth 2 authorization server, for which this gateway is a resource server.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OauthConfig {
     /// Who must have issued a token: its claim `iss`, exactly.

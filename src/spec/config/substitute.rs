@@ -26,6 +26,8 @@ pub struct Filled {
     pub written: String,
     /// What came.
     pub value: String,
+    /// The files that it came from, as they are named.
+    pub files: Vec<String>,
 }
 
 impl Filled {
@@ -58,6 +60,15 @@ enum Part {
         default: Option<String>,
     },
     File(String),
+}
+
+impl Part {
+    fn into_file(self) -> Option<String> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Text(_) | Self::Variable { .. } => None,
+        }
+    }
 }
 
 /// Something in a string that cannot be read.
@@ -99,6 +110,7 @@ pub(super) fn substitute(
                     pointer: pointer.to_owned(),
                     written: text.to_owned(),
                     value: value.clone(),
+                    files: parts.into_iter().filter_map(Part::into_file).collect(),
                 });
                 Some(Value::String(value))
             }

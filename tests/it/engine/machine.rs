@@ -143,8 +143,8 @@ async fn tools(server: &NatsServer, dir: &Path, connect: &[String]) -> Tools {
     let (catalog, _) = Catalog::build(&config, dir, &project).unwrap();
     let bus = crate::bus::bus(server).await;
     let engine = Arc::new(Engine::new(Arc::new(catalog), bus).unwrap());
+    engine.keep_tables();
     Tools {
-        _tables: Arc::new(engine.keep_tables()),
         engine,
         session: Arc::default(),
     }

@@ -22,7 +22,6 @@ use jacquard::engine::{Done, Engine, Progress, Reply, Session};
 use jacquard::spec::config;
 use jacquard::spec::source::Source;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use crate::support::server::NatsServer;
 
@@ -31,8 +30,6 @@ use crate::support::server::NatsServer;
 pub struct Tools {
     engine: Arc<Engine>,
     session: Arc<Session>,
-    /// What feeds the tables.
-    _tables: Arc<JoinSet<()>>,
 }
 
 impl Tools {
@@ -44,8 +41,8 @@ impl Tools {
     /// The same on this connection.
     pub fn on(bus: Bus, pack: &str) -> Self {
         let engine = engine(bus, pack);
+        engine.keep_tables();
         Self {
-            _tables: Arc::new(engine.keep_tables()),
             engine,
             session: Arc::default(),
         }

@@ -34,15 +34,12 @@ impl Away {
     }
 
     async fn on(engine: Arc<Engine>, session: Arc<Session>, begin: Begin) -> Self {
+        engine.keep_tables();
         let background = engine.begin(&session, begin);
         let ready = timeout(LIMIT, session.listening()).await;
         ready.expect("the session listens");
         Self {
-            tools: Tools {
-                _tables: Arc::new(engine.keep_tables()),
-                engine,
-                session,
-            },
+            tools: Tools { engine, session },
             background,
         }
     }

@@ -38,6 +38,12 @@ impl ClientHandler for Told {
         self.0.lock().unwrap().push((notification.method, params));
     }
 
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        let method = "notifications/tools/list_changed";
+        let told = (method.to_owned(), Value::Null);
+        self.0.lock().unwrap().push(told);
+    }
+
     async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
         let method = "notifications/resources/list_changed";
         let told = (method.to_owned(), Value::Null);
