@@ -108,13 +108,14 @@ pub(super) fn pinned(config: &Config, base: &Path, report: &mut Report) -> Optio
     Some(Pinned { pins, file, label })
 }
 
-/// The environment is read by packs only where the config says so.
-pub(super) fn unlisted_variables(
+/// The environment is read by packs only where the config says so. Whether all of it is allowed.
+pub(super) fn reads_listed_variables(
     config: &Config,
     packs: &[Found],
     named: &[usize],
     report: &mut Report,
-) {
+) -> bool {
+    let mut all = true;
     for (index, found) in packs.iter().enumerate() {
         let texts = found.pack.texts.iter();
         let names = texts.flat_map(|(kind, text)| variables(*kind, text));
@@ -129,8 +130,10 @@ pub(super) fn unlisted_variables(
             let at = named.iter().position(|n| *n == index);
             let at = at.map_or_else(|| "/packs".to_owned(), |at| format!("/packs/{at}"));
             report.push(placed(problem, config, &at));
+            all = false;
         }
     }
+    all
 }
 
 /// The environment variables that a text of a pack names.

@@ -30,7 +30,7 @@ use jsonschema::Validator;
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
-use configured::{compiled, find, placed, settings, unknown_settings, unlisted_variables};
+use configured::{compiled, find, placed, reads_listed_variables, settings, unknown_settings};
 use generate::{Library, Slot};
 pub use machine::{FolderPlace, Machine};
 pub use packs::PackRef;
@@ -153,7 +153,10 @@ impl Catalog {
         let mut report = config.warnings.clone();
         let (packs, named) = find(config, base, sources, &mut report);
         unknown_settings(config, &packs, &mut report);
-        unlisted_variables(config, &packs, &named, &mut report);
+        if !reads_listed_variables(config, &packs, &named, &mut report) {
+            // Every text that names one would be told again.
+            return Err(report);
+        }
         let names = names::Names::of(&packs, &named);
         let loaded: Vec<LoadedPack> = packs
             .into_iter()

@@ -135,6 +135,12 @@ const PAGES: &[Page] = &[
         "If the pack may, copy the line of the help into the config."
     ),
     page!(
+        NotApproved,
+        "configs/tool-not-approved.yaml",
+        "What a tool tells a model, and what it does, may change under those who trust it. With `pin`, a person looks first.",
+        "Look at what is other with `jacquard tools --diff`, then approve it: `jacquard tools --config FILE --approve TOOL`."
+    ),
+    page!(
         ClientUnion,
         "specs/union-at-the-top.yaml",
         "The API of Claude refuses a request with such a tool as a whole, so that none of the tools works any more.",

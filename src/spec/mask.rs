@@ -26,7 +26,7 @@ pub fn mask(text: &str) -> String {
         if key && secret.as_ref().is_some_and(|s| line.leaves(s)) {
             secret = None;
         }
-        if secret.is_some() && !is_punctuation(token) {
+        if secret.is_some() && !is_punctuation(token) && !is_placeholder(token) {
             masked.push_str(&cover(token));
         } else {
             masked.push_str(&mask_userinfo(token));
@@ -123,6 +123,17 @@ fn is_punctuation(token: &str) -> bool {
     token
         .chars()
         .all(|c| c.is_whitespace() || "{}[],:-".contains(c))
+}
+
+/// Whether a token only names where the credential is: `${NAME}` or `${file:path}`.
+fn is_placeholder(token: &str) -> bool {
+    let bare = token.trim_matches(['"', '\'']);
+    let inner = bare.strip_prefix("${").and_then(|b| b.strip_suffix('}'));
+    inner.is_some_and(|inner| {
+        let path = inner.strip_prefix("file:");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+        path.unwrap_or(inner).chars().all(plain)
+    })
 }
 
 /// Whether a token is a mapping's key: a colon ends it or comes next.
@@ -222,6 +233,8 @@ mod tests {
             "tokens:\n  - a\n  - hunter2\nnamespace: x",
             "password: |\n  a\n  hunter2\nnamespace: x",
             "token: hunter2: other",
+            "token: ${TOKEN:-hunter2}",
+            "token: a${TOKEN}hunter2",
             "{password: abc: hunter2, user: x}",
             "token:\n- a: hunter2\nb: c",
             "token:\n  a:\n    b: hunter2\nc: d",
@@ -242,6 +255,7 @@ mod tests {
             "description: ask ann@example.com about it\nname: a\n",
             r#"{"description": "password: rotation plans", "maxMessages": 5}"#,
             "natsUrl: nats://localhost:4222 # @home",
+            "password: ${NATS_PASSWORD}\ntoken: \"${file:/run/secrets/nats-token}\"\n",
             "password:\nnamespace: 'x'\n",
             "  ",
             "",

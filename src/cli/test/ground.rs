@@ -119,8 +119,10 @@ fn configure(case: &Case, folder: &Path, env: &Environment) -> Result<(Config, P
     let fixture = &case.fixture;
     let (mut config, mut base) = match &case.base {
         Base::Pack(name) => {
-            let text = serde_json::json!({"packs": [name]}).to_string();
-            let (config, report) = config::load(Source::new("example", text), None);
+            let names: Vec<&str> = fixture.env.keys().collect();
+            let text = serde_json::json!({"packs": [name], "env": names}).to_string();
+            let lookup = |name: &str| env.get(name);
+            let (config, report) = config::load(Source::new("example", text), Some(&lookup));
             (config.ok_or_else(|| report.to_string())?, folder.to_owned())
         }
         Base::Config(path) => of_file(path, env)?,
@@ -155,6 +157,7 @@ fn of_file(path: &Path, env: &Environment) -> Result<(Config, PathBuf), String> 
     config.toolsets.clear();
     config.scopes.clear();
     config.auth = None;
+    config.pin = None;
     config.expose = Default::default();
     config.project = Default::default();
     Ok((config, base))

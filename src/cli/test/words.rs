@@ -22,6 +22,7 @@ impl Words {
         let mut names = vec![
             ("project".to_owned(), catalog.project.clone()),
             ("config".to_owned(), settings),
+            ("env".to_owned(), catalog.env.clone()),
             ("tools".to_owned(), tool.tools.clone()),
         ];
         let given = tool.given.iter();

@@ -31,7 +31,8 @@ fn golden(file: &Path) -> PathBuf {
     file.with_file_name(format!("{name}.txt"))
 }
 
-/// What is said of a file. A comment `run: … FILE` in it says by which command, where `validate` does not find it.
+/// What is said of a file. A comment `run: … FILE` in it says by which command, where `validate` does not find it, and a comment
+/// `beside NAME: TEXT` what lies beside it.
 fn said(file: &Path) -> String {
     let text = std::fs::read_to_string(file).unwrap();
     let name = file.file_name().unwrap().to_string_lossy();
@@ -39,6 +40,13 @@ fn said(file: &Path) -> String {
     let command = command.unwrap_or("validate FILE").replace("FILE", &name);
     let place = Place::without_nats();
     place.write(&*name, &text);
+    for line in text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# beside "))
+    {
+        let (other, content) = line.split_once(": ").unwrap();
+        place.write(other, content);
+    }
     let done = place.run(&command.split(' ').collect::<Vec<_>>());
     let folder = place.dir().canonicalize().unwrap();
     let said = format!("{}{}", done.stderr, done.stdout);
