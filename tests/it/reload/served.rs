@@ -47,7 +47,7 @@ async fn it_watches_by_itself_and_tells_how_it_went() {
     let state = ready(&served).await;
     assert_eq!(state["ready"], true);
     let error = state["reload"]["error"].as_str().unwrap();
-    let wanted = "tools.yaml:1:9: `description` is missing [schema] (and 2 more)";
+    let wanted = "tools.yaml:1:9: `reply` is missing [schema] (and 1 more)";
     assert!(error.ends_with(wanted), "{error}");
     assert!(state["reload"]["since"].as_str().unwrap().ends_with('Z'));
     assert_eq!(web.said("two", json!({})).await, "2");
