@@ -221,7 +221,7 @@ fn every_input_of_the_action_is_described_and_used() {
 }
 
 /// The steps of a workflow that use an action which fits.
-fn uses<'a>(workflow: &'a Value, fits: impl Fn(&str) -> bool) -> Vec<&'a Value> {
+fn uses(workflow: &Value, fits: impl Fn(&str) -> bool) -> Vec<&Value> {
     let jobs = workflow["jobs"].as_object().unwrap();
     let steps = jobs.values().flat_map(|job| list(job, "/steps"));
     steps
