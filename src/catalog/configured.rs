@@ -203,7 +203,12 @@ pub(super) fn settings(pack: &Pack, config: &Config, report: &mut Report) -> Jin
             let places: Vec<&str> = places.iter().map(String::as_str).collect();
             schema::retype(&mut values, &validator, &places);
             let cover = |text: String| config.filled.iter().fold(text, |text, f| f.cover(&text));
-            let doc = config.doc.as_ref().filter(|doc| doc.knows(&at));
+            // What the command line has set stands in no file.
+            let from_line = config.set.iter().any(|set| set.starts_with(&at));
+            let doc = config
+                .doc
+                .as_ref()
+                .filter(|doc| doc.knows(&at) && !from_line);
             let mut found = Report::new();
             if let Some(doc) = doc {
                 schema::check_doc(doc, &at, &values, &schema, &validator, &mut found);

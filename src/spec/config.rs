@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::diag::{Code, Diagnostic, Report};
-use super::doc::Doc;
+use super::doc::{Doc, join};
 use super::foreign::{self, Form};
 use super::mask::{mask, masked};
 use super::model::{LintDecl, Paths, SECTIONS};
@@ -102,6 +102,9 @@ pub struct Config {
     /// What of it stands in the environment.
     #[serde(skip)]
     pub filled: Vec<Filled>,
+    /// What the command line has set, as JSON pointers into the file.
+    #[serde(skip)]
+    pub set: Vec<String>,
     /// The values of the variables that `env` names. Where a config is only checked, each is its own name.
     #[serde(skip)]
     pub variables: Variables,
@@ -297,6 +300,8 @@ pub fn load_with(source: Source, around: &Around<'_>) -> (Option<Config>, Report
         for setting in around.set {
             let settings = config.settings.entry(setting.pack.clone()).or_default();
             setting.put(settings);
+            let at = join("/settings", &setting.pack);
+            config.set.push(format!("{at}{}", setting.pointer()));
         }
         config
     });

@@ -271,12 +271,21 @@ fn variables_of_the_log_that_do_not_fit_are_passed_over_with_a_warning() {
 #[test]
 fn capabilities_that_the_original_has_no_queue_for_are_refused_at_the_start() {
     let place = Place::without_nats();
-    for name in ["'a b'", "a.b", "deadletter"] {
+    for (name, shown) in [
+        ("'a b'", "a b"),
+        ("a.b", "a.b"),
+        ("deadletter", "deadletter"),
+    ] {
         let text = format!("packs: [warp]\nsettings:\n  warp: {{fifo: [{name}]}}\n");
         let config = place.write("fifo.yaml", &text);
         let done = place.run(&["validate", config.to_str().unwrap()]);
         assert_eq!(done.code, Some(1), "{name}: {done:?}");
-        assert!(done.stderr.contains("fifo[0]"), "{}", done.stderr);
+        let told = done.stderr.contains(&format!("the string \"{shown}\""));
+        assert!(
+            told && done.stderr.contains("fifo.yaml:3:17"),
+            "{}",
+            done.stderr
+        );
     }
 }
 

@@ -100,7 +100,10 @@ tools:
     let places = [
         ("a second document begins here", "w/two.yaml:2:1"),
         ("the string \"strin\" is not one of", "w/bad.yaml:2:29"),
-        ("is not a regular file", "gateway.yaml:8:16"),
+        (
+            "is a folder, and a file is wanted here",
+            "gateway.yaml:8:16",
+        ),
         ("`untyped` is declared twice", "gateway.yaml:9:7"),
         ("the string \"a b\" does not", "p/blank.yaml:3:26"),
         ("`q_a b` cannot be the name", "gateway.yaml:13:7"),
