@@ -1,0 +1,56 @@
+//! What the files of a pack name: places, tools, templates.
+
+use std::collections::BTreeMap;
+
+use super::draft::Draft;
+use crate::spec::check;
+use crate::spec::data::{Map, Text};
+use crate::spec::source::Source;
+
+/// Where something is declared: `file:line:column`.
+pub(super) fn place(draft: &Draft, pointer: &str) -> String {
+    let place = draft.doc.source.place(draft.doc.key_range(pointer).start);
+    let file = draft.doc.source.name();
+    format!("{file}:{}:{}", place.line, place.column)
+}
+
+/// The names of `tools`: those of the pack's own tools, its aliases, and the tools that these stand for.
+pub(super) fn tool_names(drafts: &[Draft]) -> impl Iterator<Item = &str> {
+    drafts.iter().flat_map(|draft| {
+        let own = draft.tools.iter().map(|tool| tool.name.as_str());
+        let aliases = draft.aliases.iter();
+        own.chain(aliases.flat_map(|(name, target)| [name.as_str(), target.as_str()]))
+    })
+}
+
+/// What examples may name, besides what their texts see.
+pub(super) fn known_to_examples(drafts: &[Draft]) -> check::KnownToExamples {
+    let names =
+        |draft: &Draft| -> Vec<String> { draft.fixtures.iter().map(|(n, _)| n.clone()).collect() };
+    check::KnownToExamples {
+        tools: tool_names(drafts).map(str::to_owned).collect(),
+        makes_tools: drafts.iter().any(|d| !d.generators.is_empty()),
+        fixtures: drafts.iter().flat_map(names).collect(),
+    }
+}
+
+/// Only the template files that a tool or a prompt names travel with the pack.
+pub(super) fn used_templates(drafts: &[Draft], files: &BTreeMap<String, Source>) -> Map<Text> {
+    let replies = drafts
+        .iter()
+        .flat_map(|d| d.tools.iter().chain(d.generators.iter().map(|g| &g.tool)))
+        .filter_map(|t| t.reply.as_ref()?.template.as_deref());
+    let messages = drafts
+        .iter()
+        .flat_map(|d| d.prompts.iter().filter_map(|(_, prompt)| prompt.as_ref()))
+        .flat_map(|prompt| prompt.messages.iter())
+        .filter_map(|message| message.template.as_deref());
+    let used: Vec<&str> = replies.chain(messages).collect();
+    let mut templates = Map::default();
+    for (name, source) in files {
+        if used.contains(&name.as_str()) {
+            templates.push(name.clone(), Text::from(source.text().to_owned()));
+        }
+    }
+    templates
+}
