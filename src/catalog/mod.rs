@@ -33,6 +33,7 @@ use serde_json::{Map, Value, json};
 use configured::{compiled, find, placed, reads_listed_variables, settings, unknown_settings};
 use generate::{Library, Slot};
 pub use machine::{FolderPlace, Machine};
+use packs::Found;
 pub use packs::PackRef;
 use pins::{Pins, Standing};
 pub use prompts::{Prompt, PromptArgument};
@@ -158,30 +159,9 @@ impl Catalog {
             return Err(report);
         }
         let names = names::Names::of(&packs, &named);
-        let loaded: Vec<LoadedPack> = packs
-            .into_iter()
-            .enumerate()
-            .map(|(index, found)| {
-                let pack = found.pack;
-                let settings = settings(&pack, config, &mut report);
-                let mut compile = |what: &str, schemas: &data::Map<Json>| {
-                    compiled(&pack.name, what, schemas, &mut report)
-                };
-                let session = compile("session value", &pack.session);
-                let schemas = compile("schema", &pack.schemas);
-                LoadedPack {
-                    pack,
-                    settings,
-                    session,
-                    schemas,
-                    uses: found.uses,
-                    named: named.contains(&index),
-                    tools: names.home(index),
-                }
-            })
-            .collect();
+        let packs = loaded(packs, &named, &names, config, &mut report);
         let mut catalog = Self {
-            packs: loaded,
+            packs,
             templates: Templates::new(),
             project: Jinja::from(Serde(project)),
             env: config.variables.to_value(),
@@ -391,6 +371,34 @@ impl Catalog {
             }
         }
     }
+}
+
+/// The packs with what the config says of them.
+fn loaded(
+    packs: Vec<Found>,
+    named: &[usize],
+    names: &names::Names,
+    config: &Config,
+    report: &mut Report,
+) -> Vec<LoadedPack> {
+    let load = |(index, found): (usize, Found)| {
+        let pack = found.pack;
+        let settings = settings(&pack, config, report);
+        let mut compile =
+            |what: &str, schemas: &data::Map<Json>| compiled(&pack.name, what, schemas, report);
+        let session = compile("session value", &pack.session);
+        let schemas = compile("schema", &pack.schemas);
+        LoadedPack {
+            pack,
+            settings,
+            session,
+            schemas,
+            uses: found.uses,
+            named: named.contains(&index),
+            tools: names.home(index),
+        }
+    };
+    packs.into_iter().enumerate().map(load).collect()
 }
 
 /// Two tools have the same name.

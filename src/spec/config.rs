@@ -338,7 +338,7 @@ fn read(source: Source, around: &Around<'_>) -> (Option<Config>, Report) {
         without_templates(&mut doc.value);
     }
     let language = config_schema();
-    match schema::compile(&language) {
+    match schema::compile(&schema::only(&language, &doc.value)) {
         Ok(validator) => {
             let places = filled.iter().map(|f| f.pointer.as_str());
             schema::retype(&mut doc.value, &validator, &places.collect::<Vec<_>>());

@@ -154,6 +154,53 @@ pub fn check_doc(
     }
 }
 
+/// The schema without properties that an object does not have, and without definitions that nothing refers to then. To this
+/// object it says the same; a schema of many keys takes long to compile, and most objects have few of them.
+pub fn only(schema: &Value, object: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(properties) = schema
+        .pointer_mut("/properties")
+        .and_then(Value::as_object_mut)
+    {
+        properties.retain(|key, _| object.get(key).is_some());
+    }
+    let Some(Value::Object(mut all)) = schema.as_object_mut().and_then(|s| s.remove("$defs"))
+    else {
+        return schema;
+    };
+    let mut kept = Map::new();
+    let mut open = vec![schema.clone()];
+    while let Some(value) = open.pop() {
+        for name in referred(&value) {
+            if let Some(definition) = all.remove(&name) {
+                open.push(definition.clone());
+                kept.insert(name, definition);
+            }
+        }
+    }
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("$defs".to_owned(), Value::Object(kept));
+    }
+    schema
+}
+
+/// The names of the definitions that a schema refers to.
+fn referred(schema: &Value) -> Vec<String> {
+    match schema {
+        Value::Object(map) => {
+            let name = map.get("$ref").and_then(Value::as_str);
+            let name = name
+                .and_then(|r| r.strip_prefix("#/$defs/"))
+                .map(str::to_owned);
+            name.into_iter()
+                .chain(map.values().flat_map(referred))
+                .collect()
+        }
+        Value::Array(items) => items.iter().flat_map(referred).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Reads texts at these places as the numbers and truth values that the schema wants there, where they are written as such.
 pub fn retype(value: &mut Value, validator: &Validator, places: &[&str]) {
     if places.is_empty() || validator.is_valid(value) {
@@ -248,5 +295,31 @@ mod tests {
         assert!(compile(&json!({"$ref": "https://example.com/x.json"})).is_err());
         assert!(compile(&json!({"$ref": "file:///etc/passwd"})).is_err());
         assert!(compile(&json!({"type": "strin"})).is_err());
+    }
+
+    proptest::proptest! {
+        /// Whatever keys a config has, the smaller schema finds in it what the whole one finds.
+        #[test]
+        fn a_schema_of_what_is_there_says_the_same(
+            keys in proptest::collection::vec("packs|name|nats|http|auth|log|toolsets|allow|lint|pin|nonsense", 0..6),
+            odd in proptest::bool::ANY,
+        ) {
+            let whole = crate::spec::config::config_schema();
+            let value = |key: &str| match (key, odd) {
+                ("packs", false) => json!(["warp"]),
+                ("nats", _) => json!({"request_timeout": if odd { "5m" } else { "1s" }, "tls": {"required": odd}}),
+                ("http", _) => json!({"max_in_flight": if odd { json!("x") } else { json!(5) }}),
+                ("auth", _) => json!({"tokens": [{"name": "a", "token": "t", "scopes": ["s"]}]}),
+                ("toolsets", _) => json!({"a": ["x*"]}),
+                _ => json!("text"),
+            };
+            let object: Map<String, Value> = keys.iter().map(|k| (k.clone(), value(k))).collect();
+            let object = Value::Object(object);
+            let found = |schema: &Value| -> Vec<String> {
+                let validator = compile(schema).unwrap();
+                validator.iter_errors(&object).map(|e| format!("{} {e}", e.instance_path())).collect()
+            };
+            proptest::prop_assert_eq!(found(&only(&whole, &object)), found(&whole));
+        }
     }
 }

@@ -45,41 +45,41 @@ inboxes:
   answers: {subject: "answers.{{ gateway.id }}", key: item.data.id}
 macros:
   inner:
-params: [key]
-steps:
-  - get: {bucket: state, key: "{{ key }}"}
+    params: [key]
+    steps:
+      - get: {bucket: state, key: "{{ key }}"}
   outer:
-params: [key]
-steps:
-  - use: {macro: inner, with: {key: "{{ key }}"}}
-  - list: {bucket: state, under: team}
+    params: [key]
+    steps:
+      - use: {macro: inner, with: {key: "{{ key }}"}}
+      - list: {bucket: state, under: team}
 tools:
   all:
-description: Touches most things.
-input:
-  type: object
-  required: [to, list]
-  properties: {to: {type: string}, list: {type: array, items: {type: string}}}
-steps:
-  - use: {macro: outer, with: {key: a}}
-  - use: {macro: inner, with: {key: b}}
-  - publish: {stream: log, subject: "log.{{ args.to }}", payload: x}
-    each: args.list
-  - publish: {stream: log, subject: "log.{{ args.to }}", payload: y}
-  - request: {subject: "ask.{{ args.to }}"}
-  - request:
-      subject: begin
-      payload: x
-      answers: [{inbox: answers, key: "{{ call.id }}"}]
-      served: {subjects: "{{ args.list }}"}
-  - take: {stream: log, position: {bucket: state, key: "{{ args.to }}"}, limit: 5}
-reply: {text: done}
+    description: Touches most things.
+    input:
+      type: object
+      required: [to, list]
+      properties: {to: {type: string}, list: {type: array, items: {type: string}}}
+    steps:
+      - use: {macro: outer, with: {key: a}}
+      - use: {macro: inner, with: {key: b}}
+      - publish: {stream: log, subject: "log.{{ args.to }}", payload: x}
+        each: args.list
+      - publish: {stream: log, subject: "log.{{ args.to }}", payload: y}
+      - request: {subject: "ask.{{ args.to }}"}
+      - request:
+          subject: begin
+          payload: x
+          answers: [{inbox: answers, key: "{{ call.id }}"}]
+          served: {subjects: "{{ args.list }}"}
+      - take: {stream: log, position: {bucket: state, key: "{{ args.to }}"}, limit: 5}
+    reply: {text: done}
   none: {description: Nothing., reply: {text: x}}
 listeners:
   heard:
-subject: "hear.{{ session.id }}"
-steps: [{put: {bucket: state, key: x, value: 1}}]
-reply: {}
+    subject: "hear.{{ session.id }}"
+    steps: [{put: {bucket: state, key: x, value: 1}}]
+    reply: {}
 on: {close: [{delete: {bucket: state, key: x}}]}
 "#;
 

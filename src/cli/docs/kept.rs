@@ -5,6 +5,7 @@ use super::names::shown;
 use super::tools::value_words;
 use crate::spec::data::Text;
 use crate::spec::model::{BucketDecl, Pack, QueueDecl, StreamDecl};
+use crate::spec::tree::Template;
 use crate::spec::tree::Tree;
 
 /// All of it. What stands in braces is filled in.
@@ -13,6 +14,8 @@ pub fn sections(pack: &Pack, page: &mut Markdown) {
     buckets(pack, page);
     queues(pack, page);
     others(pack, page);
+    of_the_machine(pack, page);
+    offered(pack, page);
     by_itself(pack, page);
 }
 
@@ -202,6 +205,9 @@ fn others(pack: &Pack, page: &mut Markdown) {
         [code(name), code(&shown(&inbox.subject.0)), description]
     });
     section(page, "Inboxes", ["inbox", "subject", ""], rows.collect());
+}
+
+fn of_the_machine(pack: &Pack, page: &mut Markdown) {
     let journals = pack.journals.iter().map(|(name, journal)| {
         let description = told(journal.description.as_ref());
         [
@@ -235,11 +241,15 @@ fn others(pack: &Pack, page: &mut Markdown) {
     });
     let rows = journals.chain(folders).chain(programs).collect();
     section(page, "Of the machine", ["name", "is a", "where", ""], rows);
+}
+
+/// What clients have beside tools.
+fn offered(pack: &Pack, page: &mut Markdown) {
+    let about = |text: Option<&Template>| {
+        let text = text.map(|text| sentence(&shown(&text.0)));
+        text.unwrap_or_default()
+    };
     let rows = pack.resources.iter().map(|(name, resource)| {
-        let text = resource
-            .description
-            .as_ref()
-            .map(|text| sentence(&shown(&text.0)));
         let uri = shown(&resource.uri.0);
         let (address, what) = match &resource.folder {
             Some(folder) => (
@@ -248,15 +258,17 @@ fn others(pack: &Pack, page: &mut Markdown) {
             ),
             None => (uri, "made when it is read".to_owned()),
         };
-        [code(name), code(&address), what, text.unwrap_or_default()]
+        [
+            code(name),
+            code(&address),
+            what,
+            about(resource.description.as_ref()),
+        ]
     });
     let prompts = pack.prompts.iter().map(|(name, prompt)| {
         let arguments: Vec<String> = prompt.arguments.keys().map(code).collect();
-        let text = prompt
-            .description
-            .as_ref()
-            .map(|text| sentence(&shown(&text.0)));
-        [code(name), arguments.join(", "), text.unwrap_or_default()]
+        let text = about(prompt.description.as_ref());
+        [code(name), arguments.join(", "), text]
     });
     section(
         page,
