@@ -15,7 +15,7 @@ pub const MAX_WITHIN: u64 = 60;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fixture {
-    /// Settings of this pack.
+    /// Settings of this pack. `${NATS_URL}` in them is the address of the example's NATS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Json>,
     /// What the pack may use of this machine, as in a config. Paths are relative to the folder of the example.
@@ -48,7 +48,7 @@ pub struct Allowed {
     /// Programs that may be started.
     #[serde(default)]
     pub run: List<Text>,
-    /// Servers that may be looked at.
+    /// Servers that may be looked at; `${NATS_URL}` is the example's NATS.
     #[serde(default)]
     pub connect: List<Text>,
 }
