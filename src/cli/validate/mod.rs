@@ -18,6 +18,7 @@ use super::{fail, say};
 use crate::spec::config::set::Setting;
 use crate::spec::diag::{Report, Severity};
 use find::Found;
+pub(super) use check::config;
 pub(super) use find::found;
 
 /// What is asked for.
