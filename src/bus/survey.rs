@@ -246,14 +246,16 @@ impl Bus {
             .untried
             .retain(|subject| !needed.is_own_inbox(subject));
         let sent = tried.into_iter().take(MAX_TRIED);
-        let sent = sent.map(|line| async { self.may_send(&line.subject).await.map(|may| (line, may)) });
+        let sent =
+            sent.map(|line| async { self.may_send(&line.subject).await.map(|may| (line, may)) });
         let mut sent = stream::iter(sent).buffer_unordered(AT_ONCE);
         while let Some(outcome) = sent.next().await {
             let (line, may) = outcome?;
             lacking.publish.extend((!may).then_some(line));
         }
         let heard = needed.subscribe().into_iter().take(MAX_TRIED);
-        let heard = heard.map(|line| async { self.may_hear(&line.subject).await.map(|may| (line, may)) });
+        let heard =
+            heard.map(|line| async { self.may_hear(&line.subject).await.map(|may| (line, may)) });
         let mut heard = stream::iter(heard).buffer_unordered(AT_ONCE);
         while let Some(outcome) = heard.next().await {
             let (line, may) = outcome?;
@@ -298,7 +300,10 @@ fn allowed(outcome: Result<(), Error>) -> Result<bool, Error> {
 fn is_harmless(subject: &str) -> bool {
     let verb = subject.strip_prefix("$JS.API.");
     verb.is_some_and(|verb| {
-        let named = |known: &&str| verb.strip_prefix(*known).is_some_and(|r| r.starts_with('.'));
+        let named = |known: &&str| {
+            verb.strip_prefix(*known)
+                .is_some_and(|r| r.starts_with('.'))
+        };
         HARMLESS.iter().any(|known| named(&known))
     })
 }
@@ -346,14 +351,27 @@ mod tests {
         let (publish, _) = lacks(json!({"publish": {"deny": ["x.secret"]}}));
         assert_eq!(publish, ["x.*"]);
         needed.answer("listener c");
-        assert!(rules(json!({"publish": {"allow": ["x.>"]}})).lacking(&needed).answers);
-        assert!(!rules(json!({"publish": {"allow": [">"]}})).lacking(&needed).answers);
+        assert!(
+            rules(json!({"publish": {"allow": ["x.>"]}}))
+                .lacking(&needed)
+                .answers
+        );
+        assert!(
+            !rules(json!({"publish": {"allow": [">"]}}))
+                .lacking(&needed)
+                .answers
+        );
     }
 
     #[test]
     fn only_requests_without_effect_are_tried() {
         let mut needed = Permits::new("_INBOX");
-        for what in [OnStream::Ensure, OnStream::Purge, OnStream::Delete, OnStream::Erase] {
+        for what in [
+            OnStream::Ensure,
+            OnStream::Purge,
+            OnStream::Delete,
+            OnStream::Erase,
+        ] {
             needed.stream("t", "S", what);
         }
         let all = needed.publish();

@@ -34,47 +34,14 @@ pub fn look(setup: Option<&Setup>, env: &Environment, findings: &mut Findings) {
     let folder = setup.map_or(here, |setup| setup.facts.path.clone());
     let mut any = false;
     for client in Client::value_variants() {
-        let mut seen: Vec<(String, PathBuf)> = Vec::new();
+        let mut seen = Vec::new();
         for scope in [Scope::Project, Scope::User] {
             // Where the environment does not tell the user's folder, there is nothing to look at.
-            let Ok(path) = client.file(scope, &folder, env) else {
-                continue;
-            };
-            let Some(document) = read(*client, &path, findings) else {
-                continue;
-            };
-            for (name, value) in document.entries(client.section()) {
-                if !is_ours(name, value) {
-                    continue;
-                }
-                any = true;
-                let entry = Entry {
-                    client: *client,
-                    scope,
-                    name,
-                    file: &path,
-                    value,
-                    folder: &folder,
-                    env,
-                };
-                entry.judge(findings);
-                if let Some((_, other)) = seen.iter().find(|(known, _)| known == name) {
-                    findings.warn(
-                        Subject::Clients,
-                        format!("`{name}` is in {} and in {}: only one of them counts", other.display(), path.display()),
-                        format!("remove one (`{} --uninstall`), or give it another name", entry.command()),
-                    );
-                }
-                seen.push((name.to_owned(), path.clone()));
-            }
-            for name in document.doubled(client.section()) {
-                findings.warn(
-                    Subject::Clients,
-                    format!("{} has `{name}` twice: only the last one counts", path.display()),
-                    "remove one of them",
-                );
+            if let Ok(path) = client.file(scope, &folder, env) {
+                one_file(*client, scope, (&path, &folder), env, &mut seen, findings);
             }
         }
+        any |= !seen.is_empty();
     }
     if !any {
         let text = "no MCP client has an entry for a gateway here";
@@ -83,11 +50,65 @@ pub fn look(setup: Option<&Setup>, env: &Environment, findings: &mut Findings) {
     }
 }
 
+/// Looks at the entries of one file. `seen`: those of the client's other file, by name.
+fn one_file(
+    client: Client,
+    scope: Scope,
+    (path, folder): (&Path, &Path),
+    env: &Environment,
+    seen: &mut Vec<(String, PathBuf)>,
+    findings: &mut Findings,
+) {
+    let Some(document) = read(client, path, findings) else {
+        return;
+    };
+    for (name, value) in document.entries(client.section()) {
+        if !is_ours(name, value) {
+            continue;
+        }
+        let entry = Entry {
+            client,
+            scope,
+            name,
+            file: path,
+            value,
+            folder,
+            env,
+        };
+        entry.judge(findings);
+        if let Some((_, other)) = seen.iter().find(|(known, _)| known == name) {
+            let (one, two) = (other.display(), path.display());
+            findings.warn(
+                Subject::Clients,
+                format!("`{name}` is in {one} and in {two}: only one of them counts"),
+                format!(
+                    "remove one (`{} --uninstall`), or give it another name",
+                    entry.command()
+                ),
+            );
+        }
+        seen.push((name.to_owned(), path.to_owned()));
+    }
+    for name in document.doubled(client.section()) {
+        let text = format!(
+            "{} has `{name}` twice: only the last one counts",
+            path.display()
+        );
+        findings.warn(Subject::Clients, text, "remove one of them");
+    }
+}
+
 fn read(client: Client, path: &Path, findings: &mut Findings) -> Option<Document> {
-    let document = file::read(path)
-        .and_then(|text| text.map(|text| document(path, Some(&text), client)).transpose());
+    let document = file::read(path).and_then(|text| {
+        text.map(|text| document(path, Some(&text), client))
+            .transpose()
+    });
     document.unwrap_or_else(|problem| {
-        findings.error(Subject::Clients, problem, "mend the file: the client cannot read it either");
+        findings.error(
+            Subject::Clients,
+            problem,
+            "mend the file: the client cannot read it either",
+        );
         None
     })
 }
@@ -124,15 +145,27 @@ impl Entry<'_> {
             Some(problem) => findings.error(
                 Subject::Clients,
                 format!("{at} serves {config}: {problem}"),
-                format!("mend it, or name another one: `{} --config FILE`", self.command()),
+                format!(
+                    "mend it, or name another one: `{} --config FILE`",
+                    self.command()
+                ),
             ),
             None if Path::new(&config).is_absolute() => {
-                findings.ok(Subject::Clients, format!("{at} starts {command} with {config}"));
+                findings.ok(
+                    Subject::Clients,
+                    format!("{at} starts {command} with {config}"),
+                );
             }
             None => findings.warn(
                 Subject::Clients,
-                format!("{at} serves {config}, which is found only if the client starts it in {}", self.folder.display()),
-                format!("name it by its full path: `{} --config {config}`", self.command()),
+                format!(
+                    "{at} serves {config}, which is found only if the client starts it in {}",
+                    self.folder.display()
+                ),
+                format!(
+                    "name it by its full path: `{} --config {config}`",
+                    self.command()
+                ),
             ),
         }
     }
@@ -144,7 +177,10 @@ impl Entry<'_> {
         };
         let client = word(self.client.to_possible_value());
         let scope = word(self.scope.to_possible_value());
-        format!("jacquard install {client} --name {} --scope {scope}", self.name)
+        format!(
+            "jacquard install {client} --name {} --scope {scope}",
+            self.name
+        )
     }
 
     fn again(&self) -> String {

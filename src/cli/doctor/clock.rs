@@ -21,7 +21,8 @@ pub fn ahead(server: &str, here: SystemTime) -> Option<f64> {
 /// Says what a difference of that many seconds means. The answer was `slow` seconds on its way, which may be part of it.
 pub fn judge(ahead: Option<f64>, slow: f64, findings: &mut Findings) {
     let Some(ahead) = ahead else {
-        let text = "the server's clock cannot be asked: this user may not, and no stream is there yet";
+        let text =
+            "the server's clock cannot be asked: this user may not, and no stream is there yet";
         return findings.ok(Subject::Clock, text);
     };
     let apart = (ahead.abs() - slow).max(0.0);
@@ -31,11 +32,14 @@ pub fn judge(ahead: Option<f64>, slow: f64, findings: &mut Findings) {
     }
     let way = if ahead < 0.0 { "ahead of" } else { "behind" };
     let text = format!("this machine's clock is {apart:.0} s {way} that of the NATS server");
-    let advice = "set the clocks by NTP (`timedatectl set-ntp true`, or the time service of the system)";
+    let advice =
+        "set the clocks by NTP (`timedatectl set-ntp true`, or the time service of the system)";
     if apart < WRONG {
         findings.warn(Subject::Clock, text, advice);
     } else {
-        let text = format!("{text}: agents with a sign of life of less than {WRONG:.0} s ago may count as gone");
+        let text = format!(
+            "{text}: agents with a sign of life of less than {WRONG:.0} s ago may count as gone"
+        );
         findings.error(Subject::Clock, text, advice);
     }
 }
@@ -57,11 +61,20 @@ mod tests {
         };
         assert!(told(Some(0.4), 0.0).contains("1 ok, 0 warning(s), 0 error(s)"));
         assert!(told(Some(-4.9), 0.0).contains("1 ok"));
-        assert!(told(Some(7.0), 3.0).contains("1 ok"), "a slow answer is no wrong clock");
+        assert!(
+            told(Some(7.0), 3.0).contains("1 ok"),
+            "a slow answer is no wrong clock"
+        );
         let text = told(Some(-12.0), 0.0);
-        assert!(text.contains("warning  this machine's clock is 12 s ahead of"), "{text}");
+        assert!(
+            text.contains("warning  this machine's clock is 12 s ahead of"),
+            "{text}"
+        );
         let text = told(Some(3600.0), 0.1);
-        assert!(text.contains("error    this machine's clock is 3600 s behind"), "{text}");
+        assert!(
+            text.contains("error    this machine's clock is 3600 s behind"),
+            "{text}"
+        );
         assert!(told(None, 0.0).contains("cannot be asked"));
     }
 

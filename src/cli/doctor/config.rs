@@ -24,9 +24,10 @@ pub fn look(source: &Source, env: &Environment, findings: &mut Findings) -> Opti
             let mut all = problems.clone();
             // What only the check of the packs has seen.
             all.extend(checked.unwrap_or_default().without(|one| {
-                problems.sorted().iter().any(|known| {
-                    known.message == one.message && known.code == one.code
-                })
+                problems
+                    .sorted()
+                    .iter()
+                    .any(|known| known.message == one.message && known.code == one.code)
             }));
             findings.report(&all, about);
             return None;
@@ -35,7 +36,9 @@ pub fn look(source: &Source, env: &Environment, findings: &mut Findings) -> Opti
     let report = checked.unwrap_or_default();
     findings.report(&report, about);
     let warnings = report.count(Severity::Warning);
-    if warnings > 0 && let Some(path) = &source.config {
+    if warnings > 0
+        && let Some(path) = &source.config
+    {
         findings.warn(
             Subject::Config,
             format!("{warnings} warning(s) about the config and its packs"),
@@ -109,7 +112,10 @@ fn variables(config: &Config, findings: &mut Findings) {
     if !unset.is_empty() {
         findings.warn(
             Subject::Config,
-            format!("specs may read these variables, which are not set: {}", some(&unset)),
+            format!(
+                "specs may read these variables, which are not set: {}",
+                some(&unset)
+            ),
             "set them where the gateway starts, or take them off the list `env`",
         );
     }

@@ -37,7 +37,8 @@ fn crash(found: &[(String, Standing)], findings: &mut Findings) {
 fn node(found: &[(String, Standing)], findings: &mut Findings) {
     let single = labels(found, |s| s.replicas < 3);
     if single.is_empty() {
-        let text = "the loss of a node loses nothing: each stream has a majority of copies without it";
+        let text =
+            "the loss of a node loses nothing: each stream has a majority of copies without it";
         findings.ok(Subject::Durability, text);
     } else if found.iter().any(|(_, standing)| standing.clustered) {
         findings.warn(
@@ -109,7 +110,10 @@ mod tests {
         assert!(text.contains("loses nothing: each stream"), "{text}");
         let text = told(&[standing(3, false, true), standing(1, true, true)], false);
         assert!(text.contains("in memory only: stream R1\n"), "{text}");
-        assert!(text.contains("only copy, or nothing can be stored (2 copies): stream R1\n"), "{text}");
+        assert!(
+            text.contains("only copy, or nothing can be stored (2 copies): stream R1\n"),
+            "{text}"
+        );
         assert!(text.contains("1 ok, 2 warning(s)"), "{text}");
         let text = told(&[standing(3, true, true)], false);
         assert!(text.contains("crashes loses nothing"), "{text}");

@@ -101,12 +101,7 @@ impl Findings {
     }
 
     /// As it should be, and what could be done all the same.
-    pub fn ok_but(
-        &mut self,
-        subject: Subject,
-        what: impl Into<String>,
-        advice: impl Into<String>,
-    ) {
+    pub fn ok_but(&mut self, subject: Subject, what: impl Into<String>, advice: impl Into<String>) {
         self.add(subject, Level::Ok, what.into(), Some(advice.into()));
     }
 

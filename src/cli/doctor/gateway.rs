@@ -68,16 +68,15 @@ fn fetched(at: SocketAddr, path: &str) -> Result<Value, String> {
     let mut answer = answer.map_err(|error| error.to_string())?;
     let body = answer.body_mut().with_config().limit(MAX_BYTES);
     let text = body.read_to_string().map_err(|error| error.to_string())?;
-    serde_json::from_str(&text)
-        .map_err(|_| format!("the answer of /{path} is none of a gateway's ({})", answer.status()))
+    serde_json::from_str(&text).map_err(|_| {
+        format!(
+            "the answer of /{path} is none of a gateway's ({})",
+            answer.status()
+        )
+    })
 }
 
-fn judge(
-    at: SocketAddr,
-    health: &Value,
-    ready: Result<Value, String>,
-    findings: &mut Findings,
-) {
+fn judge(at: SocketAddr, health: &Value, ready: Result<Value, String>, findings: &mut Findings) {
     let own = env!("CARGO_PKG_VERSION");
     let Some(version) = health["version"].as_str() else {
         let text = format!("what answers at http://{at} is no gateway");
@@ -118,7 +117,11 @@ fn readiness(ready: &Value, findings: &mut Findings) {
         findings.ok(Subject::Gateway, "it is ready");
     } else {
         let text = format!("it is not ready: {}", some(&texts(&ready["reasons"])));
-        findings.error(Subject::Gateway, text, "look at what is said of NATS above, and at its log");
+        findings.error(
+            Subject::Gateway,
+            text,
+            "look at what is said of NATS above, and at its log",
+        );
     }
     let reload = &ready["reload"];
     let since = reload["since"].as_str().unwrap_or_default();
@@ -132,11 +135,17 @@ fn readiness(ready: &Value, findings: &mut Findings) {
             "mend the file; it is read again when it is written, or on SIGHUP",
         );
     } else if reload["ok"] == true {
-        findings.ok(Subject::Gateway, format!("the last reload, at {since}, went well"));
+        findings.ok(
+            Subject::Gateway,
+            format!("the last reload, at {since}, went well"),
+        );
     }
     let restart = texts(&reload["restart"]);
     if !restart.is_empty() {
-        let text = format!("these sections have changed, and wait for a restart: {}", some(&restart));
+        let text = format!(
+            "these sections have changed, and wait for a restart: {}",
+            some(&restart)
+        );
         findings.warn(Subject::Gateway, text, "restart the gateway");
     }
 }
@@ -157,22 +166,41 @@ mod tests {
     fn a_gateway_says_how_it_is() {
         let health = json!({"version": env!("CARGO_PKG_VERSION"), "tools": 3, "nats": "connected"});
         let text = told(&health, json!({"ready": true, "reasons": []}));
-        assert!(text.contains("3 tool(s)") && text.contains("2 ok, 0 warning(s), 0 error(s)"), "{text}");
+        assert!(
+            text.contains("3 tool(s)") && text.contains("2 ok, 0 warning(s), 0 error(s)"),
+            "{text}"
+        );
         let text = told(
             &health,
             json!({"ready": false, "reasons": ["NATS is refused"], "reload": {"ok": false, "since": "S", "error": "a.yaml:1:1: odd [schema]", "restart": ["auth"]}}),
         );
-        assert!(text.contains("error    it is not ready: NATS is refused"), "{text}");
-        assert!(text.contains("since S") && text.contains("a.yaml:1:1: odd [schema]"), "{text}");
+        assert!(
+            text.contains("error    it is not ready: NATS is refused"),
+            "{text}"
+        );
+        assert!(
+            text.contains("since S") && text.contains("a.yaml:1:1: odd [schema]"),
+            "{text}"
+        );
         assert!(text.contains("wait for a restart: auth"), "{text}");
-        let text = told(&json!({"version": "0.0.1"}), json!({"ready": true, "reload": {"ok": true, "since": "S"}}));
-        assert!(text.contains("warning") && text.contains("went well"), "{text}");
+        let text = told(
+            &json!({"version": "0.0.1"}),
+            json!({"ready": true, "reload": {"ok": true, "since": "S"}}),
+        );
+        assert!(
+            text.contains("warning") && text.contains("went well"),
+            "{text}"
+        );
         assert!(told(&json!([]), json!({})).contains("is no gateway"));
     }
 
     #[test]
     fn an_address_of_all_is_asked_on_this_machine() {
-        for (given, asked) in [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("10.0.0.1:80", "10.0.0.1:80")] {
+        for (given, asked) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+        ] {
             assert_eq!(given.parse().map(reachable).ok(), asked.parse().ok());
         }
     }

@@ -112,7 +112,9 @@ fn ask(
             {
                 on_nats.error(
                     Subject::Nats,
-                    format!("not everything was answered within {NATS_LIMIT:?}; the rest is not told"),
+                    format!(
+                        "not everything was answered within {NATS_LIMIT:?}; the rest is not told"
+                    ),
                     "look at the load of the server and the way to it, and try again",
                 );
             }

@@ -8,8 +8,8 @@ use super::finding::{Findings, Subject};
 use super::{Patient, clock, durability, permissions, streams};
 use crate::bus::local::{self, Options};
 use crate::bus::{Account, Bus, Error, ErrorKind, Login};
-use crate::gateway::nats::{self, Choice};
 use crate::gateway::full;
+use crate::gateway::nats::{self, Choice};
 use crate::project::DEFAULT_URL;
 
 /// How long a server may take to let a connection in.
@@ -92,13 +92,20 @@ async fn local_server(findings: &mut Findings) -> Option<String> {
     };
     match timeout(LOCAL, local::address(&options)).await {
         Ok(Ok(Some(address))) => {
-            let text = format!("no NATS is named: gateways share the local server in {}", options.data_dir.display());
+            let text = format!(
+                "no NATS is named: gateways share the local server in {}",
+                options.data_dir.display()
+            );
             findings.ok(Subject::Nats, text);
             return Some(address);
         }
         Ok(Ok(None)) => {}
         Ok(Err(error)) => {
-            findings.error(Subject::Nats, full(&error), "`jacquard nats status` tells more");
+            findings.error(
+                Subject::Nats,
+                full(&error),
+                "`jacquard nats status` tells more",
+            );
             return None;
         }
         Err(_) => {
@@ -111,10 +118,17 @@ async fn local_server(findings: &mut Findings) -> Option<String> {
     match timeout(LOCAL, local::find_binary(options, &|_| {})).await {
         Ok(Ok(path)) => findings.ok(
             Subject::Nats,
-            format!("{none}: a gateway runs a local server when it needs one ({})", path.display()),
+            format!(
+                "{none}: a gateway runs a local server when it needs one ({})",
+                path.display()
+            ),
         ),
         Ok(Err(error)) if error.kind() == local::ErrorKind::TooOld => {
-            findings.error(Subject::Nats, format!("{none}, and no local server can run: {}", full(&error)), "set NATS_SERVER to a newer one");
+            findings.error(
+                Subject::Nats,
+                format!("{none}, and no local server can run: {}", full(&error)),
+                "set NATS_SERVER to a newer one",
+            );
         }
         _ => findings.warn(
             Subject::Nats,
@@ -145,7 +159,9 @@ async fn inside(patient: &Patient<'_>, bus: &Bus, managed: bool, findings: &mut 
         Some(time) => clock::ahead(&time, asked),
         // The last one that was asked for; the others may be older than the request for it.
         None => {
-            let times = found.iter().filter_map(|(_, standing)| standing.time.as_ref());
+            let times = found
+                .iter()
+                .filter_map(|(_, standing)| standing.time.as_ref());
             times.max().and_then(|time| clock::ahead(time, looked))
         }
     };
@@ -165,9 +181,13 @@ async fn server(bus: &Bus, findings: &mut Findings) -> Duration {
         Some(info) => (info.name, info.version),
         None => (String::new(), String::new()),
     };
-    let text = format!("{} answers in {trip:.1?}: nats-server {version} ({name})", bus.servers());
+    let text = format!(
+        "{} answers in {trip:.1?}: nats-server {version} ({name})",
+        bus.servers()
+    );
     if trip > SLOW {
-        let advice = "every call takes one to three such round trips: run the gateway nearer to the server";
+        let advice =
+            "every call takes one to three such round trips: run the gateway nearer to the server";
         findings.warn(Subject::Nats, text, advice);
     } else {
         findings.ok(Subject::Nats, text);
@@ -177,12 +197,13 @@ async fn server(bus: &Bus, findings: &mut Findings) -> Duration {
 
 /// Whether streams can be used.
 async fn jetstream(patient: &Patient<'_>, bus: &Bus, findings: &mut Findings) -> bool {
-    let needed = patient.http || patient.catalog.as_ref().is_none_or(|catalog| {
-        let stores = |pack: &crate::spec::model::Pack| {
-            pack.streams.keys().next().is_some() || pack.buckets.keys().next().is_some()
-        };
-        catalog.packs.iter().any(|loaded| stores(&loaded.pack))
-    });
+    let needed = patient.http
+        || patient.catalog.as_ref().is_none_or(|catalog| {
+            let stores = |pack: &crate::spec::model::Pack| {
+                pack.streams.keys().next().is_some() || pack.buckets.keys().next().is_some()
+            };
+            catalog.packs.iter().any(|loaded| stores(&loaded.pack))
+        });
     if let Some(lacks) = bus.lacks() {
         let advice = "use nats-server 2.11 or newer with JetStream (`jetstream {}` in its configuration, or -js)";
         match needed {
@@ -217,7 +238,11 @@ fn limits(account: &Account, findings: &mut Findings) {
         match u64::try_from(most) {
             Ok(most) => {
                 #[allow(clippy::cast_precision_loss)]
-                let share = if most == 0 { 0.0 } else { used as f64 / most as f64 };
+                let share = if most == 0 {
+                    0.0
+                } else {
+                    used as f64 / most as f64
+                };
                 (share, format!("{} of {}", bytes(used), bytes(most)))
             }
             Err(_) => (0.0, bytes(used)),
@@ -232,9 +257,12 @@ fn limits(account: &Account, findings: &mut Findings) {
         n if n < 0 => String::new(),
         n => format!(" of {n}"),
     };
-    let text = format!("JetStream: {streams}{most} stream(s), {disk_text} on disk, {memory_text} in memory");
+    let text = format!(
+        "JetStream: {streams}{most} stream(s), {disk_text} on disk, {memory_text} in memory"
+    );
     if disk >= 1.0 || many >= 1.0 {
-        let advice = "nothing more can be stored or made: make room, or raise the limits of the account";
+        let advice =
+            "nothing more can be stored or made: make room, or raise the limits of the account";
         findings.error(Subject::Nats, text, advice);
     } else if disk > 0.9 || memory > 0.9 || many > 0.9 {
         let advice = "little is left: make room, or raise the limits of the account";
@@ -291,7 +319,10 @@ mod tests {
             findings.text(false)
         };
         let text = told(2048, -1, -1);
-        assert!(text.contains("ok       JetStream: 3 stream(s), 2.0 KiB on disk, 0 B in memory"), "{text}");
+        assert!(
+            text.contains("ok       JetStream: 3 stream(s), 2.0 KiB on disk, 0 B in memory"),
+            "{text}"
+        );
         assert!(told(95, 100, 10).contains("warning  JetStream: 3 of 10 stream(s), 95 B of 100 B"));
         assert!(told(1, 100, 3).contains("error "));
     }

@@ -7,8 +7,7 @@ use crate::bus::permits::Line;
 use crate::bus::{Bus, Error, ErrorKind, Lacking, Login};
 
 /// What to do about permissions that are missing.
-const ADVICE: &str =
-    "`jacquard permissions` prints the block that the user needs; give it to the user in the server's configuration";
+const ADVICE: &str = "`jacquard permissions` prints the block that the user needs; give it to the user in the server's configuration";
 /// The most reasons that are named.
 const REASONS: usize = 3;
 
@@ -43,7 +42,12 @@ pub async fn look(
             missing(&lacking, findings);
         }
         // A user with just what a gateway needs may not ask.
-        Err(error) if matches!(error.kind(), ErrorKind::Permission | ErrorKind::NoResponders | ErrorKind::Timeout) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::Permission | ErrorKind::NoResponders | ErrorKind::Timeout
+            ) =>
+        {
             match bus.try_permits(needed).await {
                 Ok(lacking) => tried(&lacking, findings),
                 Err(error) => nats::failed(Subject::Permissions, &error, findings),
@@ -72,7 +76,10 @@ fn tried(lacking: &Lacking, findings: &mut Findings) {
 
 /// A line for each subject that is refused.
 fn missing(lacking: &Lacking, findings: &mut Findings) {
-    let sides = [("publish to", &lacking.publish), ("subscribe to", &lacking.subscribe)];
+    let sides = [
+        ("publish to", &lacking.publish),
+        ("subscribe to", &lacking.subscribe),
+    ];
     for (what, lines) in sides {
         for Line { subject, why } in lines {
             let named: Vec<&str> = why.iter().take(REASONS).map(String::as_str).collect();
@@ -81,7 +88,8 @@ fn missing(lacking: &Lacking, findings: &mut Findings) {
                 more => format!(" and {more} more"),
             };
             let reasons = named.join(", ");
-            let text = format!("the user may not {what} {subject}, which is needed for {reasons}{more}");
+            let text =
+                format!("the user may not {what} {subject}, which is needed for {reasons}{more}");
             findings.error(Subject::Permissions, text, ADVICE);
         }
     }

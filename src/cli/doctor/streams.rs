@@ -56,7 +56,10 @@ pub async fn look(
     let mut later = Vec::new();
     let handles = declared(&resources, catalog, &mut later);
     let over = handles.len().saturating_sub(MAX);
-    let asked = handles.iter().take(MAX).map(|(label, handle)| async move { (label.clone(), handle.look().await) });
+    let asked = handles
+        .iter()
+        .take(MAX)
+        .map(|(label, handle)| async move { (label.clone(), handle.look().await) });
     let mut asked = stream::iter(asked).buffered(AT_ONCE);
     let (mut found, mut good, mut absent) = (Vec::new(), Vec::new(), Vec::new());
     while let Some((label, outcome)) = asked.next().await {
@@ -77,7 +80,11 @@ pub async fn look(
         findings.ok(Subject::Streams, text);
     }
     if !absent.is_empty() {
-        let text = format!("{} not there, made at first use: {}", absent.len(), some(&absent));
+        let text = format!(
+            "{} not there, made at first use: {}",
+            absent.len(),
+            some(&absent)
+        );
         findings.ok(Subject::Streams, text);
     }
     if !later.is_empty() {
@@ -153,9 +160,16 @@ fn queues(
         let there = |label: &&String| !found.iter().any(|(known, _)| known == *label);
         let absent: Vec<&String> = parts.iter().filter(there).collect();
         let pack = catalog.packs.get(queue.pack());
-        let name = format!("queue {} of {}", queue.name, pack.map_or("", |p| &*p.pack.name));
+        let name = format!(
+            "queue {} of {}",
+            queue.name,
+            pack.map_or("", |p| &*p.pack.name)
+        );
         let text = match absent.is_empty() {
-            true => format!("{name}: its leases and dead letters are kept ({})", parts.join(", ")),
+            true => format!(
+                "{name}: its leases and dead letters are kept ({})",
+                parts.join(", ")
+            ),
             false => format!("{name}: not used yet ({} made at first use)", some(&absent)),
         };
         findings.ok(Subject::Streams, text);

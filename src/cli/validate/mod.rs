@@ -17,8 +17,8 @@ use clap::{Args, ValueEnum};
 use super::{fail, say};
 use crate::spec::config::set::Setting;
 use crate::spec::diag::{Report, Severity};
-use find::Found;
 pub(super) use check::config;
+use find::Found;
 pub(super) use find::found;
 
 /// What is asked for.
