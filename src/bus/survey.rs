@@ -158,6 +158,11 @@ impl Bus {
         self.current().lacks()
     }
 
+    /// Whether the server has refused to let this user hear answers: then nothing can be asked.
+    pub fn hears_no_answers(&self) -> bool {
+        self.current().health.inbox_refused()
+    }
+
     /// What the account has of JetStream.
     ///
     /// # Errors

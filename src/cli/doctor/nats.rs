@@ -145,6 +145,11 @@ async fn inside(patient: &Patient<'_>, bus: &Bus, managed: bool, findings: &mut 
     let trip = server(bus, findings).await;
     let login = bus.login().await;
     let asked = SystemTime::now();
+    if bus.hears_no_answers() {
+        let text = "the user may not hear answers (its inbox is refused): nothing can be asked, and no tool can use NATS";
+        let advice = "allow the inbox in the line `subscribe` of `jacquard permissions`, or set `nats.inbox_prefix` to the one that is allowed";
+        return findings.error(Subject::Permissions, text, advice);
+    }
     let usable = jetstream(patient, bus, findings).await;
     permissions::look(patient, bus, login.as_ref(), findings).await;
     let found = match &patient.catalog {

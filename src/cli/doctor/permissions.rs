@@ -8,6 +8,8 @@ use crate::bus::{Bus, Error, ErrorKind, Lacking, Login};
 
 /// What to do about permissions that are missing.
 const ADVICE: &str = "`jacquard permissions` prints the block that the user needs; give it to the user in the server's configuration";
+/// The most subjects that have a line each, for either side.
+const LINES: usize = 10;
 /// The most reasons that are named.
 const REASONS: usize = 3;
 
@@ -81,7 +83,7 @@ fn missing(lacking: &Lacking, findings: &mut Findings) {
         ("subscribe to", &lacking.subscribe),
     ];
     for (what, lines) in sides {
-        for Line { subject, why } in lines {
+        for Line { subject, why } in lines.iter().take(LINES) {
             let named: Vec<&str> = why.iter().take(REASONS).map(String::as_str).collect();
             let more = match why.len().saturating_sub(REASONS) {
                 0 => String::new(),
@@ -90,6 +92,19 @@ fn missing(lacking: &Lacking, findings: &mut Findings) {
             let reasons = named.join(", ");
             let text =
                 format!("the user may not {what} {subject}, which is needed for {reasons}{more}");
+            findings.error(Subject::Permissions, text, ADVICE);
+        }
+        let rest: Vec<&str> = lines
+            .iter()
+            .skip(LINES)
+            .map(|l| l.subject.as_str())
+            .collect();
+        if !rest.is_empty() {
+            let text = format!(
+                "the user may not {what} {} more subjects: {}",
+                rest.len(),
+                some(&rest)
+            );
             findings.error(Subject::Permissions, text, ADVICE);
         }
     }

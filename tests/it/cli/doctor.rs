@@ -106,7 +106,7 @@ async fn a_sound_place_is_all_right_and_nothing_is_changed() {
     before.line("nats", "ok", "answers in");
     before.line("nats", "ok", "JetStream: 0 stream(s)");
     before.line("permissions", "ok", "may do everything");
-    before.line("streams", "ok", "made at first use");
+    before.line("streams", "ok", "not there, made at first use");
     before.line("durability", "ok", "not known");
     before.line("clock", "ok", "agree within");
     before.line("project", "ok", &place.namespace);
@@ -259,7 +259,7 @@ fn a_server_without_jetstream_is_of_no_use_to_what_stores() {
 
 #[test]
 fn limits_of_the_account_are_told() {
-    let accounts = "accounts: {A: {jetstream: {max_mem: 1M, max_file: 8M, max_streams: 20}, users: [{user: a, password: secret}]}}";
+    let accounts = "accounts: {A: {jetstream: {max_mem: 1048576, max_file: 8388608, max_streams: 20}, users: [{user: a, password: secret}]}}";
     let server = NatsServer::with_config(accounts);
     let place = Place::at(&server.url().replace("nats://", "nats://a:secret@"));
     let told = Told::of(&place, &[]);
@@ -513,4 +513,19 @@ fn without_any_nats_it_says_what_a_gateway_would_do() {
         Some(0),
         "the doctor still uses it"
     );
+}
+
+#[test]
+fn a_user_that_hears_no_answers_is_told_so_once() {
+    let server = NatsServer::with_config(
+        "authorization { users: [{user: u, password: p, permissions: {subscribe: {allow: [\"_MINE.>\"]}}}] }",
+    );
+    let place = Place::at(&server.url().replace("nats://", "nats://u:p@"));
+    let told = Told::of(&place, &[]);
+    let line = told.line("permissions", "error", "may not hear answers");
+    assert!(
+        line["do"].as_str().unwrap().contains("nats.inbox_prefix"),
+        "{line}"
+    );
+    assert_eq!(told.count("errors"), 1, "{:#}", told.0);
 }
