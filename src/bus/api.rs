@@ -161,6 +161,9 @@ pub(super) struct Info {
     pub(super) state: WireState,
     #[serde(default)]
     pub(super) created: Option<String>,
+    /// The server's clock when it answered.
+    #[serde(default)]
+    pub(super) ts: Option<String>,
     /// The stream belongs to a cluster.
     #[serde(default, rename = "cluster", deserialize_with = "is_of_several")]
     pub(super) clustered: bool,

@@ -5,7 +5,7 @@
 use super::bucket_spec::{BucketSpec, Entry, Listing, OPERATION, Operation};
 use super::connection::Bus;
 use super::direct::{self, Trouble};
-use super::ensure::{Drift, Resource};
+use super::ensure::{Drift, Resource, Standing};
 use super::error::{Error, ErrorKind};
 use super::leader;
 use super::link::Link;
@@ -77,6 +77,14 @@ impl Bucket {
     /// How the existing bucket differs from the declaration, as found when it was last ensured.
     pub fn drift(&self) -> Vec<Drift> {
         self.resource.drift()
+    }
+
+    /// How the bucket really is; `None` when it does not exist. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// Those of the connection and of the JetStream API.
+    pub async fn look(&self) -> Result<Option<Standing>, Error> {
+        self.resource.look().await
     }
 
     /// The entry of a key; `None` when there is none or it was deleted.

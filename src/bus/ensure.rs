@@ -25,6 +25,23 @@ pub struct Drift {
     pub found: String,
 }
 
+/// How a stream (or the one below a bucket) is that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How it differs from its declaration, and will go on to.
+    pub drift: Vec<Drift>,
+    /// What the next use changes to what is declared.
+    pub adjusted: Vec<Drift>,
+    /// Copies, at least 1.
+    pub replicas: u64,
+    /// It is kept in memory only.
+    pub in_memory: bool,
+    /// It belongs to a cluster.
+    pub clustered: bool,
+    /// The server's clock when it answered, RFC 3339.
+    pub time: Option<String>,
+}
+
 /// Settings that JetStream counts in nanoseconds.
 const DURATIONS: [&str; 3] = ["max_age", "duplicate_window", "subject_delete_marker_ttl"];
 
@@ -145,6 +162,29 @@ impl Resource {
 
     pub(super) fn drift(&self) -> Vec<Drift> {
         lock(&self.drift).clone()
+    }
+
+    /// How it really is; `None` when it is not there. Nothing is made or changed, and nothing is remembered.
+    pub(super) async fn look(&self) -> Result<Option<Standing>, Error> {
+        let what = format!("looking at the {}", self.label);
+        let link = self.link(&what).await?;
+        let info = match api::info(&link, &what, &self.name).await {
+            Ok(info) => info,
+            Err(failure) if failure.code() == code::STREAM_NOT_FOUND => return Ok(None),
+            Err(failure) => return Err(failure.into_error(&what)),
+        };
+        let drift = differences(&self.wire, &info.config);
+        let adjusted = |drift: &Drift| self.adjust && LIMITS.contains(&drift.field.as_str());
+        let (adjusted, drift) = drift.into_iter().partition(adjusted);
+        let replicas = info.config.get("num_replicas").and_then(Value::as_u64);
+        Ok(Some(Standing {
+            drift,
+            adjusted,
+            replicas: replicas.unwrap_or(1).max(1),
+            in_memory: info.config.get("storage").is_some_and(|s| s == "memory"),
+            clustered: info.clustered,
+            time: info.ts,
+        }))
     }
 
     async fn ensure(&self, link: &Link) -> Result<(), Error> {

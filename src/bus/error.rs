@@ -128,6 +128,11 @@ impl Error {
         self.kind
     }
 
+    /// What an operator can do about it.
+    pub fn advice(&self) -> &'static str {
+        self.kind.advice()
+    }
+
     /// What was being done to what, without the advice.
     pub fn context(&self) -> &str {
         &self.context

@@ -348,6 +348,7 @@ mod tests {
         let why = |change: fn(&mut Info)| {
             let direct = serde_json::json!({"allow_direct": true});
             let mut info = Info {
+                ts: None,
                 config: direct.as_object().cloned().unwrap_or_default(),
                 state: api::WireState::default(),
                 created: None,

@@ -160,6 +160,11 @@ impl Permits {
         self.answers.insert(why.to_owned());
     }
 
+    /// Whether this is where answers come to this user.
+    pub(super) fn is_own_inbox(&self, subject: &str) -> bool {
+        subject == self.own()
+    }
+
     /// Something is done with a stream.
     pub fn stream(&mut self, why: &str, name: &str, what: OnStream<'_>) {
         let mut api = |verb: &str| self.api(why, &format!("{verb}.{name}"));

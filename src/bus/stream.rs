@@ -2,7 +2,7 @@
 
 use super::api::{self, code};
 use super::connection::Bus;
-use super::ensure::{Drift, Resource, nanos};
+use super::ensure::{Drift, Resource, Standing, nanos};
 use super::error::Error;
 use super::feed::Hubs;
 use super::message::Outgoing;
@@ -228,6 +228,14 @@ impl Stream {
     /// How the existing stream differs from the declaration, as found when it was last ensured.
     pub fn drift(&self) -> Vec<Drift> {
         self.resource.drift()
+    }
+
+    /// How the stream really is; `None` when it does not exist. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// Those of the connection and of the JetStream API.
+    pub async fn look(&self) -> Result<Option<Standing>, Error> {
+        self.resource.look().await
     }
 
     /// Stores a message: one round trip. `id` makes it idempotent within the duplicate window.

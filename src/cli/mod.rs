@@ -3,6 +3,7 @@
 mod call;
 mod demo;
 mod docs;
+mod doctor;
 mod file;
 mod install;
 mod logging;
@@ -100,6 +101,8 @@ enum Command {
         #[arg(long)]
         structured: bool,
     },
+    /// Look whether a gateway can work here, and say what to do where it cannot; changes nothing
+    Doctor(doctor::Request),
     /// Print a JSON Schema
     Schema {
         /// Of which kind of file
@@ -169,6 +172,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             session,
             structured,
         }),
+        Command::Doctor(request) => doctor::run(&request),
         Command::Schema { kind } => schema::run(kind),
         Command::Docs(request) => docs::run(&request),
         Command::Install(request) => install::run(&request),

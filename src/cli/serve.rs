@@ -124,7 +124,7 @@ async fn serve(
 }
 
 /// Where to listen.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "give an IP address and a port, such as 127.0.0.1:8420".to_owned())
 }

@@ -50,11 +50,12 @@ impl Nats {
     /// # Errors
     /// Settings that can never work.
     pub async fn start(setup: &Setup, env: &Environment) -> Result<Self, Error> {
-        let (config, chosen) = bus_config(setup, env);
+        let Choice {
+            config,
+            local: wanted,
+        } = choice(setup, env);
         let local = Arc::new(Mutex::new(None));
-        let required = setup.config.nats.required != Some(false);
-        let local_wanted = required && setup.config.nats.local != Some(false);
-        let wanted = !chosen && setup.allow_local && local_wanted;
+        let required = is_required(setup);
         let bus = if wanted {
             Bus::idle(config).await?
         } else {
@@ -127,6 +128,29 @@ impl Nats {
     }
 }
 
+/// Which NATS a gateway uses.
+pub struct Choice {
+    /// The settings of the connection.
+    pub config: BusConfig,
+    /// Nobody has chosen one: without a server at the default address, a local one is run.
+    pub local: bool,
+}
+
+/// Which NATS a gateway would use. Nothing is asked of any.
+pub fn choice(setup: &Setup, env: &Environment) -> Choice {
+    let (config, chosen) = bus_config(setup, env);
+    let local = is_required(setup) && setup.config.nats.local != Some(false);
+    Choice {
+        config,
+        local: !chosen && setup.allow_local && local,
+    }
+}
+
+/// Whether a gateway is of no use without NATS.
+pub fn is_required(setup: &Setup) -> bool {
+    setup.config.nats.required != Some(false)
+}
+
 /// The settings of the connection, and whether anybody chose them.
 fn bus_config(setup: &Setup, env: &Environment) -> (BusConfig, bool) {
     let nats = &setup.config.nats;
@@ -181,7 +205,7 @@ pub(super) fn inbox_prefix(setup: &Setup, env: &Environment) -> String {
 }
 
 /// Whether a NATS server greets at the default address.
-async fn default_answers() -> bool {
+pub async fn default_answers() -> bool {
     let greeting = async {
         let mut stream = TcpStream::connect("127.0.0.1:4222").await.ok()?;
         let mut head = [0u8; 5];

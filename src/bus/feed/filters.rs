@@ -96,7 +96,7 @@ pub(in crate::bus) fn covers(wide: &str, narrow: &str) -> bool {
 }
 
 /// Whether a subject exists that both take.
-fn overlap(one: &str, other: &str) -> bool {
+pub(in crate::bus) fn overlap(one: &str, other: &str) -> bool {
     let (mut one, mut other) = (one.split('.'), other.split('.'));
     loop {
         match (one.next(), other.next()) {

@@ -28,7 +28,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use twins::Twins;
 
-pub(super) use filters::covers;
+pub(super) use filters::{covers, overlap};
 pub(super) use hub::Hubs;
 
 /// The subscriptions by which [`Pace::Live`] hears these subjects.

@@ -35,6 +35,6 @@ pub use error::{Error, ErrorKind};
 pub use notice::Notice;
 pub use paths::Options;
 pub use server::{LocalServer, find_binary};
-pub use status::{Status, down, status, up};
+pub use status::{Status, address, down, status, up};
 pub use supervise::{Supervised, supervise};
 pub use throwaway::{Account, Ground, Throwaway, User, guard};

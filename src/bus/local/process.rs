@@ -43,6 +43,11 @@ impl Running {
     pub(super) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
+
+    /// The same with the token in it. Never to be logged.
+    pub(super) fn address(&self, token: &Token) -> String {
+        format!("nats://{}@127.0.0.1:{}", token.as_str(), self.port)
+    }
 }
 
 /// What is there.

@@ -54,8 +54,7 @@ impl LocalServer {
 
     /// Where clients connect, with the token: `nats://TOKEN@127.0.0.1:PORT`. A secret of this user.
     pub fn address(&self) -> String {
-        self.url()
-            .replacen("nats://", &format!("nats://{}@", self.token()), 1)
+        self.running().address(&self.shared.token)
     }
 
     /// Where clients connect: `nats://127.0.0.1:PORT`, without the token.

@@ -92,6 +92,28 @@ pub async fn status(options: &Options) -> Result<Status, Error> {
         .map_err(cancelled)?
 }
 
+/// The address of the local server with the token in it, if one answers. Joins nothing and starts nothing.
+///
+/// # Errors
+/// As [`status`].
+pub async fn address(options: &Options) -> Result<Option<String>, Error> {
+    let folder = Folder::at(&options.data_dir);
+    tokio::task::spawn_blocking(move || address_blocking(&folder))
+        .await
+        .map_err(cancelled)?
+}
+
+fn address_blocking(folder: &Folder) -> Result<Option<String>, Error> {
+    if !folder.dir().is_dir() {
+        return Ok(None);
+    }
+    let _start = lock_start(folder, START_LOCK_LIMIT)?;
+    match process::look(folder, STATUS_PATIENCE)? {
+        Found::Running(running) => Ok(Some(running.address(&folder.token(None)?))),
+        Found::Nothing | Found::Silent(_) => Ok(None),
+    }
+}
+
 fn down_blocking(folder: &Folder, force: bool) -> Result<bool, Error> {
     if !folder.dir().is_dir() {
         return Ok(false);

@@ -70,6 +70,31 @@ impl Document {
         self.value.get(section)?.get(name)
     }
 
+    /// All entries of the object `section`, in order.
+    pub fn entries(&self, section: &str) -> impl Iterator<Item = (&str, &Value)> {
+        let entries = self.value.get(section).and_then(Value::as_object);
+        let entries = entries.into_iter().flatten();
+        entries.map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// The names that stand more than once in the object `section`: only the last of each counts.
+    pub fn doubled(&self, section: &str) -> Vec<String> {
+        let Ok(Some(inner)) = self.section(&self.root(), section) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = inner.members.into_iter().map(|m| m.name).collect();
+        names.sort();
+        let mut doubled: Vec<String> = names
+            .windows(2)
+            .filter_map(|pair| match pair {
+                [one, other] if one == other => Some(one.clone()),
+                _ => None,
+            })
+            .collect();
+        doubled.dedup();
+        doubled
+    }
+
     /// The text with this entry.
     ///
     /// # Errors

@@ -12,7 +12,8 @@ use serde_json::json;
 pub use client::{Client, Scope};
 
 use self::client::Way;
-use self::edit::{Document, pretty};
+pub use self::edit::Document;
+use self::edit::pretty;
 use super::file::{self, How};
 use super::{fail, refuse, say, setup};
 use crate::gateway::base_of;
@@ -135,7 +136,7 @@ fn place(request: &Request, env: &Environment) -> Result<PathBuf, String> {
     request.client.file(request.scope, &here, env)
 }
 
-fn document(path: &Path, text: Option<&str>, client: Client) -> Result<Document, String> {
+pub fn document(path: &Path, text: Option<&str>, client: Client) -> Result<Document, String> {
     Document::parse(text.unwrap_or_default(), client.is_lenient()).map_err(|problem| {
         format!(
             "{} {problem}; it was left as it is: mend it first",

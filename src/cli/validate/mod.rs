@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 use super::{fail, say};
 use crate::spec::config::set::Setting;
 use crate::spec::diag::{Report, Severity};
+pub(super) use check::config;
 use find::Found;
 pub(super) use find::found;
 

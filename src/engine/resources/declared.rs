@@ -96,6 +96,25 @@ impl<D: Declaration> Family<D> {
             .collect()
     }
 
+    /// All that is declared and is there with these settings, by pack and name: the handles, none where only a call knows.
+    pub(super) fn declared(&self) -> Vec<((usize, &str), Option<Vec<D::Handle>>)> {
+        let mut all: Vec<_> = self
+            .0
+            .iter()
+            .filter_map(|((pack, name), declared)| {
+                let handles = match &declared.instances {
+                    Instances::Absent => return None,
+                    Instances::One(handle) => Some(vec![handle.clone()]),
+                    Instances::Each(list) => Some(list.iter().map(|(_, h)| h.clone()).collect()),
+                    Instances::Params(_) => None,
+                };
+                Some(((*pack, name.as_str()), handles))
+            })
+            .collect();
+        all.sort_by_key(|(place, _)| *place);
+        all
+    }
+
     /// The handle that these values pick.
     ///
     /// # Errors

@@ -81,6 +81,16 @@ impl Resources {
         self.streams.fixed()
     }
 
+    /// All streams that are declared, by pack and name: the handles, none where only a call knows which.
+    pub fn declared_streams(&self) -> Vec<((usize, &str), Option<Vec<Stream>>)> {
+        self.streams.declared()
+    }
+
+    /// All buckets, likewise.
+    pub fn declared_buckets(&self) -> Vec<((usize, &str), Option<Vec<Bucket>>)> {
+        self.buckets.declared()
+    }
+
     /// The stream that a step means.
     ///
     /// # Errors

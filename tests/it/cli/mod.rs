@@ -5,6 +5,7 @@ mod bad_input;
 mod ci;
 mod commands;
 mod docs;
+mod doctor;
 mod examples;
 mod install;
 mod snd;
