@@ -53,8 +53,8 @@ Next:
   jacquard validate {name} {FILE}
   jacquard test {name}
   jacquard call -c {FILE} {tool} name=Ada
-  jacquard new tool NAME --verb VERB --pack {name}
-  jacquard install claude -c {FILE}      # or cursor, vscode"
+  jacquard new tool NAME --pack {name} --verb publish     # or request, read, put, get, claim …
+  jacquard install claude -c {FILE}               # or cursor, vscode"
     );
     Ok(said)
 }

@@ -71,6 +71,10 @@ pub const TEMPLATES: &[Template] = templates! {
     "request": Subject,
     "read": Stream,
     "take": Stream,
+    "subjects": Stream,
+    "info": Stream,
+    "find": Stream,
+    "notify": Subject,
     "get": Bucket,
     "put": Bucket,
     "create": Bucket,
@@ -78,6 +82,7 @@ pub const TEMPLATES: &[Template] = templates! {
     "modify": Bucket,
     "delete": Bucket,
     "list": Bucket,
+    "lease": Bucket,
     "enqueue": Queue,
     "claim": Queue,
     "extend": Queue,
@@ -88,6 +93,14 @@ pub const TEMPLATES: &[Template] = templates! {
     "dead": Queue,
     "revive": Queue,
     "discard": Queue,
+    "set": Nothing,
+    "list_files": Nothing,
+    "read_file": Nothing,
+    "write_file": Nothing,
+    "delete_file": Nothing,
+    "run": Nothing,
+    "fetch": Nothing,
+    "connect": Nothing,
 };
 
 /// A message that is kept: `publish` with a stream.
@@ -161,6 +174,19 @@ pub fn fill(template: &str, tokens: &[&str], words: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_template_is_of_a_verb_and_uses_it() {
+        for template in TEMPLATES.iter().chain([&STORED]) {
+            let verb = template.verb;
+            assert!(Verb::ALL.iter().any(|(name, _)| *name == verb), "{verb}");
+            assert!(template.text.contains(&format!("- {verb}:")), "{verb}");
+            assert!(
+                template.text.contains("title: ") && template.text.contains("error: true"),
+                "{verb}"
+            );
+        }
+    }
 
     #[test]
     fn words_are_replaced_once_and_lines_repeated() {

@@ -128,8 +128,8 @@ fn subject(
     };
     let Some(told) = &request.subject else {
         return match (template.on, template.verb) {
-            (On::Subject, "request") => own(&format!(".{}", request.name)).map(Some),
-            (On::Subject, _) => own(".{topic}").map(Some),
+            (On::Subject, "publish") => own(".{topic}").map(Some),
+            (On::Subject, _) => own(&format!(".{}", request.name)).map(Some),
             _ => Ok(None),
         };
     };

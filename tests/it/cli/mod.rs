@@ -7,6 +7,7 @@ mod commands;
 mod docs;
 mod examples;
 mod install;
+mod new;
 mod snd;
 mod tools;
 mod validate;
