@@ -8,6 +8,7 @@ mod file;
 mod install;
 mod logging;
 mod nats;
+mod new;
 mod permissions;
 mod schema;
 mod serve;
@@ -64,6 +65,11 @@ enum Command {
         source: Source,
         #[command(flatten)]
         way: serve::Way,
+    },
+    /// Make a pack, a tool or a project file to begin with
+    New {
+        #[command(subcommand)]
+        kind: new::Kind,
     },
     /// Check specs, packs, configs and project files
     Validate(validate::Request),
@@ -149,6 +155,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     match command {
         Command::Serve { source, way } => serve::run(&source, &way),
+        Command::New { kind } => new::run(&kind),
         Command::Validate(request) => validate::run(&request),
         Command::Test(request) => test::run(&request),
         Command::Tools(request) => tools::run(&request),

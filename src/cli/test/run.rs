@@ -88,6 +88,7 @@ async fn connected(case: &Case, gateway: &Arc<Gateway>, other: &Bus) -> Verdict 
         }
     }
     let mut tasks = keep(gateway);
+    settled(gateway).await;
     let catalog = gateway.catalog();
     // A tool that comes of a service is made once whoever stands by is asked.
     let words = match tool(case, gateway) {
@@ -120,6 +121,17 @@ async fn connected(case: &Case, gateway: &Arc<Gateway>, other: &Bus) -> Verdict 
         seat.end().await;
     }
     verdict(checked, &faults)
+}
+
+/// Waits until the streams are there, so that what an example publishes first is kept, as it is where a gateway has run for a
+/// while. One that cannot be made is told of by the step that needs it.
+async fn settled(gateway: &Gateway) {
+    let ready = async {
+        while !gateway.unready().is_empty() {
+            sleep(AGAIN).await;
+        }
+    };
+    let _ = timeout(PATIENCE, ready).await;
 }
 
 /// Starts what goes on beside the sessions of a gateway.

@@ -8,6 +8,7 @@ mod docs;
 mod doctor;
 mod examples;
 mod install;
+mod new;
 mod snd;
 mod tools;
 mod validate;
