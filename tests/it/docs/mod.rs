@@ -112,7 +112,13 @@ fn every_call_of_the_program_fits_its_command_line() {
         for words in words::calls(&text) {
             count += 1;
             let fits = jacquard::cli::check(words.iter().map(Into::into));
-            fits.unwrap_or_else(|error| panic!("{page}:{line}: `{text}`\n{error}"));
+            // A sentence may name a command without what it needs.
+            let named = |error: &String| {
+                error.contains("were not provided") || !error.starts_with("error:")
+            };
+            if let Some(error) = fits.err().filter(|error| !named(error)) {
+                panic!("{page}:{line}: `{text}`\n{error}");
+            }
         }
     }
     assert!(count > 50, "{count} calls were found");

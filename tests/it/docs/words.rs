@@ -54,9 +54,8 @@ fn commands(line: &str, inside: &mut Vec<Vec<String>>) -> Vec<Vec<String>> {
                 .get_or_insert_default()
                 .extend(chars.by_ref().take_while(|c| *c != '\'')),
             '"' => quoted(&mut chars, word.get_or_insert_default(), inside),
-            '\\' => word
-                .get_or_insert_default()
-                .extend(chars.next().filter(|c| *c != '\n')),
+            '\\' if chars.next_if_eq(&'\n').is_some() => end(&mut word, &mut commands),
+            '\\' => word.get_or_insert_default().extend(chars.next()),
             '$' if chars.peek() == Some(&'(') => {
                 substituted(&mut chars, word.get_or_insert_default(), inside)
             }
