@@ -130,8 +130,8 @@ pub fn of(path: &Path) -> Vec<Block> {
     found
 }
 
-/// The calls of the program in the sentences of the book: page, line, words. Those with `…`, `|` or brackets are forms, not calls.
-pub fn inline() -> Vec<(String, usize, String)> {
+/// The calls of the program in the sentences of the book, each with its place. Those with `…`, `|` or brackets are forms, not calls.
+pub fn inline() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for path in book() {
         let mut fenced = false;
@@ -141,7 +141,8 @@ pub fn inline() -> Vec<(String, usize, String)> {
             let code = line.split('`').skip(1).step_by(2).filter(|_| !fenced);
             let calls = code
                 .filter(|code| code.starts_with("jacquard ") && !code.contains(['…', '|', '[']));
-            found.extend(calls.map(|code| (name(&path), index + 1, code.to_owned())));
+            let place = format!("{}:{}", name(&path), index + 1);
+            found.extend(calls.map(|code| (place.clone(), code.to_owned())));
         }
     }
     found

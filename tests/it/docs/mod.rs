@@ -23,6 +23,7 @@ mod words;
 mod yaml;
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::Mutex;
 
 use blocks::{Block, pages};
@@ -86,11 +87,27 @@ fn every_yaml_block_is_right() {
     assert!(count > 100, "{count} blocks of YAML were found");
 }
 
+/// What a sentence may leave open of a call: what it needs, and values, which are words in capitals.
+fn left_open(error: &str) -> bool {
+    let value = error.strip_prefix("error: invalid value '");
+    let capitals = value.and_then(|rest| rest.split('\'').next());
+    capitals.is_some_and(|word| word.chars().all(|c| c.is_ascii_uppercase()))
+        || error.contains("were not provided")
+        || !error.starts_with("error:")
+}
+
 #[test]
 fn every_call_of_the_program_fits_its_command_line() {
     let mut count = 0;
+    let mut wrong = Vec::new();
+    let mut check = |place: &dyn Display, words: Vec<String>, sentence: bool| {
+        count += 1;
+        let fits = jacquard::cli::check(words.iter().map(Into::into));
+        let error = fits.err().filter(|error| !sentence || !left_open(error));
+        wrong.extend(error.map(|error| format!("{place}: {}\n{error}", words.join(" "))));
+    };
     for block in pages().into_values().flatten() {
-        let called = match block.kind.as_str() {
+        let called: Vec<Vec<String>> = match block.kind.as_str() {
             "sh" | "console" => {
                 let lines = shell::lines(&block);
                 lines
@@ -103,24 +120,15 @@ fn every_call_of_the_program_fits_its_command_line() {
             _ => continue,
         };
         for words in called {
-            count += 1;
-            let fits = jacquard::cli::check(words.iter().map(Into::into));
-            fits.unwrap_or_else(|error| panic!("{block}: {}\n{error}", words.join(" ")));
+            check(&block, words, false);
         }
     }
-    for (page, line, text) in blocks::inline() {
+    for (place, text) in blocks::inline() {
         for words in words::calls(&text) {
-            count += 1;
-            let fits = jacquard::cli::check(words.iter().map(Into::into));
-            // A sentence may name a command without what it needs.
-            let named = |error: &String| {
-                error.contains("were not provided") || !error.starts_with("error:")
-            };
-            if let Some(error) = fits.err().filter(|error| !named(error)) {
-                panic!("{page}:{line}: `{text}`\n{error}");
-            }
+            check(&place, words, true);
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(count > 50, "{count} calls were found");
 }
 

@@ -91,7 +91,27 @@ fn is_open(text: &str) -> bool {
             .trim_matches(['\'', '"', '-']);
         return text.lines().skip(1).all(|line| line != word);
     }
-    text.ends_with('\\') || text.matches('\'').count() % 2 == 1
+    text.ends_with('\\') || is_quoted(text)
+}
+
+/// Whether a quote is open at the end of a command.
+fn is_quoted(text: &str) -> bool {
+    let mut open = None;
+    let mut chars = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(c) = chars.next() {
+        match (open, c) {
+            (None | Some('"'), '\\') => drop(chars.next()),
+            (None, '\'' | '"') => open = Some(c),
+            (Some(quote), c) if quote == c => open = None,
+            (None, '#') if before.is_whitespace() => {
+                while chars.next_if(|c| *c != '\n').is_some() {}
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    open.is_some()
 }
 
 /// Runs the page. Says what did not come as the page has it.
@@ -470,6 +490,7 @@ fn commands_go_over_several_lines() {
     };
     assert_eq!(of("sh", "a \\\n  b\n\n# no\nc\n").len(), 2);
     assert_eq!(of("sh", "cat <<EOF >x\na\n\nEOF\nd\n").len(), 2);
+    assert_eq!(of("sh", "a \"it's\" # don't\nb '{\n  c}'\nd\n").len(), 3);
     let shown = of("console", "$ a\nb\n\nc\n$ d\n");
     assert_eq!(shown[0], ("a".to_owned(), Some("b\n\nc\n".to_owned())));
     assert_eq!(shown[1], ("d".to_owned(), Some(String::new())));
