@@ -145,19 +145,21 @@ fn every_command_does_what_the_page_says() {
         .filter(|(page, _)| wanted(page))
         .collect();
     let waiting = Mutex::new(VecDeque::from(run));
-    let failed = Mutex::new(Vec::new());
+    let (count, failed) = (Mutex::new(0), Mutex::new(Vec::new()));
     let next = || waiting.lock().unwrap().pop_front();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some((page, blocks)) = next() {
-                    if let Err(error) = shell::run(&page, &blocks) {
-                        failed.lock().unwrap().push(error);
+                    match shell::run(&page, &blocks) {
+                        Ok(commands) => *count.lock().unwrap() += commands,
+                        Err(error) => failed.lock().unwrap().push(error),
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().unwrap();
+    let (count, failed) = (count.into_inner().unwrap(), failed.into_inner().unwrap());
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    assert!(only.is_some() || count > 40, "{count} commands were run");
 }

@@ -114,15 +114,15 @@ fn is_quoted(text: &str) -> bool {
     open.is_some()
 }
 
-/// Runs the page. Says what did not come as the page has it.
-pub fn run(page: &str, blocks: &[Block]) -> Result<(), String> {
+/// Runs the page and tells how many commands it has. The error says what did not come as the page has it.
+pub fn run(page: &str, blocks: &[Block]) -> Result<usize, String> {
     let runs =
         |block: &Block| matches!(block.kind.as_str(), "sh" | "console") && block.no_run.is_none();
     if !blocks
         .iter()
         .any(|block| runs(block) || block.title.is_some())
     {
-        return Ok(());
+        return Ok(0);
     }
     let mut reader = Reader::new(page, blocks);
     for block in blocks {
@@ -136,7 +136,8 @@ pub fn run(page: &str, blocks: &[Block]) -> Result<(), String> {
             }
         }
     }
-    reader.end()
+    reader.end()?;
+    Ok(reader.count)
 }
 
 /// Who goes through a page.
