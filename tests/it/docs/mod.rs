@@ -18,6 +18,7 @@
 //! `pages/<its name>`; `127.0.0.1:4222`, `:8420` and `:3000` stand for ports of its own.
 
 pub mod blocks;
+mod lines;
 mod shell;
 mod words;
 mod yaml;
@@ -109,7 +110,7 @@ fn every_call_of_the_program_fits_its_command_line() {
     for block in pages().into_values().flatten() {
         let called: Vec<Vec<String>> = match block.kind.as_str() {
             "sh" | "console" => {
-                let lines = shell::lines(&block);
+                let lines = lines::lines(&block);
                 lines
                     .iter()
                     .flat_map(|line| words::calls(&line.text))
