@@ -136,6 +136,17 @@ enum Command {
     },
 }
 
+/// Says what is wrong with these arguments, without running anything. Asking for help or the version is right.
+///
+/// # Errors
+/// The message that a user would get.
+pub fn check(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    match Cli::try_parse_from(own_words(arguments.into_iter().collect())) {
+        Err(error) if error.use_stderr() => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
 /// Runs the program with these arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(own_words(arguments.into_iter().collect())) {

@@ -54,7 +54,7 @@ const PAGES: &[Page] = &[
         Verb,
         "specs/two-verbs.yaml",
         "Steps run one after the other; of two verbs in one step nobody could tell which comes first.",
-        "Make one step of each, and give each what it needs. The [verbs](spec-language.md#verbs) say what that is."
+        "Make one step of each, and give each what it needs. The [verbs](verbs.md) say what that is."
     ),
     page!(
         Template,

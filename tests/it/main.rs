@@ -5,6 +5,7 @@
 mod agents;
 mod bus;
 mod cli;
+mod docs;
 mod engine;
 mod gateway;
 mod http;

@@ -169,7 +169,7 @@ fn own_pages(pages: &mut Pages) -> Result<(), Report> {
     pages.insert("verbs.md".to_owned(), verbs::page(&spec)?);
     let intro = Intro {
         title: "The config",
-        text: "Every key of a config, as `schemas/config.schema.json` has it. [Operation](../operation.md) explains them. A key \
+        text: "Every key of a config, as `schemas/config.schema.json` has it. [Configs](../configs.md) explains them. A key \
                in bold is needed.",
         key: "key",
     };

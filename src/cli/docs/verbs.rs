@@ -102,7 +102,7 @@ pub fn page(schema: &Value) -> Result<String, Report> {
     let mut page = Markdown::page("The verbs", super::MADE_BY);
     page.line(
         "A step has exactly one verb, and any of the [keys of every step](#keys-of-every-step). The \
-         [guide](../spec-language.md#verbs) explains each verb at length; the kinds of values are told with [the spec \
+         [guide](../verbs.md) explains each verb at length; the kinds of values are told with [the spec \
          language](spec.md#kinds-of-values). A key in bold is needed. Round trips are those to NATS; the first use of a stream \
          or bucket costs one more, to see whether it exists, and another one to make it.",
     );

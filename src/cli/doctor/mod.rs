@@ -41,7 +41,7 @@ pub struct Request {
     #[arg(long, value_name = "ADDR", num_args = 0..=1, value_parser = serve::address)]
     #[allow(clippy::option_option)]
     http: Option<Option<SocketAddr>>,
-    /// One JSON object, described in docs/operation.md
+    /// One JSON object, described in docs/deploy.md
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! What other programs run: the action for GitHub, the hooks for pre-commit, and the commands of `docs/ci.md`. Their shell
+//! What other programs run: the action for GitHub, the hooks for pre-commit, and the files that `docs/ci.md` has for them. Their shell
 //! lines run as they are, in a repository that is right and in one that is wrong.
 
 use std::collections::BTreeMap;
@@ -302,33 +302,22 @@ fn regex_of(pattern: &str) -> regex::Regex {
     regex::Regex::new(pattern).unwrap()
 }
 
-/// The blocks of a document whose first line says this, without the indentation around them.
-fn blocks(document: &str, fence: &str) -> Vec<String> {
-    let text = text(document);
-    let mut found = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() == format!("```{fence}") {
-            let block = lines.by_ref().take_while(|line| line.trim() != "```");
-            found.push(block.collect::<Vec<_>>().join("\n"));
-        }
-    }
-    assert!(!found.is_empty(), "{document} has no block {fence}");
+/// The blocks of the page about CI that are files of this program.
+fn blocks(program: &str) -> Vec<String> {
+    let page = crate::docs::blocks::of(&crate::docs::blocks::root().join("docs/ci.md"));
+    let fits = |block: &&crate::docs::blocks::Block| block.marks == [program];
+    let found: Vec<String> = page
+        .iter()
+        .filter(fits)
+        .map(|block| block.text.clone())
+        .collect();
+    assert!(!found.is_empty(), "docs/ci.md has no block for {program}");
     found
 }
 
 #[test]
-fn the_commands_of_the_document_work() {
-    for script in blocks("docs/ci.md", "sh") {
-        let place = sound();
-        let done = bash(&place, &script, &BTreeMap::new());
-        assert_eq!(done.code, Some(0), "{script}: {done:?}");
-    }
-}
-
-#[test]
 fn the_workflows_of_the_document_fit_the_action() {
-    for block in blocks("docs/ci.md", "yaml workflow") {
+    for block in blocks("workflow") {
         let workflow = yaml("docs/ci.md", block);
         let steps = uses(&workflow, |action| action.starts_with("OWNER/jacquard@"));
         assert_eq!(steps.len(), 1, "{workflow}");
@@ -338,7 +327,7 @@ fn the_workflows_of_the_document_fit_the_action() {
 
 #[test]
 fn the_other_files_of_the_document_fit_what_is_here() {
-    for block in blocks("docs/ci.md", "yaml pre-commit") {
+    for block in blocks("pre-commit") {
         let config = yaml("docs/ci.md", block);
         for repository in list(&config, "/repos") {
             for hook in list(repository, "/hooks") {
@@ -354,7 +343,7 @@ fn the_other_files_of_the_document_fit_what_is_here() {
             }
         }
     }
-    for block in blocks("docs/ci.md", "yaml gitlab") {
+    for block in blocks("gitlab") {
         let pipeline = yaml("docs/ci.md", block);
         for job in pipeline.as_object().unwrap().values() {
             let place = sound();
