@@ -504,10 +504,17 @@ fn tool_names(drafts: &[Draft]) -> impl Iterator<Item = &str> {
 fn known_to_examples(drafts: &[Draft]) -> check::KnownToExamples {
     let names =
         |draft: &Draft| -> Vec<String> { draft.fixtures.iter().map(|(n, _)| n.clone()).collect() };
+    let prompts = drafts.iter().flat_map(|draft| draft.prompts.iter());
+    // One that is broken has no arguments that are known.
+    let prompts = prompts.map(|(name, prompt)| {
+        let arguments = prompt.iter().flat_map(|prompt| prompt.arguments.keys());
+        (name.clone(), arguments.map(str::to_owned).collect())
+    });
     check::KnownToExamples {
         tools: tool_names(drafts).map(str::to_owned).collect(),
         makes_tools: drafts.iter().any(|d| !d.generators.is_empty()),
         fixtures: drafts.iter().flat_map(names).collect(),
+        prompts: prompts.collect(),
     }
 }
 

@@ -3,9 +3,11 @@
 //! ```text
 //! plan    which examples          ground     folder, account and gateway of one
 //! run     one at work             seat       its sessions      stand_in   programs that answer
+//! ask     what its sessions ask
 //! words   its texts               expect     what is wrong     diff, report   what is told of it
 //! ```
 
+mod ask;
 mod diff;
 mod expect;
 mod ground;
@@ -39,6 +41,8 @@ use run::Verdict;
 
 /// The most tools without an example that are named.
 const MAX_BARE: usize = 10;
+/// The exit code of a run that a signal ends, as shells have it: it says nothing of the examples.
+const INTERRUPTED: u8 = 130;
 /// How long what is left may take once all is told.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -127,7 +131,10 @@ async fn test(plan: &Plan, request: &Request, jobs: usize, permit: Option<&Permi
     let _ = tokio::task::spawn_blocking(move || drop(server)).await;
     match done {
         Some(done) => conclude(plan, request, done, begun.elapsed()),
-        None => fail("interrupted"),
+        None => {
+            eprintln!("jacquard: interrupted");
+            ExitCode::from(INTERRUPTED)
+        }
     }
 }
 
@@ -221,8 +228,9 @@ fn conclude(plan: &Plan, request: &Request, done: Vec<Done<'_>>, took: Duration)
         count => format!(", {count} skipped"),
     };
     say(&format!(
-        "\n{} examples: {passed} passed, {failed} failed{skipped} ({:.1} s)",
+        "\n{} example{}: {passed} passed, {failed} failed{skipped} ({:.1} s)",
         done.len(),
+        if done.len() == 1 { "" } else { "s" },
         took.as_secs_f64()
     ));
     if let Some(note) = bare(&plan.bare) {

@@ -12,7 +12,7 @@ use crate::project::Environment;
 use crate::spec::data::{List, Map, Text};
 use crate::spec::diag::Report;
 use crate::spec::files::read_source;
-use crate::spec::model::{DEFAULT_FIXTURE, Example, Fixture, Pack, example_origin};
+use crate::spec::model::{DEFAULT_FIXTURE, Example, Fixture, Given, Pack, example_origin};
 
 /// What is served while an example runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,9 +271,12 @@ impl Maker {
 
     /// An example of a tool under another name can only be run if what it calls besides is served too.
     fn can_run(&self, example: &Example) -> bool {
-        let happenings = example.given.iter().chain(example.then.iter());
-        let mut tools = happenings.filter_map(|given| given.tool.as_deref());
-        self.pack == self.home || tools.all(|tool| self.served.contains_key(tool))
+        let mut happenings = example.given.iter().chain(example.then.iter());
+        let served = |given: &Given| match &given.tool {
+            Some(tool) => self.served.contains_key(tool.as_ref()),
+            None => !given.asks(),
+        };
+        self.pack == self.home || happenings.all(served)
     }
 }
 
@@ -290,5 +293,52 @@ pub(super) fn absolute(name: &str, base: &Path) -> String {
             let path = std::path::absolute(&path).unwrap_or(path);
             path.to_string_lossy().into_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a tool of a built-in pack has examples of.
+    #[derive(Default)]
+    struct Shown {
+        success: bool,
+        failure: bool,
+    }
+
+    /// Whoever reads a tool's page, and the tests that run every example, must meet both.
+    #[test]
+    fn every_built_in_tool_has_an_example_that_succeeds_and_one_that_fails() {
+        let names = built::PACKS.iter().map(|p| PathBuf::from(p.name.as_ref()));
+        let names: Vec<PathBuf> = names.collect();
+        let env = std::iter::empty::<(&str, &str)>().collect();
+        let plan = gather(&names, None, &env).unwrap();
+        let mut shown: BTreeMap<String, Shown> = BTreeMap::new();
+        for pack in built::PACKS {
+            let generators = pack.generate.keys().map(|name| format!("generate/{name}"));
+            let tools = pack.tools.keys().chain(pack.aliases.keys());
+            for tool in tools.map(str::to_owned).chain(generators) {
+                shown.insert(format!("{} / {tool}", pack.name), Shown::default());
+            }
+        }
+        for case in &plan.cases {
+            let key = format!("{} / {}", case.pack, case.tool);
+            let shown = shown.get_mut(&key).expect("the example of a known tool");
+            let fails = case.example.expect.error == Some(true);
+            shown.failure |= fails;
+            shown.success |= !fails;
+        }
+        let lacking = |what: &str, has: fn(&Shown) -> bool| -> Vec<String> {
+            let lacking = shown.iter().filter(|(_, shown)| !has(shown));
+            lacking
+                .map(|(tool, _)| format!("{tool}: no example {what}"))
+                .collect()
+        };
+        let mut wrong = lacking("succeeds", |shown| shown.success);
+        wrong.extend(lacking("fails (`expect: {error: true}`)", |shown| {
+            shown.failure
+        }));
+        assert_eq!(wrong, Vec::<String>::new(), "add them to `examples`");
     }
 }

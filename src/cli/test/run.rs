@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
 
+use super::ask::Ask;
 use super::expect::{self, Awaited, Wrong};
 use super::ground::Ready;
 use super::plan::{Base, Case};
@@ -202,7 +202,7 @@ struct Stage<'a> {
 /// Something that happens in an example, and what is to come of it.
 struct Act<'a> {
     seat: &'a str,
-    tool: Option<(&'a str, Option<&'a Tree>)>,
+    ask: Option<(Ask<'a>, Option<&'a Tree>)>,
     publish: Option<&'a Said>,
     expect: &'a Expect,
     within: Option<Duration>,
@@ -235,7 +235,7 @@ impl Stage<'_> {
         }
         let act = Act {
             seat: example.r#as.as_deref().unwrap_or_default(),
-            tool: Some((tool, Some(&example.call))),
+            ask: Some((Ask::Tool(tool), Some(&example.call))),
             publish: None,
             expect: &example.expect,
             within: example.within.as_deref().and_then(parse_span),
@@ -252,11 +252,10 @@ impl Stage<'_> {
     async fn given(&mut self, given: &Given) -> Checked {
         let fine = Expect::default();
         let served = &self.case.served;
-        let tool = given.tool.as_deref();
-        let tool = tool.map(|name| served.get(name).map_or(name, String::as_str));
+        let ask = Ask::of(given, served);
         let act = Act {
             seat: given.r#as.as_deref().unwrap_or_default(),
-            tool: tool.map(|name| (name, given.args.as_ref())),
+            ask: ask.map(|ask| (ask, given.args.as_ref())),
             publish: given.publish.as_ref(),
             expect: given.expect.as_ref().unwrap_or(&fine),
             within: given.within.as_deref().and_then(parse_span),
@@ -278,8 +277,8 @@ impl Stage<'_> {
         let deadline = begun + act.within.unwrap_or_default();
         let mut first: Option<String> = None;
         let mut calls = 0_u32;
-        while let Some((tool, args)) = act.tool {
-            let reply = self.call(act.seat, tool, args).await?;
+        while let Some((ask, args)) = act.ask {
+            let reply = self.ask(act.seat, ask, args).await?;
             calls += 1;
             let mut wrong = expect::reply(act.expect, &mut self.words, &reply);
             if wrong.is_empty() {
@@ -324,10 +323,10 @@ impl Stage<'_> {
         }))
     }
 
-    async fn call(
+    async fn ask(
         &mut self,
         seat: &str,
-        tool: &str,
+        ask: Ask<'_>,
         args: Option<&Tree>,
     ) -> Result<Reply, Vec<Wrong>> {
         let args = match args {
@@ -345,16 +344,9 @@ impl Stage<'_> {
         let Some(seat) = self.seats.get(seat) else {
             return Err(vec![Wrong::plain("the session", "it has not begun")]);
         };
-        let never = CancellationToken::new();
-        let outcome = self
-            .gateway
-            .call(&seat.session, tool, Some(args), &never)
-            .await;
-        Ok(outcome.unwrap_or_else(|error| Reply {
-            text: error.to_string(),
-            structured: None,
-            is_error: true,
-        }))
+        let reply = ask.put(self.gateway, &seat.session, &mut self.words, args);
+        let reply = reply.await;
+        reply.map_err(|error| vec![Wrong::plain("the address", error)])
     }
 
     /// Gives names to parts of a reply.
@@ -411,9 +403,11 @@ impl Stage<'_> {
 
 /// Which part of an example something is wrong with.
 fn told(part: &str, index: usize, given: &Given, wrong: Vec<Wrong>) -> Vec<Wrong> {
-    let what = match (&given.tool, &given.publish) {
-        (Some(tool), _) => format!(", {tool}"),
-        (_, Some(said)) => format!(", a message on {}", said.subject.0),
+    let what = match (&given.tool, &given.prompt, &given.resource, &given.publish) {
+        (Some(tool), ..) => format!(", {tool}"),
+        (_, Some(prompt), ..) => format!(", prompt {prompt}"),
+        (_, _, Some(uri), _) => format!(", resource {}", uri.0),
+        (.., Some(said)) => format!(", a message on {}", said.subject.0),
         _ => String::new(),
     };
     let who = given.r#as.as_ref().map(|name| format!(" of {name}"));

@@ -198,6 +198,23 @@ pub(super) fn apart<'a>(
 }
 
 impl Gateway {
+    /// `resources/read`, for a client that may do all.
+    ///
+    /// # Errors
+    /// An address that means nothing here, and what cannot be read.
+    pub async fn read_resource(
+        &self,
+        session: &Session,
+        uri: &str,
+        cancel: &CancellationToken,
+    ) -> Result<ReadResourceResult, ErrorData> {
+        let resources = self.resources().await;
+        match resources.made_at(None, uri) {
+            Some(made) => self.read_made(session, &made, uri, cancel).await,
+            None => resources.read(None, uri).await,
+        }
+    }
+
     /// Reads a resource that steps make.
     ///
     /// # Errors

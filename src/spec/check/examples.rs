@@ -1,6 +1,6 @@
 //! Examples, and the fixtures that they stand on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,6 +27,8 @@ pub struct KnownToExamples {
     pub makes_tools: bool,
     /// The fixtures.
     pub fixtures: BTreeSet<String>,
+    /// The prompts, with their arguments.
+    pub prompts: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Checks the examples of a tool, or of the tool of a generator. What their texts are is no matter for a catalog.
@@ -214,24 +216,34 @@ impl Check<'_> {
             .expect
             .as_ref()
             .is_some_and(|expect| expect.notifications.is_some() || !expect.messages.is_empty());
-        match (&given.tool, &given.publish) {
-            (Some(_), Some(_)) => {
-                let message = "this is both a call of a `tool` and a `publish`".to_owned();
-                self.wrong(Code::Tool, pointer, message, "make two entries of it");
-            }
-            (None, None) if !told => {
+        let happens = [
+            given.tool.is_some(),
+            given.prompt.is_some(),
+            given.resource.is_some(),
+            given.publish.is_some(),
+        ];
+        match happens.iter().filter(|happens| **happens).count() {
+            0 if !told => {
                 let message = "nothing happens here".to_owned();
-                let help = "name a `tool` that is called, or a message to `publish`; without, `expect` has the `notifications` that the session is told";
+                let help = "name a `tool` that is called, a `prompt` or a `resource` that is asked for, or a message to `publish`; without, `expect` has the `notifications` that the session is told";
                 self.wrong(Code::Tool, pointer, message, help);
             }
-            _ => {}
+            0 | 1 => {}
+            _ => {
+                let message = "this is more than one of `tool`, `prompt`, `resource` and `publish`"
+                    .to_owned();
+                self.wrong(Code::Tool, pointer, message, "make an entry of each");
+            }
         }
         if let Some(name) = &given.tool {
             self.tool(&join(pointer, "tool"), name);
-        } else if given.args.is_some() || !given.r#let.is_empty() {
-            let message = "`args` and `let` belong to a `tool`, and there is none".to_owned();
-            self.wrong(Code::Tool, pointer, message, "leave them out");
         }
+        if !given.asks() && (given.args.is_some() || !given.r#let.is_empty()) {
+            let message = "`args` and `let` belong to what is asked for, and nothing is".to_owned();
+            let help = "leave them out, or name a `tool`, a `prompt` or a `resource`";
+            self.wrong(Code::Tool, pointer, message, help);
+        }
+        self.offers(pointer, given);
         if let Some(args) = &given.args {
             let at = join(pointer, "args");
             check_tree(self.doc, &at, args, &self.scope, self.report);
@@ -240,10 +252,40 @@ impl Check<'_> {
             self.said(&join(pointer, "publish"), said);
         }
         if let Some(expect) = &given.expect {
-            self.expect(&join(pointer, "expect"), expect, given.tool.is_some());
+            self.expect(&join(pointer, "expect"), expect, given.asks());
         }
         self.within(pointer, given.within.as_deref());
         self.names(pointer, &given.r#let);
+    }
+
+    /// A prompt and its arguments, a resource, and what is proposed for a part of them.
+    fn offers(&mut self, pointer: &str, given: &Given) {
+        if let Some(uri) = &given.resource {
+            self.text(&join(pointer, "resource"), uri);
+        }
+        let known = self.known;
+        let arguments = given.prompt.as_deref().and_then(|name| {
+            let found = known.prompts.get(name);
+            if found.is_none() {
+                let help = suggest::help(name, known.prompts.keys().map(String::as_str));
+                let message = format!("this pack declares no prompt `{name}`");
+                let at = join(pointer, "prompt");
+                self.wrong(Code::UnknownResource, &at, message, &help);
+            }
+            found
+        });
+        let Some(name) = &given.complete else { return };
+        let at = join(pointer, "complete");
+        if given.prompt.is_none() && given.resource.is_none() {
+            let message = "`complete` names an argument of a `prompt` or of a `resource`, and neither is here";
+            self.wrong(Code::Tool, &at, message.to_owned(), "name one of them");
+        } else if let Some(arguments) = arguments
+            && !arguments.contains(name.as_ref())
+        {
+            let help = suggest::help(name, arguments.iter().map(String::as_str));
+            let message = format!("the prompt has no argument `{name}`");
+            self.wrong(Code::UnknownResource, &at, message, &help);
+        }
     }
 
     fn said(&mut self, pointer: &str, said: &Said) {
@@ -263,7 +305,7 @@ impl Check<'_> {
             || expect.structured.is_some()
             || expect.error.is_some();
         if of_reply && !called {
-            let message = "no tool is called here, so nothing is answered".to_owned();
+            let message = "nothing is asked for here, so nothing is answered".to_owned();
             let help = "expect `notifications` or `messages`, or name a `tool`";
             self.wrong(Code::Tool, pointer, message, help);
         }

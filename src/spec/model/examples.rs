@@ -120,8 +120,8 @@ pub struct Example {
     pub then: List<Given>,
 }
 
-/// What happens before or after the call of an example: another call, or a message of another program. With neither, only
-/// what a session has been told is looked at.
+/// What happens before or after the call of an example: another call, something else that a client asks for, or a message of
+/// another program. With none of them, only what a session has been told is looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
@@ -131,13 +131,23 @@ pub struct Given {
     /// The tool that is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Text>,
-    /// Its arguments.
+    /// The prompt whose messages are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Text>,
+    /// The address of a resource that is read; with `complete`, as it is declared: `notes://{name}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Template>,
+    /// The argument of the `prompt`, or the parameter of the `resource`, for which values are proposed. What has been typed of
+    /// it stands under `args`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<Text>,
+    /// The arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Tree>,
     /// What another program says on NATS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Said>,
-    /// What comes back; without, the call must not fail.
+    /// What comes back; without, it must not fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
     /// As that of the example.
@@ -147,6 +157,13 @@ pub struct Given {
     /// Names for later, from the names `text` and `structured` of the reply.
     #[serde(default)]
     pub r#let: Map<Tree>,
+}
+
+impl Given {
+    /// Whether something is asked for that answers.
+    pub fn asks(&self) -> bool {
+        self.tool.is_some() || self.prompt.is_some() || self.resource.is_some()
+    }
 }
 
 /// A message on NATS.
