@@ -120,16 +120,11 @@ fn subject(
     used: &Used,
     request: &Tool,
 ) -> Result<Option<Subject>, String> {
-    let own = |tail: &str| {
-        Subject::read(&format!(
-            "{{{{ project.namespace }}}}.{}{tail}",
-            stock.pack.name
-        ))
-    };
+    let own = |tail: &str| Subject::read(&format!("{{{{ project.namespace }}}}.{tail}"));
     let Some(told) = &request.subject else {
         return match (template.on, template.verb) {
-            (On::Subject, "publish") => own(".{topic}").map(Some),
-            (On::Subject, _) => own(&format!(".{}", request.name)).map(Some),
+            (On::Subject, "publish") => own(&format!("{}.{{topic}}", stock.pack.name)).map(Some),
+            (On::Subject, _) => own(&request.name).map(Some),
             _ => Ok(None),
         };
     };
