@@ -78,8 +78,11 @@ impl Words<'_> {
         let example = subject.map(Subject::in_examples).unwrap_or_default();
         let wide = subject.map(Subject::wide).unwrap_or_default();
         let queued = format!("{steps}.p1");
+        let arguments = subject.map(Subject::arguments).unwrap_or_default();
+        let tokens = arguments.join(", ");
         let words = [
             ("tool", self.tool),
+            ("tokens", &tokens),
             ("claim", self.claim),
             ("pack", self.pack),
             ("on", &used.key),
@@ -91,11 +94,7 @@ impl Words<'_> {
             ("pattern", &wide),
             ("queued", &queued),
         ];
-        fill(
-            text,
-            &subject.map(Subject::arguments).unwrap_or_default(),
-            &words,
-        )
+        fill(text, &arguments, &words)
     }
 }
 
