@@ -201,7 +201,11 @@ fn plain(queue: &QueueDecl) -> Result<(), &'static str> {
 
 /// What a declaration of our own makes.
 fn made(on: On, key: &str) -> Used {
-    let base = format!("{{{{ project.namespace }}}}.{key}");
+    // No subject of a stream may be one of a queue, nor what a program is asked on: the stream would answer.
+    let base = match on {
+        On::Queue => format!("{{{{ project.namespace }}}}.{key}_queue"),
+        _ => format!("{{{{ project.namespace }}}}.{key}"),
+    };
     let subject = match on {
         On::Queue => format!("{base}.todo"),
         _ => format!("{base}.{{topic}}"),

@@ -94,11 +94,6 @@ pub const TEMPLATES: &[Template] = templates! {
     "revive": Queue,
     "discard": Queue,
     "set": Nothing,
-    "list_files": Nothing,
-    "read_file": Nothing,
-    "write_file": Nothing,
-    "delete_file": Nothing,
-    "run": Nothing,
     "fetch": Nothing,
     "connect": Nothing,
 };

@@ -78,8 +78,11 @@ impl Words<'_> {
         let example = subject.map(Subject::in_examples).unwrap_or_default();
         let wide = subject.map(Subject::wide).unwrap_or_default();
         let queued = format!("{steps}.p1");
+        let arguments = subject.map(Subject::arguments).unwrap_or_default();
+        let tokens = arguments.join(", ");
         let words = [
             ("tool", self.tool),
+            ("tokens", &tokens),
             ("claim", self.claim),
             ("pack", self.pack),
             ("on", &used.key),
@@ -91,11 +94,7 @@ impl Words<'_> {
             ("pattern", &wide),
             ("queued", &queued),
         ];
-        fill(
-            text,
-            &subject.map(Subject::arguments).unwrap_or_default(),
-            &words,
-        )
+        fill(text, &arguments, &words)
     }
 }
 
@@ -120,16 +119,11 @@ fn subject(
     used: &Used,
     request: &Tool,
 ) -> Result<Option<Subject>, String> {
-    let own = |tail: &str| {
-        Subject::read(&format!(
-            "{{{{ project.namespace }}}}.{}{tail}",
-            stock.pack.name
-        ))
-    };
+    let own = |tail: &str| Subject::read(&format!("{{{{ project.namespace }}}}.{tail}"));
     let Some(told) = &request.subject else {
         return match (template.on, template.verb) {
-            (On::Subject, "publish") => own(".{topic}").map(Some),
-            (On::Subject, _) => own(&format!(".{}", request.name)).map(Some),
+            (On::Subject, "publish") => own(&format!("{}.{{topic}}", stock.pack.name)).map(Some),
+            (On::Subject, _) => own(&request.name).map(Some),
             _ => Ok(None),
         };
     };

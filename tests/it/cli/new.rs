@@ -152,10 +152,10 @@ fn nothing_is_overwritten_and_a_config_only_gets_longer() {
     let config = "# ours\npacks:\n  - ./home   # the first\n  - ./work\nname: us\n";
     assert_eq!(read(&place, "gateway.yaml"), config);
 
-    place.write("work/say.yaml", "# mine\n");
+    place.write("work/say.yaml", "fixtures: {}\n");
     let done = place.run(&["new", "tool", "say", "--verb", "publish", "--pack", "work"]);
     refused(&done, 1, "work/say.yaml is there already");
-    assert_eq!(read(&place, "work/say.yaml"), "# mine\n");
+    assert_eq!(read(&place, "work/say.yaml"), "fixtures: {}\n");
     let done = place.run(&[
         "new",
         "tool",
