@@ -78,8 +78,8 @@ buckets:
 tools:
   note:
     description: Logs something.
-    annotations: {readOnlyHint: false}
-    input: {type: object, properties: {text: {type: string}}}
+    annotations: {read_only: false}
+    input: {type: object, required: [text], properties: {text: {type: string}}}
     output: {type: object}
     steps:
       - publish: {stream: log, subject: doc.log, payload: \"{{ args.text }}\"}
@@ -250,7 +250,7 @@ fn a_server_without_jetstream_is_of_no_use_to_what_stores() {
     told.line("nats", "error", "without JetStream");
     assert_eq!(told.count("errors"), 1, "{:#}", told.0);
     // What stores nothing does not need it.
-    place.write("plain/a.yaml", "tools:\n  hi:\n    description: Says hi.\n    annotations: {readOnlyHint: true}\n    output: {type: object}\n    reply: {text: hi, structured: {}}\n");
+    place.write("plain/a.yaml", "tools:\n  hi:\n    description: Says hi.\n    annotations: {read_only: true}\n    output: {type: object}\n    reply: {text: hi, structured: {}}\n");
     place.write("plain.yaml", "packs: [./plain]\n");
     let told = Told::of(&place, &["-c", "plain.yaml"]);
     told.line("nats", "warning", "without JetStream");
