@@ -98,26 +98,11 @@ fn variables(config: &Config, findings: &mut Findings) {
         .filled
         .iter()
         .map(|filled| filled.pointer.trim_start_matches('/').replace('/', "."))
+        .chain(config.env.iter().map(|name| format!("env.{name}")))
         .collect();
     if !filled.is_empty() {
         let text = format!("from variables and files, all there: {}", some(&filled));
         findings.ok(Subject::Config, text);
-    }
-    let unset: Vec<String> = config
-        .env
-        .iter()
-        .filter(|name| !config.variables.has(name))
-        .cloned()
-        .collect();
-    if !unset.is_empty() {
-        findings.warn(
-            Subject::Config,
-            format!(
-                "specs may read these variables, which are not set: {}",
-                some(&unset)
-            ),
-            "set them where the gateway starts, or take them off the list `env`",
-        );
     }
 }
 

@@ -22,15 +22,27 @@ fn labels(found: &[(String, Standing)], which: impl Fn(&Standing) -> bool) -> Ve
 }
 
 fn crash(found: &[(String, Standing)], findings: &mut Findings) {
-    let lost = labels(found, |s| s.in_memory && s.replicas < 3);
-    if lost.is_empty() {
+    let lost = |standing: &Standing| standing.in_memory && standing.replicas < 3;
+    // Who declares memory has chosen it.
+    let chosen = |standing: &Standing| !standing.drift.iter().any(|d| d.field == "storage");
+    let meant = labels(found, |s| lost(s) && chosen(s));
+    let odd = labels(found, |s| lost(s) && !chosen(s));
+    let rest = match meant.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", but for what is declared to be in memory: {}",
+            some(&meant)
+        ),
+    };
+    if odd.is_empty() {
         let text = "a server process that crashes loses nothing that it has acknowledged";
-        return findings.ok(Subject::Durability, text);
+        return findings.ok(Subject::Durability, format!("{text}{rest}"));
     }
+    let text = "when the server process crashes or restarts, all of these is lost, which are in memory only";
     findings.warn(
         Subject::Durability,
-        format!("when the server process crashes or restarts, all of these is lost, which are in memory only: {}", some(&lost)),
-        "declare `storage: file`, or `replicas: 3` in a cluster, where that matters",
+        format!("{text}: {}", some(&odd)),
+        "they are declared to be on disk: delete them when they can be spared, and they are made anew as declared",
     );
 }
 
@@ -81,10 +93,16 @@ fn power(found: &[(String, Standing)], managed: bool, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::Drift;
 
     fn standing(replicas: u64, in_memory: bool, clustered: bool) -> (String, Standing) {
+        let storage = Drift {
+            field: "storage".to_owned(),
+            declared: "file".to_owned(),
+            found: "memory".to_owned(),
+        };
         let standing = Standing {
-            drift: Vec::new(),
+            drift: in_memory.then_some(storage).into_iter().collect(),
             adjusted: Vec::new(),
             replicas,
             in_memory,
@@ -117,5 +135,13 @@ mod tests {
         assert!(text.contains("1 ok, 2 warning(s)"), "{text}");
         let text = told(&[standing(3, true, true)], false);
         assert!(text.contains("crashes loses nothing"), "{text}");
+        let (label, mut meant) = standing(1, true, false);
+        meant.drift.clear();
+        let text = told(&[(label, meant)], false);
+        assert!(
+            text.contains("declared to be in memory: stream R1"),
+            "{text}"
+        );
+        assert!(text.contains("3 ok, 0 warning(s)"), "{text}");
     }
 }

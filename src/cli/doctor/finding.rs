@@ -41,7 +41,7 @@ impl Level {
 }
 
 /// What a line is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
     /// The config and its packs.
@@ -145,6 +145,11 @@ impl Findings {
     pub fn is_wrong(&self, subject: Subject) -> bool {
         let wrong = |line: &Line| line.subject == subject && line.level == Level::Error;
         self.0.iter().any(wrong)
+    }
+
+    /// Puts the lines below their subjects, in the order in which they came.
+    pub fn sort(&mut self) {
+        self.0.sort_by_key(|line| line.subject);
     }
 
     /// How many errors there are.

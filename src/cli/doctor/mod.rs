@@ -85,6 +85,7 @@ pub fn run(request: &Request) -> ExitCode {
         ),
     }
     clients::look(setup.as_ref(), &env, &mut findings);
+    findings.sort();
     say(&if request.json {
         findings.json()
     } else {

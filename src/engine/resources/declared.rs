@@ -14,6 +14,9 @@ use crate::spec::tree::Expr;
 /// The most instances of a parameterised resource whose handles are kept.
 const MAX_KEPT: usize = 4096;
 
+/// What is declared, by pack and name: the handles, none where only a call knows which.
+pub type Declarations<'a, H> = Vec<((usize, &'a str), Option<Vec<H>>)>;
+
 /// A declaration that becomes one or more handles of the bus.
 pub(super) trait Declaration: Clone + 'static {
     /// The word for it in errors.
@@ -97,7 +100,7 @@ impl<D: Declaration> Family<D> {
     }
 
     /// All that is declared and is there with these settings, by pack and name: the handles, none where only a call knows.
-    pub(super) fn declared(&self) -> Vec<((usize, &str), Option<Vec<D::Handle>>)> {
+    pub(super) fn declared(&self) -> Declarations<'_, D::Handle> {
         let mut all: Vec<_> = self
             .0
             .iter()

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use minijinja::value::Value;
 
-pub use declared::cannot_be_made;
+pub use declared::{Declarations, cannot_be_made};
 pub use queues::{Queue, lane_text};
 pub use reader::{Reader, with_values};
 
@@ -82,12 +82,12 @@ impl Resources {
     }
 
     /// All streams that are declared, by pack and name: the handles, none where only a call knows which.
-    pub fn declared_streams(&self) -> Vec<((usize, &str), Option<Vec<Stream>>)> {
+    pub fn declared_streams(&self) -> Declarations<'_, Stream> {
         self.streams.declared()
     }
 
     /// All buckets, likewise.
-    pub fn declared_buckets(&self) -> Vec<((usize, &str), Option<Vec<Bucket>>)> {
+    pub fn declared_buckets(&self) -> Declarations<'_, Bucket> {
         self.buckets.declared()
     }
 

@@ -78,8 +78,8 @@ buckets:
 tools:
   note:
     description: Logs something.
-    annotations: {readOnlyHint: false}
-    input: {type: object, properties: {text: {type: string}}}
+    annotations: {read_only: false}
+    input: {type: object, required: [text], properties: {text: {type: string}}}
     output: {type: object}
     steps:
       - publish: {stream: log, subject: doc.log, payload: \"{{ args.text }}\"}
@@ -250,7 +250,7 @@ fn a_server_without_jetstream_is_of_no_use_to_what_stores() {
     told.line("nats", "error", "without JetStream");
     assert_eq!(told.count("errors"), 1, "{:#}", told.0);
     // What stores nothing does not need it.
-    place.write("plain/a.yaml", "tools:\n  hi:\n    description: Says hi.\n    annotations: {readOnlyHint: true}\n    output: {type: object}\n    reply: {text: hi, structured: {}}\n");
+    place.write("plain/a.yaml", "tools:\n  hi:\n    description: Says hi.\n    annotations: {read_only: true}\n    output: {type: object}\n    reply: {text: hi, structured: {}}\n");
     place.write("plain.yaml", "packs: [./plain]\n");
     let told = Told::of(&place, &["-c", "plain.yaml"]);
     told.line("nats", "warning", "without JetStream");
@@ -274,7 +274,7 @@ fn limits_of_the_account_are_told() {
     told.line("permissions", "ok", "in the account A");
     let wrong = Place::at(&server.url().replace("nats://", "nats://a:wrong@"));
     let told = Told::of(&wrong, &[]);
-    let line = told.line("nats", "error", "uthoriz");
+    let line = told.line("nats", "error", "refused the credentials");
     assert!(line["do"].as_str().unwrap().contains("password"), "{line}");
 }
 
@@ -364,14 +364,13 @@ fn a_broken_config_is_told_by_its_place() {
     told.line("config", "error", "gateway.yaml:2:");
     told.line("nats", "warning", "not looked at");
     // A pack that is broken leaves NATS to be looked at.
-    place.write("gateway.yaml", "packs: [./mine]\nenv: [NO_SUCH_VARIABLE]\n");
+    place.write("gateway.yaml", "packs: [./mine]\n");
     place.write(
         "mine/notes.yaml",
         &NOTES.replace("stream: log, ", "stream: lgo, "),
     );
     let told = Told::of(&place, &["-c", "gateway.yaml"]);
     told.line("config", "error", "mine/notes.yaml:");
-    told.line("config", "warning", "not set: NO_SUCH_VARIABLE");
     told.line("nats", "ok", "answers in");
     place.write("mine/notes.yaml", NOTES);
     place.project("{\"namespace\": \"UPPER\"}");
