@@ -260,7 +260,10 @@ impl Reader {
                 let out = reader.read("out", *count).unwrap_or_default();
                 reader.shown(line, &out).ok()
             };
-            if self.awaited(line, "shows what it should", as_shown).is_err() {
+            if self
+                .awaited(line, "shows what it should", as_shown)
+                .is_err()
+            {
                 self.shown(line, &self.read("out", *count).unwrap_or_default())?;
             }
         }
