@@ -94,6 +94,7 @@ fn left_open(error: &str) -> bool {
     let capitals = value.and_then(|rest| rest.split('\'').next());
     capitals.is_some_and(|word| word.chars().all(|c| c.is_ascii_uppercase()))
         || error.contains("were not provided")
+        || error.starts_with("error: a value is required")
         || !error.starts_with("error:")
 }
 
