@@ -229,11 +229,12 @@ fn ended_within(child: &mut Child, limit: Duration) -> bool {
     }
 }
 
-/// The configuration: on loopback, on any port, with JetStream in the folder.
+/// The configuration: on loopback, on any port, with JetStream in the folder. Streams reserve what they may hold, in every
+/// account: the limit is far beyond what is ever used.
 fn render(folder: &Folder, accounts: &[Account], password: &str) -> String {
     let mut text = format!(
         "server_name: \"jacquard-test\"\nhost: \"127.0.0.1\"\nport: -1\nports_file_dir: {dir}\nlog_file: {log}\n\
-         jetstream {{\n  store_dir: {store}\n  max_memory_store: 1GB\n  max_file_store: 20GB\n}}\naccounts {{\n",
+         jetstream {{\n  store_dir: {store}\n  max_memory_store: 64GB\n  max_file_store: 100TB\n}}\naccounts {{\n",
         dir = quoted(folder.dir()),
         log = quoted(&folder.log()),
         store = quoted(&folder.store()),

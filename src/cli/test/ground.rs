@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::plan::{Base, Case, absolute};
 use crate::bus::BusConfig;
 use crate::bus::local::{Account, Ground, User};
@@ -17,6 +19,9 @@ use crate::spec::source::Source;
 
 /// The project's file of an example that has none of its own.
 const PROJECT: (&str, &str) = (".loominal-config.json", "{\"namespace\": \"example\"}\n");
+
+/// Stands in settings and in `allow.connect` of a fixture for the address of the example's NATS.
+const NATS_URL: &str = "${NATS_URL}";
 
 /// The permissions of the gateway's user on NATS, as a block `permissions { … }`; `None`: everything.
 pub type Permit = dyn Fn(&Setup) -> Result<Option<String>, String> + Send + Sync;
@@ -34,11 +39,27 @@ pub(super) struct Ready {
 impl Ready {
     /// The server is there.
     pub(super) fn at(&mut self, url: &str) {
+        for (_, setting) in self.setup.config.settings.values_mut().flatten() {
+            fill(setting, url);
+        }
+        for server in &mut self.setup.config.allow.connect {
+            *server = server.replace(NATS_URL, url);
+        }
         self.setup.config.nats.url = Some(url.to_owned());
         let named = Some(url);
         self.setup.facts.nats_url = None;
         self.setup.facts.prefer_url(named);
         self.other.servers = vec![url.to_owned()];
+    }
+}
+
+/// Puts the address of NATS where a setting asks for it.
+fn fill(setting: &mut Value, url: &str) {
+    match setting {
+        Value::String(text) if text.contains(NATS_URL) => *text = text.replace(NATS_URL, url),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, url)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, url)),
+        _ => {}
     }
 }
 
@@ -128,7 +149,7 @@ fn configure(case: &Case, folder: &Path, env: &Environment) -> Result<(Config, P
         Base::Config(path) => of_file(path, env)?,
     };
     if let Some(settings) = &fixture.settings
-        && let serde_json::Value::Object(given) = settings.to_value()
+        && let Value::Object(given) = settings.to_value()
     {
         let own = config.settings.entry(case.home.clone()).or_default();
         own.extend(given);

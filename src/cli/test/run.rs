@@ -89,17 +89,11 @@ async fn connected(case: &Case, gateway: &Arc<Gateway>, other: &Bus) -> Verdict 
     }
     let mut tasks = keep(gateway);
     let catalog = gateway.catalog();
-    // A tool that comes of a service is made once whoever stands by is asked: any tool of the pack has its names.
-    let Some(some) = catalog
-        .tools()
-        .iter()
-        .next()
-        .cloned()
-        .or_else(|| tool(case, gateway))
-    else {
-        return failed("the gateway", "it serves no tools with this fixture");
+    // A tool that comes of a service is made once whoever stands by is asked.
+    let words = match tool(case, gateway) {
+        Some(tool) => Words::of(&catalog, &tool),
+        None => Words::before(&catalog, &case.home),
     };
-    let words = Words::of(&catalog, &some);
     let standing = &case.fixture.respond;
     let faults = match stand_in::start(standing, &words, other, &mut tasks).await {
         Ok(faults) => faults,

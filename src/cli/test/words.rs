@@ -17,16 +17,30 @@ pub(super) struct Words {
 impl Words {
     /// With the names that a tool's own texts see when it is listed.
     pub(super) fn of(catalog: &Catalog, tool: &Tool) -> Self {
-        let pack = catalog.packs.get(tool.pack);
+        let mut words = Self::with(catalog, Some(tool.pack), tool.tools.clone());
+        let given = tool.given.iter();
+        let given = given.map(|(name, value)| (name.to_string(), value.clone()));
+        words.names.extend(given);
+        words
+    }
+
+    /// With the names of a pack whose tools are not made yet.
+    pub(super) fn before(catalog: &Catalog, pack: &str) -> Self {
+        let mut packs = catalog.packs.iter();
+        let index = packs.position(|loaded| loaded.pack.name == *pack);
+        let none = Jinja::from_pairs(std::iter::empty::<(String, Jinja)>());
+        Self::with(catalog, index, none)
+    }
+
+    fn with(catalog: &Catalog, pack: Option<usize>, tools: Jinja) -> Self {
+        let pack = pack.and_then(|index| catalog.packs.get(index));
         let settings = pack.map(|p| p.settings.clone()).unwrap_or_default();
-        let mut names = vec![
+        let names = vec![
             ("project".to_owned(), catalog.project.clone()),
             ("config".to_owned(), settings),
             ("env".to_owned(), catalog.env.clone()),
-            ("tools".to_owned(), tool.tools.clone()),
+            ("tools".to_owned(), tools),
         ];
-        let given = tool.given.iter();
-        names.extend(given.map(|(name, value)| (name.to_string(), value.clone())));
         Self {
             templates: Templates::new(),
             names,
