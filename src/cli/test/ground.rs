@@ -71,7 +71,7 @@ pub(super) fn prepare(
     case: &Case,
     index: usize,
     ground: &Ground,
-    permit: Option<&Permit>,
+    permit: Option<&Permit<'_>>,
 ) -> Result<(Ready, Account), String> {
     let folder = ground.dir().join("examples").join(index.to_string());
     lay_out(&folder, &case.fixture)?;

@@ -115,11 +115,8 @@ async fn test(plan: &Plan, request: &Request, jobs: usize) -> ExitCode {
     let begun = Instant::now();
     let stop = CancellationToken::new();
     signals::guard(stop.clone());
-    let permit: Option<&Permit> = if request.as_permitted {
-        Some(&permitted::least)
-    } else {
-        None
-    };
+    let least = permitted::least(&plan.cases);
+    let permit = request.as_permitted.then_some(&least as &Permit<'_>);
     let opened = async { open(&plan.cases, permit, Programs::find().await?).await };
     let (server, ready) = match opened.await {
         Ok(opened) => opened,
@@ -176,7 +173,7 @@ impl Programs {
 /// Why they cannot be run: nothing that an example should have known.
 pub async fn trial(
     cases: &[Case],
-    permit: Option<&Permit>,
+    permit: Option<&Permit<'_>>,
     jobs: usize,
     programs: Programs,
 ) -> Result<Vec<Outcome>, String> {
@@ -189,7 +186,7 @@ pub async fn trial(
 /// Prepares the examples and starts their server.
 async fn open(
     cases: &[Case],
-    permit: Option<&Permit>,
+    permit: Option<&Permit<'_>>,
     programs: Programs,
 ) -> Result<(Throwaway, Vec<Ready>), String> {
     let mut ground = Ground::new().map_err(|e| full(&e))?;

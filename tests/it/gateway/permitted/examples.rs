@@ -33,7 +33,7 @@ fn every_example_holds_as_permitted_and_needs_each_line() {
 async fn prove() {
     let names: Vec<PathBuf> = PACKS.iter().map(|p| p.name.as_ref().into()).collect();
     let plan = gather(&names, None, &Environment::from_process()).unwrap();
-    let outcomes = run(&plan.cases, &least).await;
+    let outcomes = run(&plan.cases, &least(&plan.cases)).await;
     let wrong: Vec<_> = failed(&plan.cases, &outcomes).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let needless = needless(&plan.cases, &outcomes);
@@ -58,7 +58,7 @@ async fn prove() {
     assert!(fine.is_empty(), "nothing fails: {fine:#?}");
 }
 
-async fn run(cases: &[Case], permit: &Permit) -> Vec<Outcome> {
+async fn run(cases: &[Case], permit: &Permit<'_>) -> Vec<Outcome> {
     let programs = Programs {
         own: env!("CARGO_BIN_EXE_jacquard").into(),
         nats: binary(),

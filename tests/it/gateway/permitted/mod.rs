@@ -177,6 +177,7 @@ fn blocks(told: &Value) -> Vec<(String, Value)> {
         for index in 0..count {
             let mut block = whole.clone();
             let line = block[side]["allow"].as_array_mut().unwrap().remove(index);
+            let line = line.as_str().unwrap();
             blocks.push((format!("{side} {line}"), block));
         }
     }

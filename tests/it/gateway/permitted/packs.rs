@@ -1,5 +1,7 @@
 //! What agents need that examples do not show: many messages, servers that forget, agents that have gone.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
