@@ -93,6 +93,11 @@ pub struct LanePlace {
     pub consumer: String,
 }
 
+/// Whether a line of permissions allows a subject.
+pub fn allows(line: &str, subject: &str) -> bool {
+    covers(line, subject)
+}
+
 /// One line of what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {

@@ -15,7 +15,7 @@ mod serve;
 mod setup;
 mod signals;
 mod snd;
-mod test;
+pub mod test;
 mod tools;
 mod validate;
 

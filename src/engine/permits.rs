@@ -98,12 +98,15 @@ impl<'a> Need<'a> {
                 Owner::Resume => "on resume".to_owned(),
             };
             let why = format!("{}: {why}", pack.name);
-            let touches: Vec<Touch> = match owner {
-                Owner::Generator(_) => only(touches, Action::Discover),
+            match owner {
+                // Nobody knows which services there will be. Tools of documents are told one by one.
+                Owner::Generator(_) if !touches.iter().any(|t| t.action == Action::Discover) => {
+                    continue;
+                }
                 Owner::Resource(name) if !self.is_served(pack, name) => continue,
                 Owner::Prompt(name) if !self.is_offered(name) => continue,
-                _ => touches,
-            };
+                _ => {}
+            }
             let hears = self.live && matches!(owner, Owner::Listener(_));
             let live = std::mem::replace(&mut self.live, hears);
             self.all(&why, &touches);
@@ -395,12 +398,6 @@ impl<'a> Need<'a> {
             bound.with(param, value.and_then(|value| known.value(value)))
         })
     }
-}
-
-fn only(touches: Vec<Touch>, action: Action) -> Vec<Touch> {
-    let mut touches = touches;
-    touches.retain(|touch| touch.action == action);
-    touches
 }
 
 fn place(decl: &StreamDecl, known: &Known<'_>) -> Place {

@@ -24,7 +24,9 @@ pub fn permits(setup: &Setup, env: &Environment, http: bool) -> Result<(Permits,
     let facts = setup.facts.to_json();
     let (catalog, report) = Catalog::build(&setup.config, &setup.base, &facts)?;
     let mut permits = Permits::new(&nats::inbox_prefix(setup, env));
-    engine::permits::permits(&catalog, !http, &mut permits);
+    // The session of a service listens as one on stdio does.
+    let live = !http || setup.config.expose.micro.is_some();
+    engine::permits::permits(&catalog, live, &mut permits);
     if http {
         sessions::permits(&mut permits);
     }
@@ -45,7 +47,7 @@ pub fn conf(permits: &Permits) -> String {
     ] {
         // An empty list would allow everything.
         if lines.is_empty() {
-            let _ = write!(text, "  {what}: {{ deny: \">\" }}\n");
+            let _ = writeln!(text, "  {what}: {{ deny: \">\" }}");
             continue;
         }
         let _ = write!(text, "  {what}: {{\n    allow: [\n");

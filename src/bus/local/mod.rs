@@ -9,11 +9,12 @@
 //! folder   the files of the server      config, probe   what it is told, whether it answers
 //! process  start, look, stop            supervise       users, and who stops it
 //! server   a process's share in it      status          up, down, status
-//! throwaway   a server of one process alone, for tests
+//! throwaway   a server of one process alone, for tests    deeds   what its users do
 //! ```
 
 mod binary;
 mod config;
+mod deeds;
 mod error;
 mod exec;
 mod fetch;
@@ -31,6 +32,7 @@ mod testing;
 mod throwaway;
 
 pub use binary::{FETCHED_VERSION, MIN_VERSION, Version};
+pub use deeds::{Deeds, Lookout};
 pub use error::{Error, ErrorKind};
 pub use notice::Notice;
 pub use paths::Options;

@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::config::quoted;
+use super::deeds::Lookout;
 use super::error::{Error, ErrorKind};
 use super::exec::last_lines;
 use super::folder::{Folder, random_hex, tail, write_private};
@@ -23,6 +24,9 @@ const POLL: Duration = Duration::from_millis(5);
 /// Bytes and lines of what the server says that go into an error.
 const LOG_BYTES: u64 = 8 * 1024;
 const LOG_LINES: usize = 12;
+
+/// Has each command of a client in the log, and the ends of connections; of messages, only where they go.
+const TRACE: &str = "trace: true\ndebug: true\nmax_traced_msg_len: 1\n";
 
 /// A user of an account.
 #[derive(Clone, Debug)]
@@ -47,6 +51,7 @@ pub struct Ground {
     folder: Option<Folder>,
     dir: PathBuf,
     password: String,
+    traced: bool,
 }
 
 impl Ground {
@@ -60,6 +65,7 @@ impl Ground {
             folder: Some(Folder::create(&dir)?),
             dir,
             password: random_hex::<16>()?,
+            traced: false,
         })
     }
 
@@ -71,6 +77,11 @@ impl Ground {
     /// The password of all users. It is of no use after the server.
     pub fn password(&self) -> &str {
         &self.password
+    }
+
+    /// The server will write down what its users do ([`Throwaway::lookout`]).
+    pub fn traced(&mut self) {
+        self.traced = true;
     }
 
     /// Starts the server and waits until it answers. Blocks, for 20 s at the most. `program` is this program's file; it is
@@ -85,7 +96,7 @@ impl Ground {
         accounts: &[Account],
     ) -> Result<Throwaway, Error> {
         let folder = self.folder.take().unwrap_or_else(|| Folder::at(&self.dir));
-        let config = render(&folder, accounts, &self.password);
+        let config = render(&folder, accounts, &self.password, self.traced);
         write_private(&folder.config(), config.as_bytes())?;
         let mut command = Command::new(program);
         command
@@ -135,6 +146,11 @@ impl Throwaway {
     /// Where clients connect.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Looks on at what its users do, if it is traced.
+    pub fn lookout(&self) -> Lookout {
+        Lookout::new(self.folder.log())
     }
 
     fn wait_for_port(&mut self) -> Result<u16, Error> {
@@ -231,7 +247,7 @@ fn ended_within(child: &mut Child, limit: Duration) -> bool {
 
 /// The configuration: on loopback, on any port, with JetStream in the folder. Streams reserve what they may hold, in every
 /// account: the limit is far beyond what is ever used.
-fn render(folder: &Folder, accounts: &[Account], password: &str) -> String {
+fn render(folder: &Folder, accounts: &[Account], password: &str, traced: bool) -> String {
     let mut text = format!(
         "server_name: \"jacquard-test\"\nhost: \"127.0.0.1\"\nport: -1\nports_file_dir: {dir}\nlog_file: {log}\n\
          jetstream {{\n  store_dir: {store}\n  max_memory_store: 64GB\n  max_file_store: 100TB\n}}\naccounts {{\n",
@@ -239,6 +255,9 @@ fn render(folder: &Folder, accounts: &[Account], password: &str) -> String {
         log = quoted(&folder.log()),
         store = quoted(&folder.store()),
     );
+    if traced {
+        text.insert_str(0, TRACE);
+    }
     for account in accounts {
         // Writing to a String cannot fail.
         let _ = writeln!(

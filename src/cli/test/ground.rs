@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::permitted::{self, Bounds, Permit};
 use super::plan::{Base, Case, absolute};
 use crate::bus::BusConfig;
-use crate::bus::local::{Account, Ground, User};
+use crate::bus::local::{Account, Ground, Throwaway, User};
 use crate::catalog::packs::shown;
 use crate::cli::setup;
 use crate::gateway::{Setup, base_of};
@@ -23,9 +24,6 @@ const PROJECT: (&str, &str) = (".loominal-config.json", "{\"namespace\": \"examp
 /// Stands in settings and in `allow.connect` of a fixture for the address of the example's NATS.
 const NATS_URL: &str = "${NATS_URL}";
 
-/// The permissions of the gateway's user on NATS, as a block `permissions { … }`; `None`: everything.
-pub type Permit = dyn Fn(&Setup) -> Result<Option<String>, String> + Send + Sync;
-
 /// An example that is ready to run as soon as its server does.
 pub(super) struct Ready {
     /// What its gateway is started from.
@@ -34,22 +32,27 @@ pub(super) struct Ready {
     pub(super) env: Environment,
     /// The login of whoever else is on its NATS.
     pub(super) other: BusConfig,
+    /// What its gateway may do, if that is not everything.
+    pub(super) bounds: Option<Bounds>,
 }
 
 impl Ready {
     /// The server is there.
-    pub(super) fn at(&mut self, url: &str) {
+    pub(super) fn at(&mut self, server: &Throwaway) {
+        let url = &server.url();
+        if let Some(bounds) = &mut self.bounds {
+            bounds.lookout = Some(server.lookout());
+        }
         for (_, setting) in self.setup.config.settings.values_mut().flatten() {
             fill(setting, url);
         }
         for server in &mut self.setup.config.allow.connect {
             *server = server.replace(NATS_URL, url);
         }
-        self.setup.config.nats.url = Some(url.to_owned());
-        let named = Some(url);
+        self.setup.config.nats.url = Some(url.clone());
         self.setup.facts.nats_url = None;
-        self.setup.facts.prefer_url(named);
-        self.other.servers = vec![url.to_owned()];
+        self.setup.facts.prefer_url(Some(url));
+        self.other.servers = vec![url.clone()];
     }
 }
 
@@ -68,7 +71,7 @@ pub(super) fn prepare(
     case: &Case,
     index: usize,
     ground: &Ground,
-    permit: Option<&Permit>,
+    permit: Option<&Permit<'_>>,
 ) -> Result<(Ready, Account), String> {
     let folder = ground.dir().join("examples").join(index.to_string());
     lay_out(&folder, &case.fixture)?;
@@ -93,8 +96,8 @@ pub(super) fn prepare(
         facts,
         allow_local: false,
     };
-    let permissions = match permit {
-        Some(permit) => permit(&setup)?,
+    let told = match permit {
+        Some(permit) => permit(index, &setup, &env)?,
         None => None,
     };
     let account = Account {
@@ -102,7 +105,7 @@ pub(super) fn prepare(
         users: vec![
             User {
                 name: user("gateway"),
-                permissions,
+                permissions: told.as_ref().map(permitted::block),
             },
             User {
                 name: user("other"),
@@ -116,7 +119,18 @@ pub(super) fn prepare(
         name: "jacquard test".to_owned(),
         ..BusConfig::default()
     };
-    Ok((Ready { setup, env, other }, account))
+    let bounds = told.map(|told| Bounds {
+        told,
+        user: user("gateway"),
+        lookout: None,
+    });
+    let ready = Ready {
+        setup,
+        env,
+        other,
+        bounds,
+    };
+    Ok((ready, account))
 }
 
 /// Writes the files of a fixture, and those that every example has.

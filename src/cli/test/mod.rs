@@ -5,12 +5,14 @@
 //! run     one at work             seat       its sessions      stand_in   programs that answer
 //! ask     what its sessions ask
 //! words   its texts               expect     what is wrong     diff, report   what is told of it
+//! permitted   what its gateway may do on NATS
 //! ```
 
 mod ask;
 mod diff;
 mod expect;
 mod ground;
+pub mod permitted;
 mod plan;
 mod report;
 mod run;
@@ -18,6 +20,7 @@ mod seat;
 mod stand_in;
 mod words;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,11 +37,11 @@ use super::{STACK, fail, refuse, say, signals};
 use crate::bus::local::{Account, Ground, Notice, Options, Throwaway, find_binary};
 use crate::gateway::full;
 use crate::project::Environment;
-pub use ground::Permit;
 use ground::{Ready, prepare};
-use plan::{Case, Plan, Refusal};
+use permitted::{Line, Permit};
+pub use plan::{Case, Plan, Refusal, gather};
 use report::Done;
-use run::Verdict;
+pub use run::{Outcome, Verdict};
 
 /// The most tools without an example that are named.
 const MAX_BARE: usize = 10;
@@ -61,19 +65,18 @@ pub struct Request {
     /// How many examples run at once [default: two for each processor]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+    /// Let each gateway do on NATS what `jacquard permissions` prints for it, and nothing else
+    #[arg(long)]
+    as_permitted: bool,
     /// A config whose packs are tested, with its settings
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
+/// Runs what is asked for, and tells how it went.
 pub fn run(request: &Request) -> ExitCode {
-    run_as(request, None)
-}
-
-/// The same; `permit` says what the gateway of each example may do on NATS.
-pub fn run_as(request: &Request, permit: Option<&Permit>) -> ExitCode {
     let env = Environment::from_process();
-    let mut plan = match plan::gather(&request.paths, request.config.as_deref(), &env) {
+    let mut plan = match gather(&request.paths, request.config.as_deref(), &env) {
         Ok(plan) => plan,
         Err(Refusal::Report(report)) => return refuse(&report),
         Err(Refusal::Words(text)) => {
@@ -107,26 +110,39 @@ pub fn run_as(request: &Request, permit: Option<&Permit>) -> ExitCode {
         Err(error) => return fail(format!("the runtime cannot start: {error}")),
     };
     let jobs = request.jobs.map_or(2 * processors, usize::from);
-    let code = runtime.block_on(test(&plan, request, jobs, permit));
+    let code = runtime.block_on(test(&plan, request, jobs));
     runtime.shutdown_timeout(LINGER);
     code
 }
 
-async fn test(plan: &Plan, request: &Request, jobs: usize, permit: Option<&Permit>) -> ExitCode {
+async fn test(plan: &Plan, request: &Request, jobs: usize) -> ExitCode {
     let begun = Instant::now();
     let stop = CancellationToken::new();
     signals::guard(stop.clone());
-    let (server, ready) = match open(&plan.cases, permit).await {
+    let least = permitted::least(&plan.cases);
+    let permit = request.as_permitted.then_some(&least as &Permit<'_>);
+    let opened = async { open(&plan.cases, permit, Programs::find().await?).await };
+    let (server, ready) = match opened.await {
         Ok(opened) => opened,
         Err(message) => {
             eprintln!("jacquard: {message}");
             return ExitCode::from(2);
         }
     };
+    let bar = ProgressBar::new(plan.cases.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}") {
+        bar.set_style(style);
+    }
+    let color = super::color();
+    let tell = |one: &Done<'_>| {
+        bar.suspend(|| say(&report::line(one, color)));
+        bar.inc(1);
+    };
     let done = tokio::select! {
-        done = all(&plan.cases, ready, jobs) => Some(done),
+        done = all(&plan.cases, ready, jobs, tell) => Some(done),
         () = stop.cancelled() => None,
     };
+    bar.finish_and_clear();
     // Stopping waits for a process.
     let _ = tokio::task::spawn_blocking(move || drop(server)).await;
     match done {
@@ -138,13 +154,52 @@ async fn test(plan: &Plan, request: &Request, jobs: usize, permit: Option<&Permi
     }
 }
 
+/// The programs that the server of examples is made of.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// This program, which guards the server.
+    pub own: PathBuf,
+    /// A nats-server.
+    pub nats: PathBuf,
+}
+
+impl Programs {
+    async fn find() -> Result<Self, String> {
+        let options = Options::from_env().map_err(|e| full(&e))?;
+        let tell = |notice: Notice| eprintln!("jacquard: {notice}");
+        let nats = find_binary(options, &tell).await.map_err(|e| full(&e))?;
+        let own = std::env::current_exe();
+        let own = own.map_err(|e| format!("the own program is not found: {e}"))?;
+        Ok(Self { own, nats })
+    }
+}
+
+/// Runs examples, so many at once, and says how each went, in their order. `permit` says what their gateways may do on NATS.
+///
+/// # Errors
+/// Why they cannot be run: nothing that an example should have known.
+pub async fn trial(
+    cases: &[Case],
+    permit: Option<&Permit<'_>>,
+    jobs: usize,
+    programs: Programs,
+) -> Result<Vec<Outcome>, String> {
+    let (server, ready) = open(cases, permit, programs).await?;
+    let done = all(cases, ready, jobs, |_| ()).await;
+    let _ = tokio::task::spawn_blocking(move || drop(server)).await;
+    Ok(done.into_iter().map(|done| done.outcome).collect())
+}
+
 /// Prepares the examples and starts their server.
-async fn open(cases: &[Case], permit: Option<&Permit>) -> Result<(Throwaway, Vec<Ready>), String> {
-    let options = Options::from_env().map_err(|e| full(&e))?;
-    let tell = |notice: Notice| eprintln!("jacquard: {notice}");
-    let binary = find_binary(options, &tell).await.map_err(|e| full(&e))?;
-    let program = std::env::current_exe().map_err(|e| e.to_string())?;
-    let ground = Ground::new().map_err(|e| full(&e))?;
+async fn open(
+    cases: &[Case],
+    permit: Option<&Permit<'_>>,
+    programs: Programs,
+) -> Result<(Throwaway, Vec<Ready>), String> {
+    let mut ground = Ground::new().map_err(|e| full(&e))?;
+    if permit.is_some() {
+        ground.traced();
+    }
     let mut all = Vec::with_capacity(cases.len());
     let mut accounts: Vec<Account> = Vec::with_capacity(cases.len());
     for (index, case) in cases.iter().enumerate() {
@@ -153,19 +208,25 @@ async fn open(cases: &[Case], permit: Option<&Permit>) -> Result<(Throwaway, Vec
         all.push(ready);
         accounts.push(account);
     }
-    let started = tokio::task::spawn_blocking(move || ground.start(&program, &binary, &accounts));
+    let start = move || ground.start(&programs.own, &programs.nats, &accounts);
+    let started = tokio::task::spawn_blocking(start);
     let server = started
         .await
         .map_err(|e| e.to_string())?
         .map_err(|e| full(&e))?;
     for ready in &mut all {
-        ready.at(&server.url());
+        ready.at(&server);
     }
     Ok((server, all))
 }
 
 /// Runs the examples, so many at once, and tells of each as it ends. In the order of the plan.
-async fn all(cases: &[Case], ready: Vec<Ready>, jobs: usize) -> Vec<Done<'_>> {
+async fn all<'a>(
+    cases: &'a [Case],
+    ready: Vec<Ready>,
+    jobs: usize,
+    tell: impl Fn(&Done<'a>),
+) -> Vec<Done<'a>> {
     let permits = Arc::new(Semaphore::new(jobs));
     let mut running = JoinSet::new();
     for (index, (case, ready)) in cases.iter().zip(ready).enumerate() {
@@ -174,22 +235,17 @@ async fn all(cases: &[Case], ready: Vec<Ready>, jobs: usize) -> Vec<Done<'_>> {
             // Never closed.
             let _permit = permits.acquire_owned().await;
             let begun = Instant::now();
-            let run = tokio::spawn(async move { run::run(&case, ready).await });
-            let verdict = run.await.unwrap_or_else(|error| {
+            let run = tokio::spawn(async move { Box::pin(run::run(&case, ready)).await });
+            let outcome = run.await.unwrap_or_else(|error| {
                 let fault = expect::Wrong::plain("a fault in the program", error.to_string());
-                Verdict::Failed(vec![fault])
+                Verdict::Failed(vec![fault]).into()
             });
-            (index, verdict, begun.elapsed())
+            (index, outcome, begun.elapsed())
         });
     }
-    let bar = ProgressBar::new(cases.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}") {
-        bar.set_style(style);
-    }
-    let mut done: Vec<(usize, Done<'_>)> = Vec::with_capacity(cases.len());
-    let color = super::color();
+    let mut done: Vec<(usize, Done<'a>)> = Vec::with_capacity(cases.len());
     while let Some(ended) = running.join_next().await {
-        let Ok((index, verdict, took)) = ended else {
+        let Ok((index, outcome, took)) = ended else {
             continue;
         };
         let Some(case) = cases.get(index) else {
@@ -197,14 +253,12 @@ async fn all(cases: &[Case], ready: Vec<Ready>, jobs: usize) -> Vec<Done<'_>> {
         };
         let one = Done {
             case,
-            verdict,
+            outcome,
             took,
         };
-        bar.suspend(|| say(&report::line(&one, color)));
-        bar.inc(1);
+        tell(&one);
         done.push((index, one));
     }
-    bar.finish_and_clear();
     done.sort_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, done)| done).collect()
 }
@@ -213,7 +267,7 @@ async fn all(cases: &[Case], ready: Vec<Ready>, jobs: usize) -> Vec<Done<'_>> {
 fn conclude(plan: &Plan, request: &Request, done: Vec<Done<'_>>, took: Duration) -> ExitCode {
     let color = super::color();
     for done in &done {
-        match &done.verdict {
+        match &done.outcome.verdict {
             Verdict::Failed(wrong) => say(&format!(
                 "\n{}",
                 report::failure(done.case, wrong, color).trim_end()
@@ -236,6 +290,11 @@ fn conclude(plan: &Plan, request: &Request, done: Vec<Done<'_>>, took: Duration)
     if let Some(note) = bare(&plan.bare) {
         say(&note);
     }
+    if request.filter.is_none()
+        && let Some(note) = permitted::idle(done.iter().filter_map(permitted_run))
+    {
+        say(&note);
+    }
     if let Some(path) = &request.junit
         && let Err(error) = report::junit(&done, took, path)
     {
@@ -246,6 +305,12 @@ fn conclude(plan: &Plan, request: &Request, done: Vec<Done<'_>>, took: Duration)
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// What the gateway of an example was allowed, and what it needed of that.
+fn permitted_run<'a>(done: &'a Done<'_>) -> Option<(&'a Value, &'a BTreeSet<Line>)> {
+    let told = done.outcome.told.as_ref()?;
+    Some((told, &done.outcome.needed))
 }
 
 /// Which tools have no example.

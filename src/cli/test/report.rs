@@ -10,19 +10,19 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::diff;
 use super::expect::Wrong;
 use super::plan::Case;
-use super::run::Verdict;
+use super::run::{Outcome, Verdict};
 
 /// An example that was run.
 #[derive(Debug)]
 pub(super) struct Done<'a> {
     pub(super) case: &'a Case,
-    pub(super) verdict: Verdict,
+    pub(super) outcome: Outcome,
     pub(super) took: Duration,
 }
 
 /// One line for one example.
 pub(super) fn line(done: &Done<'_>, color: bool) -> String {
-    let (word, paint) = match &done.verdict {
+    let (word, paint) = match &done.outcome.verdict {
         Verdict::Passed => ("ok", "32"),
         Verdict::Failed(_) => ("FAILED", "31"),
         Verdict::Skipped(_) => ("skipped", "33"),
@@ -55,7 +55,8 @@ pub(super) fn failure(case: &Case, wrong: &[Wrong], color: bool) -> String {
 
 /// How many passed, failed, and were not run.
 pub(super) fn counts(all: &[Done<'_>]) -> (usize, usize, usize) {
-    let of = |wanted: fn(&Verdict) -> bool| all.iter().filter(|d| wanted(&d.verdict)).count();
+    let of =
+        |wanted: fn(&Verdict) -> bool| all.iter().filter(|d| wanted(&d.outcome.verdict)).count();
     (
         of(|v| *v == Verdict::Passed),
         of(|v| matches!(v, Verdict::Failed(_))),
@@ -67,7 +68,7 @@ pub(super) fn counts(all: &[Done<'_>]) -> (usize, usize, usize) {
 pub(super) fn junit(all: &[Done<'_>], took: Duration, path: &Path) -> io::Result<()> {
     let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
     for done in all {
-        let status = match &done.verdict {
+        let status = match &done.outcome.verdict {
             Verdict::Passed => TestCaseStatus::success(),
             Verdict::Skipped(why) => {
                 let mut status = TestCaseStatus::skipped();

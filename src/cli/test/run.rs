@@ -1,6 +1,6 @@
 //! One example at work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use super::ask::Ask;
 use super::expect::{self, Awaited, Wrong};
 use super::ground::Ready;
+use super::permitted::{self, Line};
 use super::plan::{Base, Case};
 use super::seat::Seat;
 use super::stand_in::{self, Faults};
@@ -49,16 +50,42 @@ pub enum Verdict {
     Skipped(String),
 }
 
+/// What came of running an example.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// How it went.
+    pub verdict: Verdict,
+    /// What its gateway was allowed, as `jacquard permissions --format json` prints it; nothing where it was everything.
+    pub told: Option<Value>,
+    /// The lines of that without which something that it did would have been refused.
+    pub needed: BTreeSet<Line>,
+}
+
+impl From<Verdict> for Outcome {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            told: None,
+            needed: BTreeSet::new(),
+        }
+    }
+}
+
 type Checked = Result<(), Vec<Wrong>>;
 
-/// Runs an example, for 5 minutes at the most.
-pub(super) async fn run(case: &Case, ready: Ready) -> Verdict {
-    match timeout(LIMIT, begin(case, ready)).await {
+/// Runs an example, for 5 minutes at the most. A gateway that was refused anything has failed, also where it could do without.
+pub(super) async fn run(case: &Case, mut ready: Ready) -> Outcome {
+    let bounds = ready.bounds.take();
+    let verdict = match timeout(LIMIT, Box::pin(begin(case, ready))).await {
         Ok(verdict) => verdict,
         Err(_) => failed(
             "the example",
             format!("it takes longer than {} s", LIMIT.as_secs()),
         ),
+    };
+    match bounds {
+        Some(bounds) => permitted::judge(bounds, verdict).await,
+        None => verdict.into(),
     }
 }
 

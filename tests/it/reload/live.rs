@@ -145,7 +145,7 @@ async fn over_http_no_message_of_a_stream_is_lost_or_doubled() {
     let (said, heard) = tokio::join!(
         async {
             let (said, ()) = tokio::join!(say(&server, "news.a", &stop), async {
-                for version in 1..=TIMES / 2 {
+                for version in 1..=TIMES {
                     place.write("mine/tools.yaml", &hearing(version));
                     until("the version", async || {
                         web.said("version", json!({})).await == version.to_string()

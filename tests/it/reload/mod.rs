@@ -1,6 +1,7 @@
 //! Specs, templates, documents, configs and project files that change while they are served.
 
 mod files;
+mod kinds;
 mod live;
 mod served;
 
