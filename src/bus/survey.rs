@@ -309,7 +309,7 @@ fn is_harmless(subject: &str) -> bool {
             verb.strip_prefix(*known)
                 .is_some_and(|r| r.starts_with('.'))
         };
-        HARMLESS.iter().any(|known| named(known))
+        HARMLESS.iter().any(named)
     })
 }
 

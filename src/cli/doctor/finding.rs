@@ -131,7 +131,9 @@ impl Findings {
                     subject: subject(file.unwrap_or_default()),
                     level: Level::Error,
                     what: one_line(problem),
-                    advice: problem.help.clone(),
+                    advice: Some(problem.help.clone().unwrap_or_else(|| {
+                        "correct it; `jacquard validate` shows the place".to_owned()
+                    })),
                 });
             }
         }

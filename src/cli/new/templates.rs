@@ -176,6 +176,15 @@ mod tests {
             let verb = template.verb;
             assert!(Verb::ALL.iter().any(|(name, _)| *name == verb), "{verb}");
             assert!(template.text.contains(&format!("- {verb}:")), "{verb}");
+            // Every word that is to be replaced has something that replaces it.
+            let known = [
+                "tool", "token", "tokens", "claim", "pack", "on", "name", "dead", "subject",
+                "example", "wide", "pattern", "queued",
+            ];
+            let words = template.text.split("__").skip(1).step_by(2);
+            for word in words {
+                assert!(known.contains(&word), "{verb}: {word}");
+            }
             assert!(
                 template.text.contains("title: ") && template.text.contains("error: true"),
                 "{verb}"

@@ -43,16 +43,21 @@ impl Ready {
         if let Some(bounds) = &mut self.bounds {
             bounds.lookout = Some(server.lookout());
         }
-        for (_, setting) in self.setup.config.settings.values_mut().flatten() {
-            fill(setting, url);
-        }
-        for server in &mut self.setup.config.allow.connect {
-            *server = server.replace(NATS_URL, url);
-        }
+        address(&mut self.setup, url);
         self.setup.config.nats.url = Some(url.clone());
         self.setup.facts.nats_url = None;
         self.setup.facts.prefer_url(Some(url));
         self.other.servers = vec![url.clone()];
+    }
+}
+
+/// Puts the address of NATS where the fixture names it.
+fn address(setup: &mut Setup, url: &str) {
+    for (_, setting) in setup.config.settings.values_mut().flatten() {
+        fill(setting, url);
+    }
+    for server in &mut setup.config.allow.connect {
+        *server = server.replace(NATS_URL, url);
     }
 }
 
@@ -97,7 +102,12 @@ pub(super) fn prepare(
         allow_local: false,
     };
     let told = match permit {
-        Some(permit) => permit(index, &setup, &env)?,
+        Some(permit) => {
+            // Where NATS will be is not known yet, and changes nothing of what is asked of it.
+            let mut somewhere = setup.clone();
+            address(&mut somewhere, "nats://127.0.0.1:4222");
+            permit(index, &somewhere, &env)?
+        }
         None => None,
     };
     let account = Account {

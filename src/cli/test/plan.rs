@@ -298,6 +298,7 @@ pub(super) fn absolute(name: &str, base: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// Tools that no example can make succeed, and why.
@@ -334,7 +335,7 @@ mod tests {
         }
         for case in &plan.cases {
             let key = format!("{} / {}", case.pack, case.tool);
-            let shown = shown.get_mut(&key).expect("the example of a known tool");
+            let shown = shown.get_mut(&key).unwrap();
             let fails = case.example.expect.error == Some(true);
             shown.failure |= fails;
             shown.success |= !fails;

@@ -16,12 +16,12 @@ pub(super) const AGENTS: &[&str] = &["$JS.FC.", "$JS.API.CONSUMER.DELETE."];
 #[tokio::test]
 async fn warp_needs_what_no_example_shows() {
     let config = "packs: [warp]\nsettings: {warp: {fifo: [shared]}}\n";
-    prove(config, &[], WARP, warp).await;
+    prove(config, &[], WARP, &[], warp).await;
 }
 
 #[tokio::test]
 async fn agents_need_what_no_example_shows() {
-    prove("packs: [agents]\n", &[], AGENTS, agents).await;
+    prove("packs: [agents]\n", &[], AGENTS, &[], agents).await;
 }
 
 fn text_of<'a>(answer: &'a Answer, key: &str) -> Result<&'a str, String> {
