@@ -119,7 +119,11 @@ impl<'a> Need<'a> {
         prompts.any(|offered| offered.name == prompt)
     }
 
+    /// Only packs that the config names serve resources.
     fn is_served(&self, pack: &Pack, resource: &str) -> bool {
+        if !self.catalog.packs.get(self.pack).is_some_and(|p| p.named) {
+            return false;
+        }
         let when = pack.resources.get(resource).and_then(|r| r.when.as_ref());
         let test = |when| self.catalog.templates.test(when, self.base.context());
         when.is_none_or(|when| test(when).unwrap_or(true))

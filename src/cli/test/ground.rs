@@ -130,6 +130,7 @@ pub(super) fn prepare(
         ..BusConfig::default()
     };
     let bounds = told.map(|told| Bounds {
+        facts: setup.facts.clone(),
         told,
         user: user("gateway"),
         lookout: None,

@@ -14,7 +14,7 @@ use super::run::{Outcome, Verdict};
 use crate::bus::local::{Deeds, Lookout};
 use crate::bus::permits::allows;
 use crate::gateway::{Setup, permits};
-use crate::project::Environment;
+use crate::project::{Environment, Facts};
 
 /// How long the server may take to notice that a gateway has gone.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -28,8 +28,40 @@ const MAX_IDLE: usize = 20;
 pub type Permit<'a> =
     dyn Fn(usize, &Setup, &Environment) -> Result<Option<Value>, String> + Send + Sync + 'a;
 
+/// In the place of a project's id, and of its namespace.
+const OF_PROJECT: [&str; 2] = ["PROJECT-ID", "NAMESPACE"];
+
+/// Permissions with words in the place of what each example has of its own: so those of several can be compared.
+pub fn of_any(told: &Value, facts: &Facts) -> Value {
+    replaced(told, [&facts.id, &facts.namespace], OF_PROJECT)
+}
+
+/// Such permissions for a project.
+pub fn of_project(told: &Value, facts: &Facts) -> Value {
+    replaced(told, OF_PROJECT, [&facts.id, &facts.namespace])
+}
+
+fn replaced(told: &Value, from: [&str; 2], to: [&str; 2]) -> Value {
+    let text = |text: &str| {
+        let pairs = from.iter().zip(to);
+        pairs.fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    };
+    match told {
+        Value::String(value) => Value::String(text(value)),
+        Value::Array(items) => items.iter().map(|item| replaced(item, from, to)).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(key, value)| (text(key), replaced(value, from, to)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// What a gateway may do, and what it does.
 pub(super) struct Bounds {
+    /// Of whom.
+    pub(super) facts: Facts,
     /// As `jacquard permissions --format json` prints it.
     pub(super) told: Value,
     /// Its user on NATS.
@@ -54,12 +86,12 @@ pub fn least(
         // What is inserted is whole.
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(told) = known.get(&first) {
-            return Ok(Some(told.clone()));
+            return Ok(Some(of_project(told, &setup.facts)));
         }
         let made = permits::permits(setup, env, false);
         let (permits, _) = made.map_err(|report| report.to_string())?;
         let told = permits::to_json(&permits);
-        known.insert(first, told.clone());
+        known.insert(first, of_any(&told, &setup.facts));
         Ok(Some(told))
     }
 }
@@ -185,6 +217,7 @@ fn needed(told: &Value, deeds: &Deeds) -> BTreeSet<Line> {
 pub(super) async fn judge(bounds: Bounds, verdict: Verdict) -> Outcome {
     let mut outcome = Outcome::from(verdict);
     let Bounds {
+        facts,
         told,
         user,
         lookout,
@@ -194,7 +227,12 @@ pub(super) async fn judge(bounds: Bounds, verdict: Verdict) -> Outcome {
     };
     let mut wrong = match deeds(&lookout, &user).await {
         Ok(deeds) => {
-            outcome.needed = needed(&told, &deeds);
+            let plain = |line: Line| {
+                let subject = of_any(&Value::from(line.subject), &facts);
+                let subject = subject.as_str().unwrap_or_default().to_owned();
+                Line { subject, ..line }
+            };
+            outcome.needed = needed(&told, &deeds).into_iter().map(plain).collect();
             let refused = deeds.refused.into_iter();
             refused
                 .map(|what| Wrong::plain("NATS refused the gateway", what))
@@ -202,7 +240,7 @@ pub(super) async fn judge(bounds: Bounds, verdict: Verdict) -> Outcome {
         }
         Err(error) => vec![Wrong::plain("the permissions", error)],
     };
-    outcome.told = Some(told);
+    outcome.told = Some(of_any(&told, &facts));
     if !wrong.is_empty() {
         if let Verdict::Failed(others) = outcome.verdict {
             wrong.extend(others);

@@ -58,9 +58,22 @@ impl Gateway {
             }
             let begun = Instant::now();
             since = SystemTime::now();
+            self.note(&eye).await;
             self.reload(&origin).await;
             sleep(PAUSE.0.max(begun.elapsed() * PAUSE.1)).await;
         }
+    }
+
+    /// Notes what the files say that are about to be read: what is written from now on is a change, also where it was so before.
+    async fn note(&self, eye: &Arc<Mutex<Eye>>) {
+        let (eye, sources) = (Arc::clone(eye), self.reloads.sources());
+        let noted = tokio::task::spawn_blocking(move || {
+            let mut eye = eye.lock().unwrap_or_else(PoisonError::into_inner);
+            eye.before = Some((sources.clone(), Snapshot::of(&sources)));
+            eye.is_fresh = true;
+        });
+        // The panic hook has logged it.
+        let _ = noted.await;
     }
 
     /// Waits until a file is other than it was when it was read, at `since`.
@@ -93,6 +106,8 @@ struct Eye {
     lookout: Lookout,
     before: Option<(Sources, Snapshot)>,
     last: Option<Instant>,
+    /// Whether files were read since the last look.
+    is_fresh: bool,
     /// Whether it was said already that not all folders are watched.
     complained: bool,
 }
@@ -103,6 +118,7 @@ impl Eye {
             lookout: Lookout::new(look),
             before: None,
             last: None,
+            is_fresh: false,
             complained: false,
         }
     }
@@ -123,7 +139,10 @@ impl Eye {
         self.last = Some(Instant::now());
         let now = Snapshot::of(&sources);
         let changed = match &self.before {
-            Some((same, before)) if *same == sources => *before != now,
+            // What was written while the files were read may have been there before, and is not what is served.
+            Some((same, before)) if *same == sources => {
+                *before != now || (self.is_fresh && now.is_younger(since))
+            }
             // Others are looked at than before: the new ones were read since.
             before => {
                 let before = before.as_ref().map(|(_, snapshot)| snapshot);
@@ -133,6 +152,7 @@ impl Eye {
             }
         };
         self.before = Some((sources, now));
+        self.is_fresh = false;
         changed
     }
 

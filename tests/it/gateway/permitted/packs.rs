@@ -9,7 +9,13 @@ use super::{Site, User, prove};
 use crate::support::mcp::Answer;
 
 /// The lines of pack warp that [`warp`] needs, and no example.
-pub(super) const WARP: &[&str] = &["subscribe jacquard.session."];
+pub(super) const WARP: &[&str] = &[
+    "subscribe jacquard.session.",
+    "allow_responses",
+    "publish $JS.API.STREAM.DELETE.*",
+    "publish $JS.API.STREAM.PURGE.*",
+    "subscribe global.agent.*",
+];
 /// The lines of pack agents that [`agents`] needs, and no example.
 pub(super) const AGENTS: &[&str] = &["$JS.FC.", "$JS.API.CONSUMER.DELETE."];
 
