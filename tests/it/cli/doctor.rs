@@ -442,7 +442,7 @@ fn a_gateway_over_http_tells_of_a_change_that_it_does_not_serve() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     notes(&place);
-    let served = Served::start(&place, &["-c", "gateway.yaml"]);
+    let served = Served::watching(&place, &["-c", "gateway.yaml"]);
     let args = ["-c", "gateway.yaml", "--http", served.address()];
     wait_for("a ready gateway", || {
         let told = Told::of(&place, &args);

@@ -86,7 +86,7 @@ async fn resources_change_come_and_go() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let config = write(&place, &shelf(&[("first", "old")]));
-    let served = Served::start(&place, &["--config", &config]);
+    let served = Served::watching(&place, &["--config", &config]);
     let web = Web::begin(&served.url).await;
     let mut events = web.listen(None).await;
     let read = async |name: &str| {

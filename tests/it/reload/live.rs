@@ -120,7 +120,7 @@ async fn over_http_no_message_of_a_stream_is_lost_or_doubled() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let config = write(&place);
-    let served = Served::start(&place, &["--config", &config, "--watch"]);
+    let served = Served::watching(&place, &["--config", &config, "--watch"]);
     let web = Web::begin(&served.url).await;
     web.said("version", json!({})).await;
     let mut events = web.listen(None).await;

@@ -32,7 +32,7 @@ async fn it_watches_by_itself_and_tells_how_it_went() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let config = write(&place, &pack(&[("one", "1")]));
-    let served = Served::start(&place, &["--config", &config]);
+    let served = Served::watching(&place, &["--config", &config]);
     let web = Web::begin(&served.url).await;
     let mut events = web.listen(None).await;
     place.write("mine/tools.yaml", &pack(&[("one", "1"), ("two", "2")]));
@@ -72,7 +72,7 @@ async fn toolsets_scopes_and_instructions_of_a_config_are_taken_over() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let config = write(&place, &pack(&[("one", "1"), ("two", "2")]));
-    let served = Served::start(&place, &["--config", &config]);
+    let served = Served::watching(&place, &["--config", &config]);
     let some = format!("{}/some", served.url);
     assert_eq!(Web::new(&some).initialize().await.status(), 404);
     let text = "packs: [./mine]\ninstructions: Be quick.\ntoolsets: {some: {tools: [two]}}\nhttp: {max_body: 1MiB}\n";
@@ -98,7 +98,7 @@ async fn a_hundred_writes_are_few_reloads_and_touches_are_none() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let config = write(&place, &pack(&[("one", "0")]));
-    let served = Served::start(&place, &["--config", &config]);
+    let served = Served::watching(&place, &["--config", &config]);
     let web = Web::begin(&served.url).await;
     for text in 1..=100 {
         place.write("mine/tools.yaml", &pack(&[("one", &text.to_string())]));
@@ -126,8 +126,8 @@ async fn one_that_is_told_not_to_watch_does_not() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let config = write(&place, &pack(&[("one", "1")]));
-    let served = Served::start(&place, &["--config", &config, "--no-watch"]);
-    let watching = Served::start(&place, &["--config", &config]);
+    let served = Served::watching(&place, &["--config", &config, "--no-watch"]);
+    let watching = Served::watching(&place, &["--config", &config]);
     let (web, other) = (
         Web::begin(&served.url).await,
         Web::begin(&watching.url).await,

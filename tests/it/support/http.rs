@@ -32,9 +32,17 @@ impl Served {
         Self::at("127.0.0.1:0", place, args)
     }
 
-    /// The same at this address.
+    /// The same at this address. It does not reload by itself: a config that was written just now may be taken for one that has
+    /// changed since it was read.
     pub fn at(address: &str, place: &Place, args: &[&str]) -> Self {
-        let mut all = vec!["serve", "--http", address];
+        let mut all = vec!["serve", "--http", address, "--no-watch"];
+        all.extend(args);
+        Self::run(place.command(&all))
+    }
+
+    /// One that watches what it serves.
+    pub fn watching(place: &Place, args: &[&str]) -> Self {
+        let mut all = vec!["serve", "--http", "127.0.0.1:0"];
         all.extend(args);
         Self::run(place.command(&all))
     }
