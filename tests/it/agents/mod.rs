@@ -115,7 +115,7 @@ impl Talker {
 /// `jacquard serve` with the config of this pack and these variables.
 pub fn gateway(place: &Place, variables: &[(&str, &str)]) -> Command {
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/agents.yaml");
-    let mut command = place.command(&["serve", "--config", config]);
+    let mut command = place.command(&["serve", "--no-watch", "--config", config]);
     command.envs(variables.iter().copied());
     command
 }

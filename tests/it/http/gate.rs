@@ -41,7 +41,12 @@ impl Gate {
     /// With a config, at a place.
     pub fn on(place: Place, config: &str) -> Self {
         let path = place.write("gate.yaml", config);
-        let served = Served::run(place.command(&["serve", "--config", &path.to_string_lossy()]));
+        let served = Served::run(place.command(&[
+            "serve",
+            "--no-watch",
+            "--config",
+            &path.to_string_lossy(),
+        ]));
         Self {
             origin: served.url.trim_end_matches("/mcp").to_owned(),
             served,
