@@ -7,6 +7,7 @@ use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value};
 
 use super::Engine;
+use super::contact::{Asked, Asker, Contact, Outcome, Question, Stand};
 use super::failure::{Failure, FailureKind};
 use super::outlet::{Note, Pressure, WAITING};
 use super::progress::Progress;
@@ -61,6 +62,12 @@ pub(super) struct Call<'a> {
     pub(super) notes: Notes,
     /// Where it tells how far it is.
     pub(super) progress: Progress,
+    /// How its client is asked.
+    pub(super) asker: Asker,
+    /// What the running step asks, where the run ends with it.
+    pub(super) asked: Vec<Question>,
+    /// The answers that the running step has already.
+    pub(super) answers: Map<String, Value>,
     /// What the running step tells its `else` besides the error.
     pub(super) aside: Option<(&'static str, Jinja)>,
 }
@@ -98,21 +105,20 @@ impl<'a> Call<'a> {
         tool: &'a Tool,
         session: &'a Session,
         arguments: Option<Map<String, Value>>,
-        progress: Progress,
-    ) -> Result<Reply, Failure> {
-        let running = Running::begins();
+        contact: Contact,
+    ) -> Result<Outcome<Reply>, Failure> {
         let arguments = tool.arguments(arguments).map_err(|lines| {
             Failure::new(FailureKind::Arguments, wrong_arguments(&tool.name, &lines))
         })?;
         let mut call = Call::new(engine, &tool.name, tool.pack, session, tool.tools.clone());
-        call.progress = progress;
         for (name, value) in &tool.given {
             call.scope.bind(name.clone(), value.clone());
         }
-        call.scope.bind("call", running);
         call.scope.bind("args", Jinja::from(Serde(&arguments)));
-        match call.steps(&tool.spec.steps).await {
-            Ok(()) => call.reply(tool),
+        match call.run_steps(&tool.spec.steps, contact).await {
+            Ok(Outcome::Done(())) => call.reply(tool).map(Outcome::Done),
+            Ok(Outcome::Asked(asked)) => Ok(Outcome::Asked(asked)),
+            Ok(Outcome::Reached(stand)) => Ok(Outcome::Reached(stand)),
             Err(failure) => Err(call.worded(tool, failure)),
         }
     }
@@ -142,8 +148,63 @@ impl<'a> Call<'a> {
             has_else: false,
             notes: Notes::Sent(Pressure::GivesWay),
             progress: Progress::none(),
+            asker: Asker::Nobody,
+            asked: Vec::new(),
+            answers: Map::new(),
             aside: None,
         }
+    }
+
+    /// Runs the steps that a client wants, from where it stands: to their end, to a question or to where they are to stop. The
+    /// names in force are those that no step has bound.
+    pub(super) async fn run_steps(
+        &mut self,
+        steps: &[Step],
+        contact: Contact,
+    ) -> Result<Outcome<()>, Failure> {
+        self.progress = contact.progress;
+        self.asker = contact.asker;
+        let from = contact.from.unwrap_or_default();
+        self.scope.bind("call", Running::goes_on(from.id));
+        let given = self.scope.count();
+        for (name, value) in from.names {
+            self.scope.bind(name, Jinja::from(Serde(&value)));
+        }
+        self.answers = from.answers;
+        for (index, step) in steps.iter().enumerate().skip(from.next) {
+            if contact.until == Some(index) {
+                return Ok(Outcome::Reached(self.stand(index, given)?));
+            }
+            if let Some(keeper) = &contact.keeper {
+                keeper.keep(&self.stand(index, given)?).await?;
+            }
+            match self.step(step).await {
+                Err(failure) if failure.kind == FailureKind::Asked => {
+                    let questions = std::mem::take(&mut self.asked);
+                    let stand = self.stand(index, given)?;
+                    return Ok(Outcome::Asked(Asked { questions, stand }));
+                }
+                other => other?,
+            }
+            self.answers.clear();
+        }
+        Ok(Outcome::Done(()))
+    }
+
+    /// Where the run stands before this step; `given` names were not bound by steps.
+    fn stand(&self, next: usize, given: usize) -> Result<Stand, Failure> {
+        let mut names = Map::new();
+        for (name, value) in self.scope.since(given) {
+            names.insert(name.to_string(), to_json(value)?);
+        }
+        let running = self.scope.get("call");
+        let id = running.and_then(|call| call.get_attr("id").ok());
+        Ok(Stand {
+            next,
+            id: id.map(|id| id.to_string()).unwrap_or_default(),
+            names,
+            answers: self.answers.clone(),
+        })
     }
 
     /// Runs steps in order, to the first that fails.
@@ -185,6 +246,8 @@ impl<'a> Call<'a> {
         self.aside = None;
         match steps::run(&step.verb, self).await {
             Ok(value) => Ok(Some(value)),
+            // No failure: the run ends here until it has its answers.
+            Err(failure) if failure.kind == FailureKind::Asked => Err(failure),
             Err(failure) if step.optional && failure.kind.is_an_answer() => {
                 steps::skip(&step.verb, self);
                 Ok(None)
@@ -239,6 +302,9 @@ impl<'a> Call<'a> {
             has_else: false,
             notes: self.notes.beside(),
             progress: self.progress.clone(),
+            asker: self.asker.clone(),
+            asked: Vec::new(),
+            answers: Map::new(),
             aside: None,
             ..*self
         };

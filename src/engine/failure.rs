@@ -17,6 +17,8 @@ pub enum FailureKind {
     Require,
     /// A `fail` step.
     Fail,
+    /// The run ends with questions to the client. No client sees it.
+    Asked,
     /// An expression or template that cannot be evaluated.
     Template,
     /// Something that should be there is not.
@@ -76,6 +78,7 @@ impl FailureKind {
             Self::Arguments => "arguments",
             Self::Require => "require",
             Self::Fail => "fail",
+            Self::Asked => "asked",
             Self::Template => "template",
             Self::NotFound | Self::Bus(ErrorKind::NotFound) => "not_found",
             Self::Bus(ErrorKind::LeaseLost) => "lease_lost",

@@ -2,6 +2,7 @@
 
 mod background;
 mod call;
+pub mod contact;
 mod contest;
 pub mod cursor;
 mod decoded;
@@ -39,6 +40,7 @@ use tokio::task::JoinSet;
 
 pub use background::{Background, Begin};
 pub use call::Reply;
+pub use contact::{Contact, Outcome};
 pub use failure::{Failure, FailureKind};
 pub use offers::{Body, Content, Message};
 pub use outlet::PUSH_TIMEOUT;
@@ -250,7 +252,7 @@ impl Engine {
         missing.map(|stream| stream.spec().name.clone()).collect()
     }
 
-    /// Calls a tool; it tells `progress` how far it is. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
+    /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
     /// [`CallError::UnknownTool`] and [`CallError::Withheld`]. Whoever drops the call stops its steps where they wait.
@@ -259,21 +261,24 @@ impl Engine {
         session: &Session,
         name: &str,
         arguments: Option<Map<String, Value>>,
-        progress: Progress,
-    ) -> Result<Reply, CallError> {
+        contact: Contact,
+    ) -> Result<Outcome<Reply>, CallError> {
         let Some(tool) = self.catalog.tool(name) else {
             let now = self.catalog.tools();
             return Err(CallError::unknown(name, &now, now.names()));
         };
         self.fit(session);
-        Ok(answer(name, Call::run(self, &tool, session, arguments, progress)).await)
+        Ok(answer(name, Call::run(self, &tool, session, arguments, contact)).await)
     }
 }
 
 /// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`.
-async fn answer(name: &str, work: impl Future<Output = Result<Reply, Failure>>) -> Reply {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(reply)) => reply,
+async fn answer(
+    name: &str,
+    work: impl Future<Output = Result<Outcome<Reply>, Failure>>,
+) -> Outcome<Reply> {
+    let reply = match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(Ok(outcome)) => return outcome,
         Ok(Err(failure)) => {
             metrics::counter!(failure::COUNTER, "kind" => failure.kind.as_str()).increment(1);
             tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
@@ -283,20 +288,23 @@ async fn answer(name: &str, work: impl Future<Output = Result<Reply, Failure>>) 
         Err(_) => Reply::error(format!(
             "Error: {name} failed because of a fault in the gateway; the log has the details"
         )),
-    }
+    };
+    Outcome::Done(reply)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[tokio::test]
     async fn a_panic_in_a_call_is_an_answer() {
         let reply = answer("broken", async { panic!("on purpose") }).await;
+        let reply = reply.done().unwrap();
         assert!(reply.is_error && reply.text.contains("broken"));
         let reply = answer("broken", async {
             Err(Failure::new(FailureKind::Fail, "no"))
         });
-        assert_eq!(reply.await, Reply::error("no"));
+        assert_eq!(reply.await, Outcome::Done(Reply::error("no")));
     }
 }

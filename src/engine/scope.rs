@@ -42,9 +42,26 @@ impl Scope {
         self.locals.push((name.into(), value));
     }
 
+    /// How many names were given to values.
+    pub fn count(&self) -> usize {
+        self.locals.len()
+    }
+
+    /// The names after the first `count`, in the order in which they were given: a later one hides an equal one before.
+    pub fn since(&self, count: usize) -> impl Iterator<Item = (&str, &Value)> {
+        let later = self.locals.iter().skip(count);
+        later.map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// The value of a name that was given.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let found = self.locals.iter().rev().find(|(n, _)| n == name);
+        found.map(|(_, value)| value)
+    }
+
     /// Whether a name was given to a value.
     pub fn has(&self, name: &str) -> bool {
-        self.locals.iter().any(|(n, _)| n == name)
+        self.get(name).is_some()
     }
 
     /// The same names and one more.
@@ -106,9 +123,18 @@ pub struct Running {
 impl Running {
     /// A call that begins now.
     pub fn begins() -> Value {
+        Self::goes_on(String::new())
+    }
+
+    /// A call that goes on now and has this id; a new one where it is empty.
+    pub fn goes_on(id: String) -> Value {
+        let known = OnceLock::new();
+        if !id.is_empty() {
+            let _ = known.set(id);
+        }
         Value::from_object(Self {
             begun: Instant::now(),
-            id: OnceLock::new(),
+            id: known,
         })
     }
 }

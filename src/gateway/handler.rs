@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use super::listing::capabilities;
 use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
-use super::tasks::{Outcome, Running};
+use super::tasks::{End, Running};
 use super::{Client, Gateway, news};
 use crate::engine::session::MAX_SUBSCRIBED;
-use crate::engine::{CallError, Progress, Reply, Session};
+use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session};
 
 /// The methods that are answered here.
 const METHODS: &[&str] = &[
@@ -121,14 +121,14 @@ impl Handler {
         found: &Found,
         request: CallToolRequestParams,
         cancel: &CancellationToken,
-        progress: Progress,
-    ) -> Result<Reply, CallError> {
+        contact: Contact,
+    ) -> Result<Outcome<Reply>, CallError> {
         let CallToolRequestParams {
             name, arguments, ..
         } = request;
         let call = |session| {
             let gateway = &self.gateway;
-            gateway.call_telling(session, &name, arguments, cancel, progress)
+            gateway.call_with(session, &name, arguments, cancel, contact)
         };
         self.within(found, call).await
     }
@@ -162,7 +162,7 @@ impl Handler {
     async fn run(self, running: Running, found: Found, request: CallToolRequestParams) {
         let cancel = running.cancel.clone();
         let (progress, mut stands) = Progress::asked();
-        let call = self.call_in(&found, request, &cancel, progress);
+        let call = self.call_in(&found, request, &cancel, Contact::telling(progress));
         tokio::pin!(call);
         let outcome = loop {
             tokio::select! {
@@ -176,9 +176,10 @@ impl Handler {
             }
         };
         running.end(match outcome {
-            Ok(reply) => Outcome::Done(result(reply)),
-            Err(CallError::Cancelled) => Outcome::Cancelled,
-            Err(error) => Outcome::Failed(refusal(&error)),
+            Ok(Outcome::Done(reply)) => End::Done(result(reply)),
+            // Whoever runs a task asks nothing and stops nowhere.
+            Ok(_) | Err(CallError::Cancelled) => End::Cancelled,
+            Err(error) => End::Failed(refusal(&error)),
         });
     }
 }
@@ -350,9 +351,15 @@ impl ServerHandler for Handler {
             tokio::spawn(self.clone().run(running, found, request));
             return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
         }
-        let call = |progress| self.call_in(&found, request, &context.ct, progress);
+        let call = |progress| {
+            let contact = Contact::telling(progress);
+            self.call_in(&found, request, &context.ct, contact)
+        };
         let outcome = told(&context, call).await;
-        let reply = outcome.map_err(|error| refusal(&error))?;
+        let outcome = outcome.map_err(|error| refusal(&error))?;
+        let reply = outcome
+            .done()
+            .ok_or_else(|| refusal(&CallError::Cancelled))?;
         Ok(result(reply).into())
     }
 

@@ -44,7 +44,9 @@ use sessions::{Counts, Sessions};
 
 use crate::bus;
 use crate::catalog::{Catalog, Sources};
-use crate::engine::{Background, Begin, CallError, Engine, Failure, Progress, Reply, Session};
+use crate::engine::{
+    Background, Begin, CallError, Contact, Engine, Failure, Outcome, Reply, Session,
+};
 use crate::project::{Environment, Facts, project_places};
 use crate::spec::config::Config;
 use crate::spec::diag::Report;
@@ -371,7 +373,7 @@ impl Gateway {
         Background::begin(self.engines.subscribe(), session, begin)
     }
 
-    /// Calls a tool for a session.
+    /// Calls a tool for a session whose client can neither be told nor asked anything.
     ///
     /// # Errors
     /// As [`Engine::call`], and [`CallError::Cancelled`] when `cancel` fired first.
@@ -382,37 +384,40 @@ impl Gateway {
         arguments: Option<Map<String, Value>>,
         cancel: &CancellationToken,
     ) -> Result<Reply, CallError> {
-        let progress = Progress::none();
-        self.call_telling(session, name, arguments, cancel, progress)
-            .await
+        let contact = Contact::default();
+        let outcome = self.call_with(session, name, arguments, cancel, contact);
+        // Nothing else comes of a run that cannot ask and is not to stop.
+        outcome.await?.done().ok_or(CallError::Cancelled)
     }
 
-    /// Calls a tool for a session whose client may want to know how far it is.
+    /// Calls a tool for a session.
     ///
     /// # Errors
     /// As [`Gateway::call`].
-    pub async fn call_telling(
+    pub async fn call_with(
         &self,
         session: &Session,
         name: &str,
         arguments: Option<Map<String, Value>>,
         cancel: &CancellationToken,
-        progress: Progress,
-    ) -> Result<Reply, CallError> {
+        contact: Contact,
+    ) -> Result<Outcome<Reply>, CallError> {
         let begun = Instant::now();
         let done = self.work(session, cancel, |engine| async move {
-            let mut reply = engine.call(session, name, arguments, progress).await?;
-            if reply.is_error
+            let mut outcome = engine.call(session, name, arguments, contact).await?;
+            if let Outcome::Done(reply) = &mut outcome
+                && reply.is_error
                 && let Some(reason) = self.nats.failure()
             {
                 reply.text.push_str("\nThere is no NATS: ");
                 reply.text.push_str(&reason);
             }
-            Ok(reply)
+            Ok(outcome)
         });
         let outcome = done.await.unwrap_or(Err(CallError::Cancelled));
         let (tool, shown) = match &outcome {
-            Ok(reply) if reply.is_error => (name, "error"),
+            Ok(Outcome::Done(reply)) if reply.is_error => (name, "error"),
+            Ok(Outcome::Asked(_)) => (name, "asked"),
             Ok(_) => (name, "ok"),
             Err(CallError::Cancelled) if self.tool(name).is_some() => (name, "cancelled"),
             Err(_) => ("unknown", "unknown"),

@@ -68,7 +68,7 @@ pub(super) struct Running {
 }
 
 /// What became of a task.
-pub(super) enum Outcome {
+pub(super) enum End {
     Done(CallToolResult),
     Failed(ErrorData),
     Cancelled,
@@ -186,14 +186,14 @@ impl Running {
     }
 
     /// The task is over.
-    pub(super) fn end(self, outcome: Outcome) {
+    pub(super) fn end(self, outcome: End) {
         let (state, bytes) = match outcome {
-            Outcome::Done(result) => {
+            End::Done(result) => {
                 let (result, bytes) = object(&result);
                 (TaskPayload::Completed { result }, bytes)
             }
-            Outcome::Failed(error) => failed(&error),
-            Outcome::Cancelled => (TaskPayload::Cancelled, 0),
+            End::Failed(error) => failed(&error),
+            End::Cancelled => (TaskPayload::Cancelled, 0),
         };
         self.tasks.end(&self.task.task_id, state, bytes);
     }
@@ -235,8 +235,8 @@ mod tests {
     use super::*;
     use rmcp::model::ContentBlock;
 
-    fn done(text: &str) -> Outcome {
-        Outcome::Done(CallToolResult::success(vec![ContentBlock::text(text)]))
+    fn done(text: &str) -> End {
+        End::Done(CallToolResult::success(vec![ContentBlock::text(text)]))
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(tasks.get("a", &id).unwrap().status(), TaskStatus::Failed);
         tasks.forget("a");
         assert!(other.cancel.is_cancelled());
-        other.end(Outcome::Cancelled);
+        other.end(End::Cancelled);
         assert!(tasks.all().is_empty());
     }
 

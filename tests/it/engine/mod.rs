@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use jacquard::bus::Bus;
 use jacquard::catalog::Catalog;
-use jacquard::engine::{Done, Engine, Progress, Reply, Session};
+use jacquard::engine::{Contact, Done, Engine, Progress, Reply, Session};
 use jacquard::spec::config;
 use jacquard::spec::source::Source;
 use serde_json::{Value, json};
@@ -50,17 +50,18 @@ impl Tools {
 
     pub async fn call(&self, tool: &str, args: Value) -> Reply {
         let args = args.as_object().cloned();
-        let progress = Progress::none();
-        let answer = self.engine.call(&self.session, tool, args, progress);
-        answer.await.unwrap()
+        let contact = Contact::default();
+        let answer = self.engine.call(&self.session, tool, args, contact);
+        answer.await.unwrap().done().unwrap()
     }
 
     /// Calls a tool, and gives all that it has told meanwhile.
     pub async fn telling(&self, tool: &str, args: Value) -> (Reply, Vec<Done>) {
         let args = args.as_object().cloned();
         let (progress, mut told) = Progress::asked();
-        let answer = self.engine.call(&self.session, tool, args, progress);
-        let reply = answer.await.unwrap();
+        let contact = Contact::telling(progress);
+        let answer = self.engine.call(&self.session, tool, args, contact);
+        let reply = answer.await.unwrap().done().unwrap();
         let told = std::iter::from_fn(|| told.try_recv().ok());
         (reply, told.collect())
     }
