@@ -7,6 +7,7 @@ mod generate;
 mod inboxes;
 mod machine;
 mod macros;
+mod named;
 mod offers;
 mod queue;
 mod resources;
