@@ -18,7 +18,7 @@ const SERVER: &str = "jacquard";
 
 /// What clients will stumble over in the files of a pack's folder, beside what loading it has found (`loaded`), without
 /// what the files allow.
-pub fn folder(folder: &Path, loaded: Report) -> Report {
+fn folder(folder: &Path, loaded: Report) -> Report {
     match read_folder(folder, &shown(folder)) {
         Ok(files) => lint::pack(&files, loaded),
         // Loading has said so.

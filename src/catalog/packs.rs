@@ -68,6 +68,16 @@ impl Place {
         }
     }
 
+    /// A folder as a config names it, so that it is told from the name of a built-in pack.
+    pub fn named(folder: &Path) -> String {
+        let shown = shown(folder);
+        if Path::new(&shown).is_absolute() {
+            shown
+        } else {
+            format!("./{shown}")
+        }
+    }
+
     /// The same, however it is written.
     fn id(&self) -> Self {
         match self {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Source;
-use crate::catalog::{Catalog, packs};
+use crate::catalog::Catalog;
+use crate::catalog::packs::{self, Place};
 use crate::gateway::reload;
 use crate::gateway::{DEFAULT_CONFIG, Setup, base_of};
-use crate::project::{Environment, discover, user_place};
+use crate::project::{Environment, Facts, discover, user_place};
 use crate::spec::config::http::unknown_toolset;
 use crate::spec::config::set::Setting;
 use crate::spec::config::{self, Around, Config, Lookup};
@@ -106,16 +107,10 @@ pub fn catalog_of(path: &Path) -> Result<Catalog, Report> {
     let (text, folder) = if path.is_file() {
         (read_source(path, &shown)?, base_of(path))
     } else {
-        // A folder is told from a name by its look, as in a config.
         let name = if path.is_dir() {
-            format!("./{shown}")
+            Place::named(path)
         } else {
             shown.clone()
-        };
-        let name = if path.is_absolute() {
-            shown.clone()
-        } else {
-            name
         };
         let text = serde_json::json!({"packs": [name]}).to_string();
         (source::Source::new(shown, text), ".".into())
@@ -124,7 +119,15 @@ pub fn catalog_of(path: &Path) -> Result<Catalog, Report> {
     let mut config = config.ok_or(report)?;
     config.pin = None;
     let base = config.base(folder);
-    let none = std::iter::empty::<(String, String)>().collect();
-    let facts = discover(Some(&base), config.project.name.as_deref(), &none)?;
+    let facts = facts_anywhere(&base, config.project.name.as_deref())?;
     Catalog::build(&config, &base, &facts.to_json()).map(|built| built.0)
+}
+
+/// The facts of the project in a folder, as far as they can be told without an environment.
+///
+/// # Errors
+/// All that is wrong with the project file.
+pub fn facts_anywhere(folder: &Path, name: Option<&str>) -> Result<Facts, Report> {
+    let nothing: Environment = std::iter::empty::<(String, String)>().collect();
+    discover(Some(folder), name, &nothing)
 }

@@ -9,7 +9,7 @@ use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::files::read_source;
 
 /// The names of a project file; the first wins within a folder.
-const PROJECT_FILES: [&str; 2] = [".loominal-config.json", ".mcp-config.json"];
+pub const PROJECT_FILES: [&str; 2] = [".loominal-config.json", ".mcp-config.json"];
 /// How many folders are searched: the project's and four above it.
 const SEARCHED: usize = 5;
 

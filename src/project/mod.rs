@@ -14,5 +14,5 @@ pub use facts::{DEFAULT_URL, Facts, NatsUrl, Origin, discover};
 pub use file::{
     Channel, Format, Level, Logging, ProjectFile, WorkQueue, check_project_file, project_schema,
 };
-pub use locate::{project_places, user_place};
+pub use locate::{PROJECT_FILES, project_places, user_place};
 pub use secret::Secret;

@@ -11,7 +11,7 @@ use super::markdown::code;
 use super::names;
 use crate::catalog::packs::{PackRef, Packs, Place};
 use crate::catalog::{Catalog, Templates, Tool};
-use crate::project::{Environment, discover};
+use crate::project::Environment;
 use crate::spec::defaults::fill_defaults;
 use crate::spec::diag::Report;
 use crate::spec::model::{self, Pack};
@@ -207,8 +207,7 @@ pub fn of_config(source: &Source) -> Result<(Vec<Documented>, Report), Report> {
 
 /// The facts of a project, without what tells one machine from another.
 fn project(folder: &Path, name: Option<&str>) -> Result<Value, Report> {
-    let nothing = std::iter::empty::<(String, String)>().collect();
-    let mut facts = discover(Some(folder), name, &nothing)?.to_json();
+    let mut facts = setup::facts_anywhere(folder, name)?.to_json();
     for (key, value) in [("path", "/project"), ("hostname", "host")] {
         facts[key] = json!(value);
     }

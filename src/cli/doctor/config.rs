@@ -7,7 +7,7 @@ use super::finding::{Findings, Subject};
 use crate::catalog::Catalog;
 use crate::cli::{Source, setup, validate};
 use crate::gateway::Setup;
-use crate::project::{Environment, Facts};
+use crate::project::{Environment, Facts, PROJECT_FILES};
 use crate::spec::config::Config;
 use crate::spec::diag::{Report, Severity};
 use crate::spec::files::read_source;
@@ -86,8 +86,8 @@ fn checked(path: &Path, source: &Source) -> Report {
 
 /// The project file is one of two names, and the user's own lies in a folder of its own.
 fn about(file: &str) -> Subject {
-    let ends = [".loominal-config.json", ".mcp-config.json", "config.json"];
-    match ends.iter().any(|end| file.ends_with(end)) {
+    let mut ends = PROJECT_FILES.iter().chain(&["config.json"]);
+    match ends.any(|end| file.ends_with(end)) {
         true => Subject::Project,
         false => Subject::Config,
     }

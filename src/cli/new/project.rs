@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::templates::{PROJECT, fill};
 use super::{Project, Refusal, absent, write};
+use crate::project::PROJECT_FILES;
 
 /// The project file.
-const FILE: &str = ".loominal-config.json";
+const FILE: &str = PROJECT_FILES[0];
 /// The file of that name in earlier programs, which is read where the other is not there.
-const EARLIER: &str = ".mcp-config.json";
+const EARLIER: &str = PROJECT_FILES[1];
 /// The longest namespace, as the schema has it.
 const MAX: usize = 120;
 

@@ -136,18 +136,8 @@ fn named(path: &Path) -> Result<Vec<Base>, Refusal> {
     }
     Ok(folders
         .into_iter()
-        .map(|folder| Base::Pack(shown_path(&folder)))
+        .map(|folder| Base::Pack(Place::named(&folder)))
         .collect())
-}
-
-/// A folder as a pack is named by it.
-fn shown_path(folder: &Path) -> String {
-    let shown = shown(folder);
-    if Path::new(&shown).is_absolute() {
-        shown
-    } else {
-        format!("./{shown}")
-    }
 }
 
 /// Adds the examples of what is served.

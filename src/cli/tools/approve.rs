@@ -1,12 +1,11 @@
 //! `jacquard tools --approve`: what a person has looked at goes into the file that the config names under `pin`.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::catalog::Catalog;
 use crate::catalog::pins::Pins;
+use crate::cli::file::{self, How};
 use crate::cli::{Source, refuse, say, setup};
-use crate::files::{Folder, Replace};
 use crate::project::Environment;
 use crate::spec::suggest;
 
@@ -16,7 +15,7 @@ pub fn run(source: &Source, names: &[String]) -> ExitCode {
         Ok(setup) => setup,
         Err(report) => return refuse(&report),
     };
-    let Some(file) = setup.config.pin.take() else {
+    let Some(named) = setup.config.pin.take() else {
         return wrong(
             "the config names no file of approved tools; write for example `pin: tools.pin.yaml` in it",
         );
@@ -27,9 +26,9 @@ pub fn run(source: &Source, names: &[String]) -> ExitCode {
         Ok((catalog, _)) => catalog,
         Err(report) => return refuse(&report),
     };
-    let path = setup.base.join(&file);
+    let path = setup.base.join(&named);
     let mut pins = if path.exists() {
-        match Pins::read(&path, &file) {
+        match Pins::read(&path, &named) {
             Ok(pins) => pins,
             Err(report) => return refuse(&report),
         }
@@ -40,9 +39,11 @@ pub fn run(source: &Source, names: &[String]) -> ExitCode {
         Ok(told) => told.iter().for_each(|line| say(line)),
         Err(problem) => return wrong(&problem),
     }
-    match write(&path, &pins.to_text()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => wrong(&format!("{file} cannot be written: {problem}")),
+    let written = file::read(&path)
+        .and_then(|old| file::replace(&path, old.as_deref(), &pins.to_text(), How::default()));
+    match written {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(problem) => wrong(&problem),
     }
 }
 
@@ -73,19 +74,6 @@ fn approve(pins: &mut Pins, catalog: &Catalog, names: &[String]) -> Result<Vec<S
         told.push("nothing to approve: all is as it was".to_owned());
     }
     Ok(told)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = Folder::open(folder).map_err(|e| e.to_string())?;
-    let written = folder.write(&name, text.as_bytes(), Replace::Any);
-    written.map(|_| ()).map_err(|e| e.to_string())
 }
 
 fn wrong(problem: &str) -> ExitCode {

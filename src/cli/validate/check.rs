@@ -12,14 +12,14 @@ use crate::catalog::{Catalog, lint};
 use crate::cli::{runtime, setup};
 use crate::engine::Engine;
 use crate::gateway::{Access, base_of};
-use crate::project::{check_project_file, discover};
-use crate::spec::config::Config;
+use crate::project::check_project_file;
 use crate::spec::config::set::Setting;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::files::{PackFiles, read_folder, read_source};
 use crate::spec::load::load;
 use crate::spec::source::Source;
 use crate::spec::tree::is_template;
+use crate::spec::{self, config::Config};
 
 impl Found {
     /// Checks all of it. `set`: settings that come before those of the configs.
@@ -30,11 +30,14 @@ impl Found {
         for folder in &self.packs {
             let place = Place::Folder(folder.clone());
             let loaded = Packs::default().add(place).1;
-            report.extend(lint::folder(folder, loaded));
-            // What cannot be read is told by now.
-            let read = read_folder(folder, &shown(folder));
-            let specs = read.map(|pack| pack.specs).unwrap_or_default();
-            files.extend(specs.iter().map(|source| source.name().to_owned()));
+            match read_folder(folder, &shown(folder)) {
+                Ok(pack) => {
+                    report.extend(spec::lint::pack(&pack, loaded));
+                    files.extend(pack.specs.iter().map(|source| source.name().to_owned()));
+                }
+                // Loading has said so.
+                Err(_) => report.extend(loaded),
+            }
         }
         let singles = [&self.singles, &self.configs, &self.projects];
         files.extend(singles.into_iter().flatten().map(|path| shown(path)));
@@ -77,11 +80,7 @@ pub fn config(source: Source, path: &Path, set: &[Setting]) -> Report {
         return report;
     };
     let base = config.base(folder);
-    let facts = discover(
-        Some(&base),
-        config.project.name.as_deref(),
-        &std::iter::empty::<(String, String)>().collect(),
-    );
+    let facts = setup::facts_anywhere(&base, config.project.name.as_deref());
     let built = facts.and_then(|facts| Catalog::build(&config, &base, &facts.to_json()));
     match built {
         Ok((catalog, warnings)) => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::packs::{forms, shown};
 use crate::gateway::base_of;
+use crate::project::PROJECT_FILES;
 use crate::spec::diag::Report;
 use crate::spec::doc::Doc;
 use crate::spec::files::read_source;
@@ -16,8 +17,6 @@ use crate::spec::model::SECTIONS;
 const MAX_DEPTH: usize = 8;
 /// Folders that are not looked into: built things, and samples that are wrong on purpose.
 const SKIPPED: &[&str] = &["target", "node_modules", "testdata"];
-/// The names of project files.
-const PROJECT_FILES: &[&str] = &[".loominal-config.json", ".mcp-config.json"];
 
 /// What there is to check.
 #[derive(Debug, Default)]
