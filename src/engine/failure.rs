@@ -17,6 +17,8 @@ pub enum FailureKind {
     Require,
     /// A `fail` step.
     Fail,
+    /// A `fail` step with an error of the protocol, of this code.
+    Protocol(i32),
     /// The run ends with questions to the client. No client sees it.
     Asked,
     /// An expression or template that cannot be evaluated.
@@ -77,7 +79,7 @@ impl FailureKind {
             Self::File(kind) => file_word(kind),
             Self::Arguments => "arguments",
             Self::Require => "require",
-            Self::Fail => "fail",
+            Self::Fail | Self::Protocol(_) => "fail",
             Self::Asked => "asked",
             Self::Template => "template",
             Self::NotFound | Self::Bus(ErrorKind::NotFound) => "not_found",

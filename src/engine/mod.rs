@@ -99,6 +99,14 @@ pub enum CallError {
         /// Its name.
         name: String,
     },
+    /// The tool ended the call with an error of the protocol.
+    #[error("{text}")]
+    Refused {
+        /// Its code, as JSON-RPC has it.
+        code: i32,
+        /// Its text.
+        text: String,
+    },
     /// The client took the call back; its steps were stopped.
     #[error("the call was cancelled")]
     Cancelled,
@@ -255,7 +263,8 @@ impl Engine {
     /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`] and [`CallError::Withheld`]. Whoever drops the call stops its steps where they wait.
+    /// [`CallError::UnknownTool`] and [`CallError::Withheld`]; [`CallError::Refused`] where a step says so. Whoever drops the call
+    /// stops its steps where they wait.
     pub async fn call(
         &self,
         session: &Session,
@@ -268,20 +277,25 @@ impl Engine {
             return Err(CallError::unknown(name, &now, now.names()));
         };
         self.fit(session);
-        Ok(answer(name, Call::run(self, &tool, session, arguments, contact)).await)
+        answer(name, Call::run(self, &tool, session, arguments, contact)).await
     }
 }
 
-/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`.
+/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`, unless it is an error
+/// of the protocol.
 async fn answer(
     name: &str,
     work: impl Future<Output = Result<Outcome<Reply>, Failure>>,
-) -> Outcome<Reply> {
+) -> Result<Outcome<Reply>, CallError> {
     let reply = match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(outcome)) => return outcome,
+        Ok(Ok(outcome)) => return Ok(outcome),
         Ok(Err(failure)) => {
             metrics::counter!(failure::COUNTER, "kind" => failure.kind.as_str()).increment(1);
             tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
+            if let FailureKind::Protocol(code) = failure.kind {
+                let text = failure.message;
+                return Err(CallError::Refused { code, text });
+            }
             Reply::error(failure.message)
         }
         // The panic hook has logged where it happened.
@@ -289,7 +303,7 @@ async fn answer(
             "Error: {name} failed because of a fault in the gateway; the log has the details"
         )),
     };
-    Outcome::Done(reply)
+    Ok(Outcome::Done(reply))
 }
 
 #[cfg(test)]
@@ -300,11 +314,21 @@ mod tests {
     #[tokio::test]
     async fn a_panic_in_a_call_is_an_answer() {
         let reply = answer("broken", async { panic!("on purpose") }).await;
-        let reply = reply.done().unwrap();
+        let reply = reply.unwrap().done().unwrap();
         assert!(reply.is_error && reply.text.contains("broken"));
         let reply = answer("broken", async {
             Err(Failure::new(FailureKind::Fail, "no"))
         });
-        assert_eq!(reply.await, Outcome::Done(Reply::error("no")));
+        assert_eq!(
+            reply.await.unwrap(),
+            Outcome::Done(Reply::error("no"))
+        );
+        let reply = answer("broken", async {
+            Err(Failure::new(FailureKind::Protocol(-32000), "no"))
+        });
+        assert!(matches!(
+            reply.await,
+            Err(CallError::Refused { code: -32000, text }) if text == "no"
+        ));
     }
 }

@@ -202,6 +202,7 @@ fn refusal(error: &CallError) -> ErrorData {
         CallError::UnknownTool { .. } | CallError::Withheld { .. } => {
             ErrorData::invalid_params(error.to_string(), None)
         }
+        CallError::Refused { code, text } => ErrorData::new(ErrorCode(*code), text.clone(), None),
         // rmcp sends no response to a cancelled request.
         CallError::Cancelled => ErrorData::internal_error(error.to_string(), None),
     }

@@ -418,6 +418,7 @@ impl Gateway {
         let (tool, shown) = match &outcome {
             Ok(Outcome::Done(reply)) if reply.is_error => (name, "error"),
             Ok(Outcome::Asked(_)) => (name, "asked"),
+            Err(CallError::Refused { .. }) => (name, "error"),
             Ok(_) => (name, "ok"),
             Err(CallError::Cancelled) if self.tool(name).is_some() => (name, "cancelled"),
             Err(_) => ("unknown", "unknown"),

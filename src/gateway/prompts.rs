@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rmcp::model::{
     CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, EmbeddedResource,
-    ErrorData, GetPromptRequestParams, GetPromptResult, JsonObject, Prompt, PromptArgument,
+    ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResult, JsonObject, Prompt, PromptArgument,
     PromptMessage, Reference, ResourceContents, Role,
 };
 use serde_json::{Map, Value};
@@ -173,6 +173,9 @@ impl Gateway {
         if let Some(reason) = self.nats().failure() {
             text.push_str("\nThere is no NATS: ");
             text.push_str(&reason);
+        }
+        if let FailureKind::Protocol(code) = failure.kind {
+            return ErrorData::new(ErrorCode(code), text, None);
         }
         let own = matches!(
             failure.kind,
