@@ -40,7 +40,7 @@ use tokio::task::JoinSet;
 
 pub use background::{Background, Begin};
 pub use call::Reply;
-pub use contact::{Contact, Outcome};
+pub use contact::{About, Asker, Contact, Outcome};
 pub use failure::{Failure, FailureKind};
 pub use offers::{Body, Content, Message};
 pub use outlet::PUSH_TIMEOUT;
@@ -110,6 +110,14 @@ pub enum CallError {
     /// The client took the call back; its steps were stopped.
     #[error("the call was cancelled")]
     Cancelled,
+    /// The client does not do what the tool needs of it, and could be told so.
+    #[error("{message}")]
+    Incapable {
+        /// What the tool wants of it.
+        message: String,
+        /// The capabilities that it lacks, as the protocol has them.
+        lacks: Map<String, Value>,
+    },
 }
 
 impl CallError {
@@ -263,8 +271,8 @@ impl Engine {
     /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`] and [`CallError::Withheld`]; [`CallError::Refused`] where a step says so. Whoever drops the call
-    /// stops its steps where they wait.
+    /// [`CallError::UnknownTool`], [`CallError::Withheld`] and [`CallError::Incapable`]; [`CallError::Refused`] where a step says so.
+    /// Whoever drops the call stops its steps where they wait.
     pub async fn call(
         &self,
         session: &Session,
@@ -277,26 +285,37 @@ impl Engine {
             return Err(CallError::unknown(name, &now, now.names()));
         };
         self.fit(session);
-        answer(name, Call::run(self, &tool, session, arguments, contact)).await
+        let rounds = matches!(contact.asker, Asker::Rounds(_));
+        let run = Call::run(self, &tool, session, arguments, contact);
+        answer(name, run, rounds).await
     }
 }
 
 /// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`, unless it is an error
-/// of the protocol.
+/// of the protocol ([`CallError::Refused`]). With `rounds`, a client that lacks a capability is told so
+/// ([`CallError::Incapable`]).
 async fn answer(
     name: &str,
     work: impl Future<Output = Result<Outcome<Reply>, Failure>>,
+    rounds: bool,
 ) -> Result<Outcome<Reply>, CallError> {
     let reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(outcome)) => return Ok(outcome),
         Ok(Err(failure)) => {
             metrics::counter!(failure::COUNTER, "kind" => failure.kind.as_str()).increment(1);
             tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
+            let message = failure.message;
             if let FailureKind::Protocol(code) = failure.kind {
-                let text = failure.message;
+                let text = message;
                 return Err(CallError::Refused { code, text });
             }
-            Reply::error(failure.message)
+            match failure.lacks.filter(|_| rounds) {
+                Some(lacks) => {
+                    let lacks = *lacks;
+                    return Err(CallError::Incapable { message, lacks });
+                }
+                None => Reply::error(message),
+            }
         }
         // The panic hook has logged where it happened.
         Err(_) => Reply::error(format!(
@@ -313,21 +332,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_call_is_an_answer() {
-        let reply = answer("broken", async { panic!("on purpose") }).await;
+        let reply = answer("broken", async { panic!("on purpose") }, false).await;
         let reply = reply.unwrap().done().unwrap();
         assert!(reply.is_error && reply.text.contains("broken"));
-        let reply = answer("broken", async {
+        let reply = async {
             Err(Failure::new(FailureKind::Fail, "no"))
-        });
-        assert_eq!(
-            reply.await.unwrap(),
-            Outcome::Done(Reply::error("no"))
-        );
-        let reply = answer("broken", async {
-            Err(Failure::new(FailureKind::Protocol(-32000), "no"))
-        });
+        };
+        let reply = answer("broken", reply, true).await.unwrap();
+        assert_eq!(reply, Outcome::Done(Reply::error("no")));
+        let refusal = async { Err(Failure::new(FailureKind::Protocol(-32000), "no")) };
         assert!(matches!(
-            reply.await,
+            answer("broken", refusal, false).await,
             Err(CallError::Refused { code: -32000, text }) if text == "no"
         ));
     }
