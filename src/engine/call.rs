@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Engine;
 use super::contact::{About, Asked, Asker, Contact, Outcome, Question, Stand};
+use super::content::{self, Block, Taken};
 use super::failure::{Failure, FailureKind};
 use super::outlet::{Note, Pressure, WAITING};
 use super::progress::Progress;
@@ -32,6 +33,8 @@ const MAX_ROUNDS: usize = 1_000;
 pub struct Reply {
     /// The text a model reads.
     pub text: String,
+    /// What it is made of, in order; empty where the text is all. `text` has the texts in it.
+    pub content: Vec<Block>,
     /// The structured result, for tools with an output schema.
     pub structured: Option<Value>,
     /// Whether the call failed.
@@ -42,6 +45,7 @@ impl Reply {
     pub(super) fn error(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            content: Vec::new(),
             structured: None,
             is_error: true,
         }
@@ -417,20 +421,29 @@ impl<'a> Call<'a> {
                 )
             })?;
         }
+        let (mut content, mut taken) = (Vec::new(), Taken::default());
+        for (index, block) in reply.content.iter().flat_map(|c| c.iter()).enumerate() {
+            let place = format!("the block {} of the reply", index + 1);
+            content.extend(self.blocks(&block.block(), &place, &mut taken)?);
+        }
         let text = match (&reply.text, &reply.template, &structured) {
             (Some(text), _, _) => self.templates().text(text, &context)?,
-            (None, Some(name), _) => {
-                let source = self.pack().pack.templates.get(name).map_or("", Cow::as_ref);
-                self.templates().file(source, &context)?
-            }
-            (None, None, Some(value)) => value.to_string(),
-            (None, None, None) => String::new(),
+            (None, Some(name), _) => self.template_file(name, &context)?,
+            (None, None, Some(value)) if reply.content.is_none() => value.to_string(),
+            (None, None, _) => content::texts(&content),
         };
         Ok(Reply {
             text,
+            content,
             structured,
             is_error: false,
         })
+    }
+
+    /// What a template file of the pack says.
+    pub(super) fn template_file(&self, name: &str, context: &Jinja) -> Result<String, Failure> {
+        let source = self.pack().pack.templates.get(name).map_or("", Cow::as_ref);
+        Ok(self.templates().file(source, context)?)
     }
 
     pub(super) fn context(&self) -> Jinja {

@@ -3,6 +3,7 @@
 mod background;
 mod call;
 pub mod contact;
+mod content;
 mod contest;
 pub mod cursor;
 mod decoded;
@@ -41,8 +42,9 @@ use tokio::task::JoinSet;
 pub use background::{Background, Begin};
 pub use call::Reply;
 pub use contact::{About, Asker, Contact, Outcome};
+pub use content::{Block, Body, Bytes, Content, Link};
 pub use failure::{Failure, FailureKind};
-pub use offers::{Body, Content, Message};
+pub use offers::Message;
 pub use outlet::PUSH_TIMEOUT;
 pub use progress::{Done, Progress};
 pub use push::{NotSeen, Push, Pushes, Seen};

@@ -222,6 +222,7 @@ async fn call(
         text,
         structured,
         is_error,
+        ..
     } = reply.map_err(missing)?;
     if is_error {
         let catalog = gateway.catalog();

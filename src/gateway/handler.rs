@@ -6,9 +6,9 @@ use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
-    CompleteRequestParams, CompleteResult, ContentBlock, CreateTaskResult, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, Extensions, GetPromptRequestParams, GetPromptResponse,
-    GetTaskParams, GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+    CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest, CustomResult,
+    ErrorCode, ErrorData, Extensions, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
+    GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
     ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
     UnsubscribeRequestParams, UpdateTaskParams,
@@ -20,7 +20,7 @@ use super::listing::capabilities;
 use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
 use super::tasks::{End, Running};
-use super::{Client, Gateway, news};
+use super::{Client, Gateway, content, news};
 use crate::engine::session::MAX_SUBSCRIBED;
 use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session};
 
@@ -185,14 +185,15 @@ impl Handler {
 }
 
 /// What a client is answered.
-fn result(reply: Reply) -> CallToolResult {
-    let content = vec![ContentBlock::text(reply.text)];
-    let mut result = if reply.is_error {
+fn result(mut reply: Reply) -> CallToolResult {
+    let (structured, is_error) = (reply.structured.take(), reply.is_error);
+    let content = content::of_reply(reply);
+    let mut result = if is_error {
         CallToolResult::error(content)
     } else {
         CallToolResult::success(content)
     };
-    result.structured_content = reply.structured;
+    result.structured_content = structured;
     result
 }
 

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod client;
+pub(crate) mod content;
 mod expose;
 mod handler;
 pub mod http;

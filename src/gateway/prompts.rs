@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rmcp::model::{
-    CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, EmbeddedResource,
-    ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResult, JsonObject, Prompt, PromptArgument,
-    PromptMessage, Reference, ResourceContents, Role,
+    CompleteRequestParams, CompleteResult, CompletionInfo, ErrorCode, ErrorData,
+    GetPromptRequestParams, GetPromptResult, JsonObject, Prompt, PromptArgument, PromptMessage,
+    Reference,
 };
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::content::{block, role};
 use super::{Client, Gateway, observe};
 use crate::bus::ErrorKind;
 use crate::catalog;
-use crate::engine::{Body, Content, Engine, Failure, FailureKind, Message, Progress, Session};
-use crate::spec::model;
+use crate::engine::{Engine, Failure, FailureKind, Message, Progress, Session};
 use crate::spec::suggest;
 
 /// The largest text of an argument, in bytes.
@@ -246,30 +246,7 @@ fn arguments(prompt: &catalog::Prompt, given: JsonObject) -> Result<Map<String, 
 }
 
 fn message(message: Message) -> PromptMessage {
-    let role = match message.role {
-        model::Role::User => Role::User,
-        model::Role::Assistant => Role::Assistant,
-    };
-    let content = match message.content {
-        Content::Text(text) => ContentBlock::text(text),
-        Content::Resource { uri, mime, body } => {
-            let contents = contents(body, &uri, mime);
-            ContentBlock::Resource(EmbeddedResource::new(contents))
-        }
-    };
-    PromptMessage::new(role, content)
-}
-
-/// What is read at an address.
-pub(super) fn contents(body: Body, uri: &str, mime: Option<String>) -> ResourceContents {
-    let (made, usual) = match body {
-        Body::Text(text) => (ResourceContents::text(text, uri), "text/plain"),
-        Body::Blob(blob) => (
-            ResourceContents::blob(blob, uri),
-            "application/octet-stream",
-        ),
-    };
-    made.with_mime_type(mime.unwrap_or_else(|| usual.to_owned()))
+    PromptMessage::new(role(message.role), block(message.block))
 }
 
 /// Those values that begin with what was typed, small and capital letters being the same.

@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod content;
 mod examples;
 mod foreign;
 mod generate;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
 
+pub use content::{BLOCK_KINDS, Block, BlockDecl, Link, Media, MessageDecl, PackFile};
 pub use examples::{
     Allowed, DEFAULT_FIXTURE, Example, Expect, Fixture, FixtureClient, Given, MAX_WITHIN, Parts,
     Responder, Said, Told, example_origin,
@@ -34,7 +36,7 @@ pub use inboxes::{Answer, InboxDecl, Served, Telling};
 pub use lint::LintDecl;
 pub use machine::{FolderDecl, ProgramDecl};
 pub use macros::Macro;
-pub use prompts::{Argument, CompletionDecl, Embedded, MessageDecl, PromptDecl, Role};
+pub use prompts::{Argument, CompletionDecl, Embedded, PromptDecl, Role};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use served::{Parameter, RESOURCE_BYTES, ResourceDecl};
@@ -244,6 +246,8 @@ pub struct Pack {
     pub on: On,
     /// Its template files, by name.
     pub templates: Map<Text>,
+    /// Its files that blocks show, by name.
+    pub files: Map<PackFile>,
     /// Where each tool, alias, prompt (`prompts/NAME`) and generator (`generate/NAME`) is declared, and each example of a tool
     /// (`NAME#0`): `file:line:column`.
     pub origins: Map<Text>,

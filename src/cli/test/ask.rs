@@ -101,6 +101,7 @@ fn completing(whose: Reference, name: &str, args: Map<String, Value>) -> Complet
 fn refused(text: String) -> Reply {
     Reply {
         text,
+        content: Vec::new(),
         structured: None,
         is_error: true,
     }
@@ -112,6 +113,7 @@ fn reply<T>(outcome: Result<T, ErrorData>, of: impl FnOnce(T) -> (String, Option
             let (text, structured) = of(made);
             Reply {
                 text,
+                content: Vec::new(),
                 structured,
                 is_error: false,
             }

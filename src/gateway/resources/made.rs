@@ -9,7 +9,7 @@ use super::read::not_found;
 use crate::catalog::Catalog;
 use crate::engine::{Failure, FailureKind, Session};
 use crate::gateway::Gateway;
-use crate::gateway::prompts::contents;
+use crate::gateway::content::contents;
 use crate::spec::model::ResourceDecl;
 use crate::spec::tree::Template;
 use crate::spec::uri::{UriTemplate, names_in};

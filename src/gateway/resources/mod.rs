@@ -5,7 +5,6 @@
 
 mod changed;
 mod compare;
-mod kind;
 mod made;
 mod read;
 mod source;
@@ -33,6 +32,7 @@ use crate::engine::Failure;
 use crate::engine::resources::cannot_be_made;
 use crate::files;
 use crate::spec::data::Text;
+use crate::spec::kind;
 
 /// Resources in one answer to `resources/list`.
 const PAGE: usize = 1000;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::ask;
+use super::content::BlockCheck;
 use super::examples::check_examples;
 use super::schemas::check_schema;
 use super::step::{StepCheck, check_new_name};
@@ -57,6 +58,8 @@ pub struct Surroundings<'a> {
     pub resources: &'a Resources,
     /// Template files.
     pub templates: &'a BTreeMap<String, Source>,
+    /// Files that blocks may show.
+    pub files: &'a BTreeMap<String, Vec<u8>>,
 }
 
 /// Checks a tool that is declared.
@@ -338,20 +341,26 @@ fn check_reply(
     report: &mut Findings,
 ) {
     let has_output = output.is_some();
-    let problem = match (&reply.text, &reply.template, &reply.structured) {
-        (None, None, None) => Some((
-            "a reply needs a `text`, a `template` or `structured`",
+    let texts = [
+        reply.text.is_some(),
+        reply.template.is_some(),
+        reply.content.is_some(),
+    ];
+    let texts = texts.into_iter().filter(|given| *given).count();
+    let problem = match (texts, &reply.structured) {
+        (0, None) => Some((
+            "a reply needs a `text`, a `template`, `content` or `structured`",
             "write `text: …`",
         )),
-        (Some(_), Some(_), _) => Some((
-            "`text` and `template` exclude each other",
-            "keep one of them",
+        (2.., _) => Some((
+            "`text`, `template` and `content` exclude each other",
+            "keep one of them: a text beside pictures is a block of `content`",
         )),
-        (_, _, Some(_)) if !has_output => Some((
+        (_, Some(_)) if !has_output => Some((
             "`structured` needs an `output` schema that describes it",
             "write `output: {type: object, properties: {…}}` beside `reply`",
         )),
-        (_, _, None) if has_output => Some((
+        (_, None) if has_output => Some((
             "`output` is declared, but the reply has no `structured`",
             "write `structured: {…}`, or take `output` out",
         )),
@@ -378,6 +387,15 @@ fn check_reply(
     }
     if let Some(name) = &reply.template {
         template_file(doc, &join(pointer, "template"), name, scope, around, report);
+    }
+    let mut blocks = BlockCheck {
+        doc,
+        around,
+        report,
+    };
+    for (index, block) in reply.content.iter().flat_map(|c| c.iter()).enumerate() {
+        let at = join(&join(pointer, "content"), &index.to_string());
+        blocks.check(&at, &block.block(), scope);
     }
 }
 

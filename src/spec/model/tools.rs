@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Example;
+use super::{BlockDecl, Example};
 use crate::spec::data::{List, Text};
 use crate::spec::tree::{Expr, Template, Tree};
 use crate::spec::verbs::Step;
@@ -77,7 +77,7 @@ pub struct Annotations {
     pub open_world: Option<bool>,
 }
 
-/// What a tool answers. At least one of the three keys is needed.
+/// What a tool answers. At least one key is needed; `text`, `template` and `content` exclude each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
@@ -87,7 +87,11 @@ pub struct Reply {
     /// Instead of `text`: the name of a template file of the pack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Text>,
-    /// The structured result; needs `output`. Without a text, its JSON is the text.
+    /// Instead of `text`: blocks of texts, pictures, sounds, and what is to be read, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub content: Option<List<BlockDecl>>,
+    /// The structured result; needs `output`. Without a text and `content`, its JSON is the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<Tree>,
 }

@@ -6,6 +6,7 @@ mod bare;
 mod beside;
 mod bounds;
 mod channels;
+mod content;
 mod credentials;
 mod generate;
 mod micro;
