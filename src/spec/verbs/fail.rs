@@ -17,4 +17,8 @@ impl Grammar for Fail {
         cx.template("", &self.0);
         Shape::Any
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }
