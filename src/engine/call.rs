@@ -77,6 +77,8 @@ pub(super) struct Call<'a> {
     pub(super) answers: Map<String, Value>,
     /// What the running step tells its `else` besides the error.
     pub(super) aside: Option<(&'static str, Jinja)>,
+    /// Which step of which run this is, also when it is run again: of a run whose stand is kept.
+    place: Option<String>,
 }
 
 /// What becomes of the notifications of a run of steps.
@@ -160,6 +162,7 @@ impl<'a> Call<'a> {
             asked: Vec::new(),
             answers: Map::new(),
             aside: None,
+            place: None,
         }
     }
 
@@ -187,7 +190,9 @@ impl<'a> Call<'a> {
                 return Ok(Outcome::Reached(self.stand(index, given)?));
             }
             if let Some(keeper) = &contact.keeper {
-                keeper.keep(&self.stand(index, given)?).await?;
+                let stand = self.stand(index, given)?;
+                keeper.keep(&stand).await?;
+                self.place = Some(format!("{}.{index}", stand.id));
             }
             match self.step(step).await {
                 Err(failure) if failure.kind == FailureKind::Asked => {
@@ -225,10 +230,20 @@ impl<'a> Call<'a> {
 
     /// Runs steps in order, to the first that fails.
     pub(super) async fn steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
-        for step in steps {
+        let outer = self.place.clone();
+        for (index, step) in steps.iter().enumerate() {
+            self.place = within(outer.as_deref(), index);
             self.step(step).await?;
         }
+        self.place = outer;
         Ok(())
+    }
+
+    /// The id of a message that the running step stores, if it has none of its own: the same one when the step is run again,
+    /// because its gateway was lost. `None` where nothing is run again.
+    pub(super) fn message_id(&self) -> Option<String> {
+        let place = self.place.as_ref()?;
+        Some(format!("jacquard.{place}"))
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Failure> {
@@ -295,7 +310,8 @@ impl<'a> Call<'a> {
         let at_once = step.parallel.and_then(|n| usize::try_from(n).ok());
         let at_once = at_once.unwrap_or(1).max(1);
         {
-            let rounds = items.into_iter().map(|item| self.round(step, item));
+            let rounds = items.into_iter().enumerate();
+            let rounds = rounds.map(|(index, item)| self.round(step, index, item));
             let mut rounds = stream::iter(rounds).buffered(at_once);
             // The first that fails ends the step; those that run beside it are dropped where they wait.
             while let Some((value, told)) = rounds.try_next().await? {
@@ -312,7 +328,12 @@ impl<'a> Call<'a> {
     }
 
     /// One round of a step with `each`: what is kept of it, and the notifications that were gathered.
-    async fn round(&self, step: &Step, item: Jinja) -> Result<(Option<Jinja>, Vec<Note>), Failure> {
+    async fn round(
+        &self,
+        step: &Step,
+        index: usize,
+        item: Jinja,
+    ) -> Result<(Option<Jinja>, Vec<Note>), Failure> {
         let mut call = Call {
             scope: self.scope.with("item", item.clone()),
             has_else: false,
@@ -323,6 +344,7 @@ impl<'a> Call<'a> {
             asked: Vec::new(),
             answers: Map::new(),
             aside: None,
+            place: within(self.place.as_deref(), index),
             ..*self
         };
         let Some(result) = call.once(step).await? else {
@@ -532,6 +554,11 @@ impl<'a> Call<'a> {
             .map(|(name, value)| Ok((name.to_owned(), self.templates().text(value, context)?)))
             .collect()
     }
+}
+
+/// The place of a part of a step.
+fn within(place: Option<&str>, index: usize) -> Option<String> {
+    place.map(|place| format!("{place}.{index}"))
 }
 
 fn wrong_arguments(tool: &str, lines: &[String]) -> String {

@@ -1,5 +1,6 @@
 //! Running a tool: arguments are checked, steps run in order, a reply is rendered. And what a session does by itself.
 
+pub mod again;
 mod background;
 mod call;
 pub mod contact;
@@ -208,6 +209,13 @@ impl Engine {
     pub fn restore(&self, id: String, snapshot: &Value) -> Session {
         let session = self.session_with(id);
         session.restore(&self.catalog, snapshot);
+        session
+    }
+
+    /// The same for a single call: no listener of it is waited for, because none begins.
+    pub fn copy_of(&self, id: String, snapshot: &Value) -> Session {
+        let session = self.restore(id, snapshot);
+        session.opening(0, false);
         session
     }
 

@@ -5,10 +5,10 @@ use std::sync::{Arc, Weak};
 use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
-    CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest, CustomResult,
-    ErrorCode, ErrorData, Extensions, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
-    GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
+    CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, Extensions, GetPromptRequestParams, GetPromptResponse,
+    GetTaskParams, GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
     ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
     ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
     UnsubscribeRequestParams, UpdateTaskParams,
@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::listing::capabilities;
 use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
-use super::tasks::{End, Running};
 use super::{Client, Gateway, content, news};
+use crate::engine::contact::Stand;
 use crate::engine::session::MAX_SUBSCRIBED;
-use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session};
+use crate::engine::{CallError, Contact, Outcome, Reply, Session, again};
+use crate::spec::model::TaskUse;
 
 /// The methods that are answered here.
 const METHODS: &[&str] = &[
@@ -65,20 +66,10 @@ enum Found {
 }
 
 impl Found {
-    /// Whose the tasks of the request are.
-    fn owner(&self) -> &str {
+    fn session(&self) -> &Session {
         match self {
-            Self::One(session) => session.id(),
-            Self::Live(_, live) => live.session().id(),
-            Self::Fleeting(_) => "",
-        }
-    }
-
-    /// Waits until this gateway no longer has the session.
-    async fn left(&self) {
-        match self {
-            Self::Live(_, live) => live.left().await,
-            Self::One(_) | Self::Fleeting(_) => std::future::pending().await,
+            Self::One(session) | Self::Fleeting(session) => session,
+            Self::Live(_, live) => live.session(),
         }
     }
 }
@@ -158,34 +149,79 @@ impl Handler {
         }
     }
 
-    /// Runs a call as a task, to its end or until its session is elsewhere.
-    async fn run(self, running: Running, found: Found, request: CallToolRequestParams) {
-        let cancel = running.cancel.clone();
-        let (progress, mut stands) = Progress::asked();
-        let call = self.call_in(&found, request, &cancel, Contact::telling(progress));
-        tokio::pin!(call);
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                outcome = &mut call => break outcome,
-                Some(done) = stands.recv() => running.tell(&done),
-                () = found.left() => {
-                    cancel.cancel();
-                    break call.await;
-                }
+    /// A call of a tool that runs as a task, for a client that knows tasks. What the tool asks before it does anything, it asks before
+    /// there is a task.
+    async fn call_as_task(
+        &self,
+        tool: &crate::catalog::Tool,
+        found: Found,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let mut from = None;
+        let until = again::leading(&tool.spec);
+        if until > 0 {
+            let until = Some(until);
+            let asked = self.call_now(&found, request.clone(), context, None, until);
+            match asked.await? {
+                Outcome::Reached(stand) => from = Some(stand),
+                other => return answered(other),
             }
+        }
+        let arguments = request.arguments.clone();
+        let client = client(context);
+        let begun =
+            self.gateway
+                .begin_task(&client, found.session(), tool, arguments, from.clone());
+        let Some(begun) = begun.await else {
+            if tool.spec.task == Some(TaskUse::Required) {
+                let text = format!(
+                    "`{}` runs as a task only, and no task can begin here now: there is no NATS, or as many run as may; try again later",
+                    tool.name
+                );
+                return Err(ErrorData::internal_error(text, None));
+            }
+            return answered(self.call_now(&found, request, context, from, None).await?);
         };
-        running.end(match outcome {
-            Ok(Outcome::Done(reply)) => End::Done(result(reply)),
-            // Whoever runs a task asks nothing and stops nowhere.
-            Ok(_) | Err(CallError::Cancelled) => End::Cancelled,
-            Err(error) => End::Failed(refusal(&error)),
-        });
+        let task = begun.task.clone();
+        let handler = self.clone();
+        tokio::spawn(begun.run(move |contact, cancel| async move {
+            handler.call_in(&found, request, &cancel, contact).await
+        }));
+        Ok(CallToolResponse::Task(CreateTaskResult::new(task)))
+    }
+
+    /// Calls a tool while its client waits.
+    async fn call_now(
+        &self,
+        found: &Found,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+        from: Option<Stand>,
+        until: Option<usize>,
+    ) -> Result<Outcome<Reply>, ErrorData> {
+        let call = |progress| {
+            let contact = Contact {
+                from,
+                until,
+                ..Contact::telling(progress)
+            };
+            self.call_in(found, request, &context.ct, contact)
+        };
+        told(context, call).await.map_err(|error| refusal(&error))
     }
 }
 
+/// What a client is answered that waits for a call.
+fn answered(outcome: Outcome<Reply>) -> Result<CallToolResponse, ErrorData> {
+    let reply = outcome
+        .done()
+        .ok_or_else(|| refusal(&CallError::Cancelled))?;
+    Ok(result(reply).into())
+}
+
 /// What a client is answered.
-fn result(mut reply: Reply) -> CallToolResult {
+pub(super) fn result(mut reply: Reply) -> CallToolResult {
     let (structured, is_error) = (reply.structured.take(), reply.is_error);
     let content = content::of_reply(reply);
     let mut result = if is_error {
@@ -198,7 +234,7 @@ fn result(mut reply: Reply) -> CallToolResult {
 }
 
 /// Protocol errors are for what the client did wrong; models see only results.
-fn refusal(error: &CallError) -> ErrorData {
+pub(super) fn refusal(error: &CallError) -> ErrorData {
     match error {
         CallError::UnknownTool { .. } | CallError::Withheld { .. } => {
             ErrorData::invalid_params(error.to_string(), None)
@@ -340,29 +376,17 @@ impl ServerHandler for Handler {
         let open = self.gateway.may(&client(&context), &request.name);
         open.map_err(|error| refusal(&error))?;
         let found = self.find(&context.extensions).await?;
-        let knows_tasks = || {
-            context
-                .client_capabilities()
-                .is_some_and(|c| c.supports_tasks())
-        };
-        if self.gateway.runs_as_task(&request.name)
-            && knows_tasks()
-            && let Some(running) = self.gateway.tasks.begin(found.owner())
-        {
-            let task = running.task.clone();
-            tokio::spawn(self.clone().run(running, found, request));
-            return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
+        if let Some(tool) = self.gateway.task_tool(&request.name) {
+            let declared = context.client_capabilities();
+            if declared.is_some_and(|declared| declared.supports_tasks()) {
+                return self.call_as_task(&tool, found, request, &context).await;
+            }
+            if tool.spec.task == Some(TaskUse::Required) {
+                let needed = ClientCapabilities::builder().enable_tasks().build();
+                return Err(ErrorData::missing_required_client_capability(needed));
+            }
         }
-        let call = |progress| {
-            let contact = Contact::telling(progress);
-            self.call_in(&found, request, &context.ct, contact)
-        };
-        let outcome = told(&context, call).await;
-        let outcome = outcome.map_err(|error| refusal(&error))?;
-        let reply = outcome
-            .done()
-            .ok_or_else(|| refusal(&CallError::Cancelled))?;
-        Ok(result(reply).into())
+        answered(self.call_now(&found, request, &context, None, None).await?)
     }
 
     async fn get_task(
@@ -370,20 +394,20 @@ impl ServerHandler for Handler {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let found = self.find(&context.extensions).await?;
-        let task = self.gateway.tasks.get(found.owner(), &request.task_id)?;
+        let client = client(&context);
+        let task = self.gateway.tasks.get(&client, &request.task_id).await?;
         Ok(GetTaskResult::new(task))
     }
 
-    /// No task here asks for anything: there is nothing to take.
     async fn update_task(
         &self,
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let found = self.find(&context.extensions).await?;
-        let task = self.gateway.tasks.get(found.owner(), &request.task_id);
-        task.map(drop)
+        let (client, tasks) = (client(&context), &self.gateway.tasks);
+        tasks
+            .update(&client, &request.task_id, &request.input_responses)
+            .await
     }
 
     async fn cancel_task(
@@ -391,8 +415,8 @@ impl ServerHandler for Handler {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let found = self.find(&context.extensions).await?;
-        self.gateway.tasks.cancel(found.owner(), &request.task_id)
+        let client = client(&context);
+        self.gateway.tasks.cancel(&client, &request.task_id).await
     }
 
     async fn list_resources(

@@ -45,7 +45,7 @@ use serving::{Entries, Offer, Serving, compile};
 use sessions::{Counts, Sessions};
 
 use crate::bus;
-use crate::catalog::{Catalog, Sources};
+use crate::catalog::{Catalog, Sources, Tool};
 use crate::engine::{
     Background, Begin, CallError, Contact, Engine, Failure, Outcome, Reply, Session,
 };
@@ -121,6 +121,7 @@ impl Gateway {
         let engine = Engine::new(catalog, nats.bus().clone()).map_err(StartError::Resources)?;
         let serving = Serving::new(engine, offer, setup.config.clone())?;
         serving.engine.keep_tables();
+        let tasks = tasks::Tasks::new(nats.bus());
         Ok(Arc::new(Self {
             started: setup,
             engines: watch::Sender::new(Arc::clone(&serving.engine)),
@@ -130,7 +131,7 @@ impl Gateway {
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
             news: news::News::new(),
-            tasks: tasks::Tasks::default(),
+            tasks,
             sessions: OnceLock::new(),
         }))
     }
@@ -291,19 +292,18 @@ impl Gateway {
         offer.tools.iter().find(|t| t.name == name).cloned()
     }
 
-    /// Whether a tool may run as a task.
-    fn runs_as_task(&self, name: &str) -> bool {
-        let catalog = self.catalog();
-        catalog
+    /// A tool that runs as a task.
+    fn task_tool(&self, name: &str) -> Option<Arc<Tool>> {
+        self.catalog()
             .tool(name)
-            .is_some_and(|tool| tool.spec.task == Some(true))
+            .filter(|tool| tool.spec.runs_as_task())
     }
 
-    /// Whether any tool may.
+    /// Whether any tool does.
     fn has_tasks(&self) -> bool {
         let catalog = self.catalog();
         let tools = catalog.tools();
-        tools.iter().any(|tool| tool.spec.task == Some(true))
+        tools.iter().any(|tool| tool.spec.runs_as_task())
     }
 
     /// The streams that should be there whatever is called, and have not been found or made yet.
@@ -356,6 +356,11 @@ impl Gateway {
     /// A session as [`Session::snapshot`] left it. It goes on with [`Gateway::begin`] and [`Gateway::resume`].
     pub fn restore(&self, id: String, snapshot: &Value) -> Session {
         self.serving.load().engine.restore(id, snapshot)
+    }
+
+    /// The same for a single call: nothing goes on beside it.
+    fn copy_of(&self, id: String, snapshot: &Value) -> Session {
+        self.serving.load().engine.copy_of(id, snapshot)
     }
 
     /// Runs the packs' steps for a session that goes on.

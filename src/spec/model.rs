@@ -42,7 +42,7 @@ pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use served::{Parameter, RESOURCE_BYTES, ResourceDecl};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
 pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
-pub use tools::{Annotations, Reply, Tool};
+pub use tools::{Annotations, Reply, TaskUse, Tool};
 
 /// The sections by which a file of a pack is told from other YAML. (`settings` stands in configs too, and `on` in files of
 /// other programs.)

@@ -17,7 +17,7 @@ pub(super) fn long(
     macros: &Map<Macro>,
     value: &dyn Fn(&Tree) -> Option<Duration>,
 ) -> Vec<Finding> {
-    if tool.task == Some(true) || tells(&tool.steps, macros, 0) {
+    if tool.runs_as_task() || tells(&tool.steps, macros, 0) {
         return Vec::new();
     }
     let mut found = Vec::new();

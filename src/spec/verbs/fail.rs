@@ -95,4 +95,8 @@ impl Grammar for Fail {
         }
         Shape::Any
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

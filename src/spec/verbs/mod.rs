@@ -37,6 +37,12 @@ pub trait Grammar {
     fn proves(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Whether a step that was cut off, and may have been done or not, can be run again: twice is no more than once. A task that
+    /// lost its gateway goes on with such a step.
+    fn repeats(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! verbs {

@@ -40,4 +40,8 @@ impl Grammar for Sleep {
         cx.value("", &self.0.0);
         Shape::object([("ms", Shape::Number)])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }
