@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Grammar;
 use crate::spec::check::StepCheck;
-use crate::spec::data::Json;
 use crate::spec::diag::Code;
 use crate::spec::shape::Shape;
-use crate::spec::tree::{Pause, Tree};
+use crate::spec::tree::Pause;
 
 /// Waits for so many seconds, or a time span: an hour at the most. A call that is cancelled stops waiting at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,19 +22,9 @@ impl Sleep {
 
 impl Grammar for Sleep {
     fn check(&self, cx: &mut StepCheck<'_>) -> Shape {
-        let text = matches!(&self.0.0, Tree::Literal(Json::Str(_)));
-        match self.0.written() {
-            Some(given) if given > Self::MOST => {
-                let message = format!("`sleep` must be at most {}s", Self::MOST.as_secs());
-                cx.problem(Code::Schema, "", message, "write `1h` or less");
-            }
-            None if self.0.0.is_literal() => {
-                let what = if text { "a time span" } else { "a number of seconds" };
-                let message = format!("`sleep` must be {what}");
-                let help = "write seconds, such as 1.5, or a time span, such as 500ms";
-                cx.problem(Code::Schema, "", message, help);
-            }
-            _ => {}
+        if self.0.written().is_some_and(|given| given > Self::MOST) {
+            let message = format!("`sleep` must be at most {}s", Self::MOST.as_secs());
+            cx.problem(Code::Schema, "", message, "write `1h` or less");
         }
         cx.value("", &self.0.0);
         Shape::object([("ms", Shape::Number)])
