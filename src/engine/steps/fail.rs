@@ -4,7 +4,8 @@ use minijinja::value::Value;
 
 use crate::engine::call::Call;
 use crate::engine::failure::{Failure, FailureKind};
-use crate::spec::verbs::forms::{Fail, Refusal};
+use crate::spec::verbs::fail::Refusal;
+use crate::spec::verbs::forms::Fail;
 
 pub(super) fn run(step: &Fail, call: &mut Call<'_>) -> Result<Value, Failure> {
     let (text, kind) = match step {

@@ -8,7 +8,7 @@ use super::content::BlockCheck;
 use super::routine::{RoutineDraft, RoutineKind, list, step_drafts};
 use super::served::parameters;
 use super::step::StepCheck;
-use super::tool::{Surroundings, call_shape, client_shape, template_file};
+use super::tool::{Surroundings, call_shape, client_shape};
 use super::{Findings, check_text, check_tree};
 use crate::spec::data::{List, Map, Text};
 use crate::spec::diag::{Code, Diagnostic};
