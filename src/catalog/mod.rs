@@ -80,7 +80,7 @@ impl NamedSchema {
     /// # Errors
     /// The first thing that is wrong with it, in words.
     pub fn new(schema: Value) -> Result<Self, String> {
-        let compiled = schema::compile(&schema).map_err(|error| error.to_string());
+        let compiled = crate::spec::schema::compile(&schema).map_err(|error| error.to_string());
         compiled.map(|validator| Self { schema, validator })
     }
 

@@ -295,19 +295,15 @@ impl Engine {
             return Err(CallError::unknown(name, &now, now.names()));
         };
         self.fit(session);
-        let rounds = matches!(contact.asker, Asker::Rounds(_));
-        let run = Call::run(self, &tool, session, arguments, contact);
-        answer(name, run, rounds).await
+        answer(name, Call::run(self, &tool, session, arguments, contact)).await
     }
 }
 
 /// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`, unless it is an error
-/// of the protocol ([`CallError::Refused`]). With `rounds`, a client that lacks a capability is told so
-/// ([`CallError::Incapable`]).
+/// of the protocol ([`CallError::Refused`]).
 async fn answer(
     name: &str,
     work: impl Future<Output = Result<Outcome<Reply>, Failure>>,
-    rounds: bool,
 ) -> Result<Outcome<Reply>, CallError> {
     let reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(outcome)) => return Ok(outcome),
@@ -319,7 +315,7 @@ async fn answer(
                 let text = message;
                 return Err(CallError::Refused { code, text });
             }
-            match failure.lacks.filter(|_| rounds) {
+            match failure.lacks {
                 Some(lacks) => {
                     let lacks = *lacks;
                     return Err(CallError::Incapable { message, lacks });
@@ -342,17 +338,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_call_is_an_answer() {
-        let reply = answer("broken", async { panic!("on purpose") }, false).await;
+        let reply = answer("broken", async { panic!("on purpose") }).await;
         let reply = reply.unwrap().done().unwrap();
         assert!(reply.is_error && reply.text.contains("broken"));
-        let reply = async {
-            Err(Failure::new(FailureKind::Fail, "no"))
-        };
-        let reply = answer("broken", reply, true).await.unwrap();
+        let reply = async { Err(Failure::new(FailureKind::Fail, "no")) };
+        let reply = answer("broken", reply).await.unwrap();
         assert_eq!(reply, Outcome::Done(Reply::error("no")));
         let refusal = async { Err(Failure::new(FailureKind::Protocol(-32000), "no")) };
         assert!(matches!(
-            answer("broken", refusal, false).await,
+            answer("broken", refusal).await,
             Err(CallError::Refused { code: -32000, text }) if text == "no"
         ));
     }

@@ -26,7 +26,7 @@ use super::{Client, Gateway, observe};
 use crate::bus::{Bus, Error};
 use crate::catalog::Tool;
 use crate::engine::contact::{Asker, Stand};
-use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session, again};
+use crate::engine::{About, CallError, Contact, Outcome, Progress, Reply, Session, again};
 use held::Held;
 use record::{End, Origin, Record, now, object};
 use store::Store;
@@ -256,6 +256,7 @@ impl Gateway {
         tool: &Tool,
         arguments: Option<Map<String, Value>>,
         from: Option<Stand>,
+        about: &About,
     ) -> Option<Begun> {
         let tasks = &self.tasks;
         let id = Uuid::new_v4().to_string();
@@ -271,6 +272,7 @@ impl Gateway {
             fingerprint: self.catalog().fingerprint(tool),
             arguments,
             session: origin(client, session),
+            client: about.clone(),
             stand: from.unwrap_or_default(),
             begun: true,
             created: begun,
@@ -334,6 +336,7 @@ impl Begun {
         held.listen(told);
         let contact = Contact {
             asker: Asker::Waits(held.clone()),
+            client: Arc::new(held.record().client),
             keeper: Some(held.clone()),
             from: Some(self.from),
             ..Contact::telling(progress)

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{KEEP, POLL_MS};
-use crate::engine::contact::{Question, Stand};
+use crate::engine::contact::{About, Question, Stand};
 
 /// The form of a record that this program writes, and the highest that it reads.
 const VERSION: u32 = 1;
@@ -29,6 +29,9 @@ pub(super) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) arguments: Option<Map<String, Value>>,
     pub(super) session: Origin,
+    /// What the client has said of itself.
+    #[serde(default)]
+    pub(super) client: About,
     /// Where the run stands.
     pub(super) stand: Stand,
     /// Whether the step there may have begun.

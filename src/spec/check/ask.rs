@@ -114,8 +114,12 @@ fn check_form(form: &Form, cx: &mut StepCheck<'_>) -> Shape {
             let help = "write `type: object` and the fields under `properties`";
             cx.problem(Code::BadSchema, "schema", message, help);
         }
-        for key in schema.keys().filter(|key| !FORM_KEYS.contains(&key.as_str())) {
-            let message = format!("the schema of a form has no `{key}`: clients show a flat list of fields");
+        for key in schema
+            .keys()
+            .filter(|key| !FORM_KEYS.contains(&key.as_str()))
+        {
+            let message =
+                format!("the schema of a form has no `{key}`: clients show a flat list of fields");
             let help = format!("a form has {}", FORM_KEYS.join(", "));
             cx.problem(Code::BadSchema, "schema", message, &help);
         }
@@ -208,7 +212,9 @@ fn choices_problem(field: &Map<String, Value>) -> Option<String> {
         let text = |choice: &Value, part: &str| choice.get(part).is_some_and(Value::is_string);
         let whole = |choice: &Value| text(choice, "const") && text(choice, "title");
         if list(key).is_some_and(|choices| !choices.iter().all(whole)) {
-            return Some(format!("each of its `{key}` has a text `const` and a `title`"));
+            return Some(format!(
+                "each of its `{key}` has a text `const` and a `title`"
+            ));
         }
     }
     None
@@ -226,7 +232,9 @@ fn check_sample(sample: &Sample, cx: &mut StepCheck<'_>) {
     }
     for (index, said) in sample.messages.iter().enumerate() {
         let mut messages = cx.inside("messages");
-        messages.inside(&index.to_string()).template("text", &said.text);
+        messages
+            .inside(&index.to_string())
+            .template("text", &said.text);
     }
     if let Some(tokens) = &sample.max_tokens {
         cx.whole("max_tokens", tokens, 1..=MOST_TOKENS);
@@ -266,12 +274,7 @@ fn check_share(key: &str, share: Option<&Tree>, cx: &mut StepCheck<'_>) {
 }
 
 /// Answers are found by the names of the questions, wherever the run goes on: each name stands once.
-pub(super) fn names_apart(
-    doc: &Doc,
-    pointer: &str,
-    steps: &[StepDraft],
-    report: &mut Findings,
-) {
+pub(super) fn names_apart(doc: &Doc, pointer: &str, steps: &[StepDraft], report: &mut Findings) {
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, step) in steps.iter().enumerate() {
         let Ok(Step {
@@ -286,7 +289,8 @@ pub(super) fn names_apart(
                 continue;
             };
             let at = format!("{pointer}/{index}/ask/questions");
-            let message = format!("`{name}` is asked by the step {first} already (steps count from 0)");
+            let message =
+                format!("`{name}` is asked by the step {first} already (steps count from 0)");
             let range = doc.key_range(&join(&at, name));
             let diagnostic = Diagnostic::error(Code::Duplicate, &doc.source, range, message);
             report.push(diagnostic.help("give each question of the steps a name of its own"));

@@ -36,7 +36,11 @@ fn agreed(put: &Put, answer: &Map<String, Value>) -> Result<Value, Misfit> {
             let message = put.question.params.get("message").and_then(Value::as_str);
             let text = format!(
                 "`{name}` was {}: {}",
-                if no == "decline" { "declined" } else { "cancelled" },
+                if no == "decline" {
+                    "declined"
+                } else {
+                    "cancelled"
+                },
                 message.unwrap_or_default()
             );
             return Err(Misfit::Declined(Failure::new(FailureKind::Declined, text)));

@@ -135,7 +135,10 @@ pub(super) fn put(step: &Ask, call: &Call<'_>, context: &Jinja) -> Result<Vec<Pu
 
 fn cannot_ask(lacking: &[(&str, Kind)], asker: &Asker) -> Failure {
     if matches!(asker, Asker::Nobody) {
-        let names: Vec<String> = lacking.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let names: Vec<String> = lacking
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
         let text = format!(
             "this asks its client {}, and there is no client here that can be asked; call it from a program that can",
             names.join(", ")
@@ -156,7 +159,11 @@ fn cannot_ask(lacking: &[(&str, Kind)], asker: &Asker) -> Failure {
         "this client cannot be asked {}, which it has not declared; use a client that can",
         words.join(", ")
     );
-    Failure::lacking(text, capabilities)
+    match asker {
+        // The protocol has a way to say it.
+        Asker::Rounds(_) => Failure::lacking(text, capabilities),
+        Asker::Nobody | Asker::Waits(_) => Failure::new(FailureKind::CannotAsk, text),
+    }
 }
 
 struct Maker<'a> {
@@ -236,8 +243,7 @@ impl Maker<'_> {
         let tokens = self
             .reader
             .count("max_tokens", sample.max_tokens.as_ref(), MOST_TOKENS)?;
-        let mut params =
-            json!({"messages": messages, "maxTokens": tokens.unwrap_or(TOKENS)});
+        let mut params = json!({"messages": messages, "maxTokens": tokens.unwrap_or(TOKENS)});
         if let Some(system) = &sample.system {
             params["systemPrompt"] = json!(self.text(system)?);
         }
