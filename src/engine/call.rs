@@ -1,14 +1,16 @@
 //! One run of steps in order; and one call of one tool: arguments, steps, reply.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value};
 
 use super::Engine;
-use super::contact::{Asked, Asker, Contact, Outcome, Question, Stand};
+use super::contact::{Asked, Asker, Contact, Outcome, Question, Stand, Wire};
 use super::failure::{Failure, FailureKind};
+use super::log::Log;
 use super::outlet::{Note, Pressure, WAITING};
 use super::progress::Progress;
 use super::resources::{Reader, with_values};
@@ -62,6 +64,10 @@ pub(super) struct Call<'a> {
     pub(super) notes: Notes,
     /// Where it tells how far it is.
     pub(super) progress: Progress,
+    /// Where it writes what its client's log is to have.
+    pub(super) log: Log,
+    /// The HTTP response that waits for it.
+    pub(super) wire: Option<Arc<dyn Wire>>,
     /// How its client is asked.
     pub(super) asker: Asker,
     /// What the running step asks, where the run ends with it.
@@ -148,6 +154,8 @@ impl<'a> Call<'a> {
             has_else: false,
             notes: Notes::Sent(Pressure::GivesWay),
             progress: Progress::none(),
+            log: Log::default(),
+            wire: None,
             asker: Asker::Nobody,
             asked: Vec::new(),
             answers: Map::new(),
@@ -163,6 +171,8 @@ impl<'a> Call<'a> {
         contact: Contact,
     ) -> Result<Outcome<()>, Failure> {
         self.progress = contact.progress;
+        self.log = contact.log;
+        self.wire = contact.wire;
         self.asker = contact.asker;
         let from = contact.from.unwrap_or_default();
         self.scope.bind("call", Running::goes_on(from.id));
@@ -302,6 +312,8 @@ impl<'a> Call<'a> {
             has_else: false,
             notes: self.notes.beside(),
             progress: self.progress.clone(),
+            log: self.log.clone(),
+            wire: self.wire.clone(),
             asker: self.asker.clone(),
             asked: Vec::new(),
             answers: Map::new(),

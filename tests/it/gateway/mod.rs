@@ -8,6 +8,7 @@ mod bounds;
 mod channels;
 mod credentials;
 mod generate;
+mod log;
 mod micro;
 mod mirror;
 mod news;
