@@ -8,9 +8,10 @@ use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value};
 
 use super::Engine;
-use super::contact::{About, Asked, Asker, Contact, Outcome, Question, Stand};
+use super::contact::{About, Asked, Asker, Contact, Outcome, Question, Stand, Wire};
 use super::content::{self, Block, Taken};
 use super::failure::{Failure, FailureKind};
+use super::log::Log;
 use super::outlet::{Note, Pressure, WAITING};
 use super::progress::Progress;
 use super::resources::{Reader, with_values};
@@ -69,6 +70,10 @@ pub(super) struct Call<'a> {
     pub(super) progress: Progress,
     /// What its client has said of itself.
     pub(super) client: Arc<About>,
+    /// Where it writes what its client's log is to have.
+    pub(super) log: Log,
+    /// The HTTP response that waits for it.
+    pub(super) wire: Option<Arc<dyn Wire>>,
     /// How its client is asked.
     pub(super) asker: Asker,
     /// What the running step asks, where the run ends with it.
@@ -156,6 +161,8 @@ impl<'a> Call<'a> {
             notes: Notes::Sent(Pressure::GivesWay),
             progress: Progress::none(),
             client: Arc::default(),
+            log: Log::default(),
+            wire: None,
             asker: Asker::Nobody,
             asked: Vec::new(),
             answers: Map::new(),
@@ -173,6 +180,8 @@ impl<'a> Call<'a> {
     ) -> Result<Outcome<()>, Failure> {
         self.progress = contact.progress;
         self.client = contact.client;
+        self.log = contact.log;
+        self.wire = contact.wire;
         self.asker = contact.asker;
         self.scope
             .bind("client", Jinja::from(Serde(self.client.as_ref())));
@@ -338,6 +347,8 @@ impl<'a> Call<'a> {
             notes: self.notes.beside(),
             progress: self.progress.clone(),
             client: Arc::clone(&self.client),
+            log: self.log.clone(),
+            wire: self.wire.clone(),
             asker: self.asker.clone(),
             asked: Vec::new(),
             answers: Map::new(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
+use super::log::Log;
 use super::progress::Progress;
 
 /// The client of a run of steps. The default is for one that there is none behind: it is told nothing and cannot be asked.
@@ -18,6 +19,10 @@ pub struct Contact {
     pub progress: Progress,
     /// What the client has said of itself.
     pub client: Arc<About>,
+    /// Where the run writes what the client's log is to have.
+    pub log: Log,
+    /// The HTTP response that waits for the run, where there is one.
+    pub wire: Option<Arc<dyn Wire>>,
     /// How the client is asked.
     pub asker: Asker,
     /// Who keeps where the run stands.
@@ -75,6 +80,12 @@ pub trait Ask: Send + Sync {
         questions: Vec<Question>,
         within: Duration,
     ) -> BoxFuture<'_, Result<Map<String, Value>, Failure>>;
+}
+
+/// The HTTP response that waits for a run.
+pub trait Wire: Send + Sync {
+    /// Ends it for now: the client is to come back after this time for what comes then. Whether it knows how.
+    fn hang_up(&self, retry: Duration) -> bool;
 }
 
 /// A request to a client.

@@ -1,6 +1,7 @@
 //! Running a tool: arguments are checked, steps run in order, a reply is rendered. And what a session does by itself.
 
 pub mod again;
+pub mod announced;
 mod background;
 mod call;
 pub mod contact;
@@ -12,6 +13,7 @@ pub mod failure;
 pub mod inbox;
 mod journal;
 mod listen;
+mod log;
 mod machine;
 mod offers;
 mod outlet;
@@ -37,7 +39,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 pub use background::{Background, Begin};
@@ -45,6 +47,7 @@ pub use call::Reply;
 pub use contact::{About, Asker, Contact, Outcome};
 pub use content::{Block, Body, Bytes, Content, Link};
 pub use failure::{Failure, FailureKind};
+pub use log::{Level, Line, Log};
 pub use offers::Message;
 pub use outlet::PUSH_TIMEOUT;
 pub use progress::{Done, Progress};
@@ -71,6 +74,8 @@ pub struct Engine {
     feeding: Mutex<JoinSet<()>>,
     /// What expressions call `gateway`.
     gateway: minijinja::Value,
+    /// What steps say has changed.
+    announced: broadcast::Sender<announced::Announcement>,
     /// Greater than that of each engine that was made before, so that a session never goes back.
     generation: u64,
     journals: journal::Journals,
@@ -148,7 +153,8 @@ impl Engine {
     /// A stream, bucket, queue or table whose name or limits, a journal whose path, or a timer whose period cannot be made
     /// from this project and config.
     pub fn new(catalog: Arc<Catalog>, bus: Bus) -> Result<Self, Failure> {
-        Self::of(catalog, bus, minijinja::context!(id => scope::random_id()))
+        let gateway = minijinja::context!(id => scope::random_id());
+        Self::of(catalog, bus, gateway, announced::channel())
     }
 
     /// An engine that takes the place of this one in the same gateway, for another catalog. This one goes on until nobody uses
@@ -157,10 +163,16 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`].
     pub fn successor(&self, catalog: Arc<Catalog>) -> Result<Self, Failure> {
-        Self::of(catalog, self.bus.clone(), self.gateway.clone())
+        let (gateway, announced) = (self.gateway.clone(), self.announced.clone());
+        Self::of(catalog, self.bus.clone(), gateway, announced)
     }
 
-    fn of(catalog: Arc<Catalog>, bus: Bus, gateway: minijinja::Value) -> Result<Self, Failure> {
+    fn of(
+        catalog: Arc<Catalog>,
+        bus: Bus,
+        gateway: minijinja::Value,
+        announced: broadcast::Sender<announced::Announcement>,
+    ) -> Result<Self, Failure> {
         static GENERATIONS: AtomicU64 = AtomicU64::new(1);
         let resources = Resources::new(&catalog, bus.clone())?;
         let tables = tables::Tables::new(&catalog, &resources)?;
@@ -178,6 +190,7 @@ impl Engine {
             served: Arc::default(),
             feeding: Mutex::default(),
             gateway,
+            announced,
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             journals,
             beats,

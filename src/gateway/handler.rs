@@ -5,30 +5,32 @@ use std::sync::{Arc, Weak};
 use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
-    CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, Extensions, GetPromptRequestParams, GetPromptResponse,
-    GetTaskParams, GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
-    UnsubscribeRequestParams, UpdateTaskParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    ClientCapabilities, CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest,
+    CustomResult, DiscoverResult, ErrorCode, ErrorData, Extensions, GetPromptRequestParams,
+    GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerConfig, SubscribeRequestParams,
+    SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
 use super::ask::{Again, Call, Came, incapable};
 use super::listing::capabilities;
-use super::progress::told;
+use super::paging::page;
+use super::progress::{stands_alone, told, wanted};
 use super::sessions::{Live, SESSION_NAME, Sessions};
 use super::{Client, Gateway, content, news};
 use crate::engine::session::MAX_SUBSCRIBED;
-use crate::engine::{CallError, Contact, Outcome, Reply, Session, again};
+use crate::engine::{CallError, Contact, Level, Outcome, Reply, Session, again};
 use crate::spec::model::TaskUse;
 
 /// The methods that are answered here.
 const METHODS: &[&str] = &[
     "completion/complete",
     "initialize",
+    "logging/setLevel",
     "ping",
     "prompts/get",
     "prompts/list",
@@ -223,10 +225,15 @@ impl Handler {
         found: &Found,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-        contact: Contact,
+        mut contact: Contact,
     ) -> Result<Outcome<Reply>, ErrorData> {
+        contact.wire = match found {
+            Found::Live(_, live) => Some(live.response(context.id.clone())),
+            Found::One(_) | Found::Fleeting(_) => None,
+        };
         let run = |contact| self.call_in(found, request, &context.ct, contact);
-        let outcome = told(context, contact, run).await;
+        let least = wanted(context, found.session());
+        let outcome = told(context, least, contact, run).await;
         outcome.map_err(|error| refusal(&error))
     }
 
@@ -281,21 +288,41 @@ impl Handler {
         let resources = self.gateway.resources().await;
         let uri = resources.canonical(Client::of(context), uri)?;
         let found = self.find(&context.extensions).await?;
-        let (session, stored) = match &found {
-            Found::One(session) | Found::Fleeting(session) => (session, None),
-            Found::Live(sessions, live) => (live.session(), Some((sessions, live))),
-        };
-        if !change(session, &uri) {
+        if !change(found.session(), &uri) {
             let text = format!(
                 "a session may subscribe to {MAX_SUBSCRIBED} resources; unsubscribe from others first"
             );
             return Err(ErrorData::invalid_request(text, None));
         }
-        if let Some((sessions, live)) = stored {
-            let _busy = live.busy();
-            sessions.keep(live).await;
-        }
+        keep(&found).await;
         Ok(())
+    }
+
+    /// How long this client may keep what it is told, where its version of MCP knows of that.
+    fn hints(&self, context: &RequestContext<RoleServer>) -> (Option<u64>, Option<CacheScope>) {
+        if !stands_alone(context) {
+            return (None, None);
+        }
+        let hints = self.gateway.hints();
+        (Some(hints.ttl), Some(hints.scope))
+    }
+
+    /// What is read, with how long this client may keep it.
+    fn hinted(
+        &self,
+        mut read: ReadResourceResult,
+        context: &RequestContext<RoleServer>,
+    ) -> ReadResourceResult {
+        (read.ttl_ms, read.cache_scope) = self.hints(context);
+        read
+    }
+}
+
+/// Keeps what a request has changed in its session.
+async fn keep(found: &Found) {
+    if let Found::Live(sessions, live) = found {
+        let _busy = live.busy();
+        sessions.keep(live).await;
     }
 }
 
@@ -325,22 +352,60 @@ impl ServerHandler for Handler {
         }
     }
 
+    async fn discover(
+        &self,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<DiscoverResult, ErrorData> {
+        let hints = self.gateway.hints();
+        let versions = self.supported_protocol_versions().into_owned();
+        let found = DiscoverResult::from_server_info(versions, self.get_info());
+        Ok(found.with_ttl_ms(hints.ttl).with_cache_scope(hints.scope))
+    }
+
+    #[expect(deprecated, reason = "clients of versions with `initialize` use it")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let level = serde_json::to_value(request.level).ok();
+        let level = level.as_ref().and_then(|level| Level::of(level.as_str()?));
+        let Some(level) = level.filter(|_| self.gateway.has_log()) else {
+            let text = "this server has no log for clients";
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None));
+        };
+        let found = self.find(&context.extensions).await?;
+        found.session().set_log_level(level);
+        keep(&found).await;
+        Ok(())
+    }
+
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let tools = self.gateway.tools_for(&client(&context));
-        Ok(ListToolsResult::with_all_items(tools))
+        let most = self.gateway.page_size();
+        let (tools, next) = page(tools, |tool| &tool.name, request, most)?;
+        let mut listed = ListToolsResult::with_all_items(tools);
+        listed.next_cursor = next;
+        (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
+        Ok(listed)
     }
 
     async fn list_prompts(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         let prompts = self.gateway.prompts_for(&client(&context));
-        Ok(ListPromptsResult::with_all_items(prompts))
+        let most = self.gateway.page_size();
+        let (prompts, next) = page(prompts, |prompt| &prompt.name, request, most)?;
+        let mut listed = ListPromptsResult::with_all_items(prompts);
+        listed.next_cursor = next;
+        (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
+        Ok(listed)
     }
 
     async fn get_prompt(
@@ -358,7 +423,8 @@ impl ServerHandler for Handler {
         let contact = self.approach(&context, &mut found, call.as_ref(), again);
         let contact = contact.await?;
         let (gateway, client, cancel) = (&self.gateway, &client, &context.ct);
-        let made = told(&context, contact, |contact| {
+        let least = wanted(&context, found.session());
+        let made = told(&context, least, contact, |contact| {
             self.within_rounds(&found, move |session| {
                 gateway.prompt(session, client, request, cancel, contact)
             })
@@ -472,7 +538,9 @@ impl ServerHandler for Handler {
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
         let (resources, client) = (self.gateway.resources().await, Client::of(&context));
-        let mut listed = resources.list(client, cursor.as_deref()).await?;
+        let mut listed = resources
+            .list(client, cursor.as_deref(), self.gateway.page_size())
+            .await?;
         // What steps make stands on the first page.
         if cursor.is_none() && resources.made(client).next().is_some() {
             let found = self.find(&context.extensions).await?;
@@ -484,16 +552,23 @@ impl ServerHandler for Handler {
             }
             listed.resources.splice(0..0, made);
         }
+        (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
         Ok(listed)
     }
 
     async fn list_resource_templates(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let resources = self.gateway.resources().await;
-        Ok(resources.templates(Client::of(&context)))
+        let all = resources.templates(Client::of(&context));
+        let most = self.gateway.page_size();
+        let (templates, next) = page(all, |template| &template.uri_template, request, most)?;
+        let mut listed = ListResourceTemplatesResult::with_all_items(templates);
+        listed.next_cursor = next;
+        (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
+        Ok(listed)
     }
 
     async fn read_resource(
@@ -503,7 +578,8 @@ impl ServerHandler for Handler {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let (resources, whose) = (self.gateway.resources().await, Client::of(&context));
         let Some(made) = resources.made_at(whose, &request.uri) else {
-            return Ok(resources.read(whose, &request.uri).await?.into());
+            let read = resources.read(whose, &request.uri).await?;
+            return Ok(self.hinted(read, &context).into());
         };
         let mut found = self.find(&context.extensions).await?;
         let again = Again {
@@ -513,14 +589,16 @@ impl ServerHandler for Handler {
         let (gateway, uri) = (&self.gateway, &request.uri);
         let call = made.call(uri, &client(&context), &again);
         let contact = self.approach(&context, &mut found, call.as_ref(), again);
-        let read = told(&context, contact.await?, |contact| {
+        let contact = contact.await?;
+        let least = wanted(&context, found.session());
+        let read = told(&context, least, contact, |contact| {
             self.within_rounds(&found, |session| {
                 gateway.read_made(session, &made, uri, &context.ct, contact)
             })
         });
         let read = read.await?;
         Ok(match self.came(read, &found, call.as_ref()).await? {
-            Came::Done(read) => read.into(),
+            Came::Done(read) => self.hinted(read, &context).into(),
             Came::Asks(asks) => asks.into(),
         })
     }

@@ -1,6 +1,7 @@
 //! The gateway: one catalog on one NATS connection, offered to MCP clients.
 
 pub mod access;
+mod announced;
 mod ask;
 mod client;
 pub(crate) mod content;
@@ -12,6 +13,7 @@ mod lookout;
 pub mod nats;
 mod news;
 pub mod observe;
+mod paging;
 pub mod permits;
 mod progress;
 mod prompts;
@@ -53,6 +55,7 @@ use crate::engine::{
 use crate::project::{Environment, Facts, project_places};
 use crate::spec::config::Config;
 use crate::spec::diag::Report;
+use crate::spec::verbs::Verb;
 
 /// The most calls that run at once; further ones wait their turn.
 const MAX_IN_FLIGHT: usize = 256;
@@ -210,6 +213,11 @@ impl Gateway {
         }
     }
 
+    /// Tells clients what steps announce, here and in the project's other gateways. Ends never.
+    pub async fn keep_announced(self: &Arc<Self>) {
+        announced::keep(Arc::downgrade(self), self.engines.subscribe()).await;
+    }
+
     /// Whether resources are served.
     pub fn has_resources(&self) -> bool {
         self.serving.load().resources.any()
@@ -308,6 +316,35 @@ impl Gateway {
         let catalog = self.catalog();
         let tools = catalog.tools();
         tools.iter().any(|tool| tool.spec.runs_as_task())
+    }
+
+    /// Whether any step writes into the log of its client.
+    fn has_log(&self) -> bool {
+        self.has_step(&|verb| matches!(verb, Verb::Log(_)))
+    }
+
+    /// Whether any step lets clients come back for the answer.
+    fn hangs_up(&self) -> bool {
+        self.has_step(&|verb| matches!(verb, Verb::HangUp(_)))
+    }
+
+    /// How many items a page of a list has.
+    fn page_size(&self) -> usize {
+        let page = self.serving.load().config.page;
+        page.unwrap_or(paging::PAGE)
+    }
+
+    /// How long clients may keep lists and what resources say.
+    fn hints(&self) -> paging::Hints {
+        paging::Hints::of(&self.serving.load().config)
+    }
+
+    fn has_step(&self, wanted: &dyn Fn(&Verb) -> bool) -> bool {
+        let catalog = self.catalog();
+        catalog
+            .packs
+            .iter()
+            .any(|loaded| loaded.pack.has_step(wanted))
     }
 
     /// The streams that should be there whatever is called, and have not been found or made yet.

@@ -27,6 +27,11 @@ pub fn permits(setup: &Setup, env: &Environment, http: bool) -> Result<(Permits,
     // The session of a service listens as one on stdio does.
     let live = !http || setup.config.expose.micro.is_some();
     engine::permits::permits(&catalog, live, &mut permits);
+    if let Some(subject) = engine::announced::subject(&catalog) {
+        let why = "announcements of steps";
+        permits.send(why, &subject);
+        permits.listen(why, &subject);
+    }
     if http {
         sessions::permits(&mut permits);
     }

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
+use super::verbs::{Step, Verb};
 
 pub use content::{BLOCK_KINDS, Block, BlockDecl, Link, Media, MessageDecl, PackFile};
 pub use examples::{
@@ -253,6 +254,26 @@ pub struct Pack {
     pub origins: Map<Text>,
     /// Every expression and template in it: what a catalog compiles.
     pub texts: List<(TextKind, Text)>,
+}
+
+impl Pack {
+    /// Whether any of its steps is such a one.
+    pub fn has_step(&self, wanted: &dyn Fn(&Verb) -> bool) -> bool {
+        let any = |steps: &[Step]| steps.iter().any(|step| wanted(&step.verb));
+        any(&self.on.close)
+            || any(&self.on.resume)
+            || self.tools.iter().any(|(_, it)| any(&it.steps))
+            || self.macros.iter().any(|(_, it)| any(&it.steps))
+            || self.prompts.iter().any(|(_, it)| any(&it.steps))
+            || self.completions.iter().any(|(_, it)| any(&it.steps))
+            || self.timers.iter().any(|(_, it)| any(&it.steps))
+            || self.listeners.iter().any(|(_, it)| any(&it.steps))
+            || self
+                .resources
+                .iter()
+                .any(|(_, it)| any(&it.steps) || any(&it.list_steps))
+            || self.generate.iter().any(|(_, it)| any(&it.tool.steps))
+    }
 }
 
 /// How a text of the language is read.

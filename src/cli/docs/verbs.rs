@@ -49,7 +49,16 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("drop", "2"),
         ],
     ),
-    ("Telling the client", &[("notify", "0"), ("progress", "0")]),
+    (
+        "Telling the client",
+        &[
+            ("notify", "0"),
+            ("progress", "0"),
+            ("log", "0"),
+            ("announce", "0"),
+            ("hang_up", "0"),
+        ],
+    ),
     (
         "Keys and values",
         &[

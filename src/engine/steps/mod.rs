@@ -1,5 +1,6 @@
 //! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
 
+mod announce;
 mod append;
 mod ask;
 mod check;
@@ -20,11 +21,13 @@ mod fail;
 mod fetch;
 mod find;
 mod get;
+mod hang_up;
 mod info;
 mod lease;
 mod let_;
 mod list;
 mod list_files;
+mod log;
 mod modify;
 mod notify;
 mod parse;
@@ -75,6 +78,9 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Request(step) => request::run(step, call).await,
         Verb::Notify(step) => notify::run(step, call).await,
         Verb::Progress(step) => progress::run(step, call),
+        Verb::Log(step) => log::run(step, call),
+        Verb::Announce(step) => announce::run(step, call).await,
+        Verb::HangUp(step) => hang_up::run(step, call),
         Verb::Sleep(step) => sleep::run(step, call).await,
         Verb::Read(step) => read::run(step, call).await,
         Verb::Take(step) => take::run(step, call).await,

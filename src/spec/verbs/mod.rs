@@ -152,6 +152,12 @@ verbs! {
     notify: notify::Notify,
     /// Tells a client that asks how far the call is.
     progress: progress::Progress,
+    /// Sends a line to the log of the client.
+    log: log::Log,
+    /// Tells clients that lists or resources have changed.
+    announce: announce::Announce,
+    /// Ends the HTTP response of the call; the client comes back for the answer.
+    hang_up: hang_up::HangUp,
     /// Waits for a time.
     sleep: sleep::Sleep,
     /// Reads stored messages without consuming them, page by page.

@@ -9,6 +9,7 @@ mod channels;
 mod content;
 mod credentials;
 mod generate;
+mod log;
 mod micro;
 mod mirror;
 mod news;
