@@ -6,6 +6,7 @@ use futures_util::future::try_join_all;
 use serde_json::json;
 
 use super::api::{Failure, code};
+use super::bucket_spec::Entry;
 use super::error::Error;
 use super::leader;
 use super::read::Stored;
@@ -56,6 +57,17 @@ impl Stream {
 impl Stored {
     /// When it was stored, by the clock of the server; `None` of a message that was not read from a stream.
     pub fn stored_at(&self) -> Option<SystemTime> {
-        UNIX_EPOCH.checked_add(Duration::from_nanos(nanos_of(&self.time)?))
+        at(&self.time)
     }
+}
+
+impl Entry {
+    /// When it was stored, by the clock of the server.
+    pub fn stored_at(&self) -> Option<SystemTime> {
+        at(&self.time)
+    }
+}
+
+fn at(time: &str) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_nanos(nanos_of(time)?))
 }

@@ -24,9 +24,25 @@ pub fn definition(catalog: &Catalog, tool: &Tool) -> Value {
         map.retain(|key, _| !ASIDE.contains(&key.as_str()));
     }
     let mut whole = Map::new();
-    let template = tool.spec.reply.template.as_deref();
-    if let Some(text) = template.and_then(|name| pack.templates.get(name)) {
+    let reply = &tool.spec.reply;
+    if let Some(text) = reply
+        .template
+        .as_ref()
+        .and_then(|name| pack.templates.get(name))
+    {
         whole.insert("template".to_owned(), json!(text));
+    }
+    for block in reply.content.iter().flat_map(|c| c.iter()) {
+        let block = block.block();
+        if let Some((name, text)) = block
+            .template
+            .and_then(|n| Some((n, pack.templates.get(n)?)))
+        {
+            whole.insert(format!("template {name}"), json!(text));
+        }
+        if let Some((name, file)) = block.file().and_then(|n| Some((n, pack.files.get(n)?))) {
+            whole.insert(format!("file {name}"), as_json(file));
+        }
     }
     for (name, value) in macros(pack, &declared) {
         whole.insert(format!("macro {name}"), value);
@@ -110,7 +126,7 @@ fn uses(value: &Value, found: &mut Vec<String>) {
 }
 
 /// The same with the keys of its objects in order: in which order they are written says nothing.
-fn sorted(value: Value) -> Value {
+pub fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<(String, Value)> = map.into_iter().collect();

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use super::Catalog;
 use super::generate::Library;
-use crate::spec::files::{is_spec, is_template, template_folders};
+use crate::spec::files::{file_folder, is_spec, is_template, template_folders};
 
 /// Files, and folders of which some files count. None of them need be there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,14 +16,15 @@ pub struct Sources {
     pub files: BTreeSet<PathBuf>,
     /// Folders with spec files.
     specs: BTreeSet<PathBuf>,
-    /// Folders with template files.
+    /// Folders with template files, and with files that blocks show.
     templates: BTreeSet<PathBuf>,
 }
 
 impl Sources {
-    /// The folder of a pack, and those of its templates.
+    /// The folder of a pack, and those of its templates and other files.
     pub fn add_pack(&mut self, folder: &Path) {
         self.templates.extend(template_folders(folder));
+        self.templates.insert(file_folder(folder));
         self.specs.insert(folder.to_owned());
     }
 

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::{Source, fail, logging, refuse, runtime, say, setup, signals};
-use crate::engine::{Begin, Session};
-use crate::gateway::{Client, Gateway, Setup};
+use crate::engine::{Begin, Block, Reply, Session};
+use crate::gateway::{Client, Gateway, Setup, content};
 use crate::project::Environment;
 
 /// How long the closing steps may take.
@@ -25,6 +25,7 @@ pub struct Request {
     pub json: Option<String>,
     pub session: Vec<String>,
     pub structured: bool,
+    pub content: bool,
 }
 
 pub fn run(request: &Request) -> ExitCode {
@@ -110,15 +111,28 @@ async fn reply(
             ExitCode::FAILURE
         }
         Ok(reply) => {
-            match reply.structured.filter(|_| request.structured) {
-                Some(value) => say(&value.to_string()),
-                None => say(&reply.text),
-            }
+            say(&shown(reply, request));
             ExitCode::SUCCESS
         }
         Err(error) => {
             eprintln!("jacquard: {error}");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// What is printed of a reply.
+fn shown(reply: Reply, request: &Request) -> String {
+    match reply.structured.as_ref().filter(|_| request.structured) {
+        Some(value) => value.to_string(),
+        None if request.content => {
+            let blocks = content::of_reply(reply);
+            serde_json::to_string(&blocks).unwrap_or_else(|error| error.to_string())
+        }
+        None if reply.content.is_empty() => reply.text,
+        None => {
+            let blocks = reply.content.iter().map(Block::to_string);
+            blocks.collect::<Vec<String>>().join("\n")
         }
     }
 }

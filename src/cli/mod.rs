@@ -106,6 +106,9 @@ enum Command {
         /// Print the structured result instead of the text
         #[arg(long)]
         structured: bool,
+        /// Print the blocks of the answer as JSON, as a client gets them
+        #[arg(long, conflicts_with = "structured")]
+        content: bool,
     },
     /// Look whether a gateway can work here, and say what to do where it cannot; changes nothing
     Doctor(doctor::Request),
@@ -182,6 +185,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             json,
             session,
             structured,
+            content,
         } => call::run(&call::Request {
             source,
             tool,
@@ -189,6 +193,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             json,
             session,
             structured,
+            content,
         }),
         Command::Doctor(request) => doctor::run(&request),
         Command::Schema { kind } => schema::run(kind),

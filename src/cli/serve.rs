@@ -112,6 +112,8 @@ async fn serve(
         () = forever(gateway.keep_prepared()) => Ok(()),
         () = forever(gateway.keep_swept()) => Ok(()),
         () = forever(gateway.keep_watched()) => Ok(()),
+        () = forever(gateway.keep_tasks()) => Ok(()),
+        () = forever(gateway.keep_announced()) => Ok(()),
         () = forever(gateway.keep_exposed()) => Ok(()),
         () = forever(gateway.keep_services()) => Ok(()),
         () = gateway.keep_reloaded(reloading) => Ok(()),

@@ -1,14 +1,17 @@
 //! One run of steps in order; and one call of one tool: arguments, steps, reply.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value};
 
 use super::Engine;
-use super::contact::{Asked, Asker, Contact, Outcome, Question, Stand};
+use super::contact::{About, Asked, Asker, Contact, Outcome, Question, Stand, Wire};
+use super::content::{self, Block, Taken};
 use super::failure::{Failure, FailureKind};
+use super::log::Log;
 use super::outlet::{Note, Pressure, WAITING};
 use super::progress::Progress;
 use super::resources::{Reader, with_values};
@@ -31,6 +34,8 @@ const MAX_ROUNDS: usize = 1_000;
 pub struct Reply {
     /// The text a model reads.
     pub text: String,
+    /// What it is made of, in order; empty where the text is all. `text` has the texts in it.
+    pub content: Vec<Block>,
     /// The structured result, for tools with an output schema.
     pub structured: Option<Value>,
     /// Whether the call failed.
@@ -41,6 +46,7 @@ impl Reply {
     pub(super) fn error(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            content: Vec::new(),
             structured: None,
             is_error: true,
         }
@@ -62,6 +68,12 @@ pub(super) struct Call<'a> {
     pub(super) notes: Notes,
     /// Where it tells how far it is.
     pub(super) progress: Progress,
+    /// What its client has said of itself.
+    pub(super) client: Arc<About>,
+    /// Where it writes what its client's log is to have.
+    pub(super) log: Log,
+    /// The HTTP response that waits for it.
+    pub(super) wire: Option<Arc<dyn Wire>>,
     /// How its client is asked.
     pub(super) asker: Asker,
     /// What the running step asks, where the run ends with it.
@@ -70,6 +82,8 @@ pub(super) struct Call<'a> {
     pub(super) answers: Map<String, Value>,
     /// What the running step tells its `else` besides the error.
     pub(super) aside: Option<(&'static str, Jinja)>,
+    /// Which step of which run this is, also when it is run again: of a run whose stand is kept.
+    place: Option<String>,
 }
 
 /// What becomes of the notifications of a run of steps.
@@ -116,9 +130,7 @@ impl<'a> Call<'a> {
         }
         call.scope.bind("args", Jinja::from(Serde(&arguments)));
         match call.run_steps(&tool.spec.steps, contact).await {
-            Ok(Outcome::Done(())) => call.reply(tool).map(Outcome::Done),
-            Ok(Outcome::Asked(asked)) => Ok(Outcome::Asked(asked)),
-            Ok(Outcome::Reached(stand)) => Ok(Outcome::Reached(stand)),
+            Ok(outcome) => outcome.and_then(|()| call.reply(tool)),
             Err(failure) => Err(call.worded(tool, failure)),
         }
     }
@@ -148,10 +160,14 @@ impl<'a> Call<'a> {
             has_else: false,
             notes: Notes::Sent(Pressure::GivesWay),
             progress: Progress::none(),
+            client: Arc::default(),
+            log: Log::default(),
+            wire: None,
             asker: Asker::Nobody,
             asked: Vec::new(),
             answers: Map::new(),
             aside: None,
+            place: None,
         }
     }
 
@@ -163,7 +179,12 @@ impl<'a> Call<'a> {
         contact: Contact,
     ) -> Result<Outcome<()>, Failure> {
         self.progress = contact.progress;
+        self.client = contact.client;
+        self.log = contact.log;
+        self.wire = contact.wire;
         self.asker = contact.asker;
+        self.scope
+            .bind("client", Jinja::from(Serde(self.client.as_ref())));
         let from = contact.from.unwrap_or_default();
         self.scope.bind("call", Running::goes_on(from.id));
         let given = self.scope.count();
@@ -176,7 +197,9 @@ impl<'a> Call<'a> {
                 return Ok(Outcome::Reached(self.stand(index, given)?));
             }
             if let Some(keeper) = &contact.keeper {
-                keeper.keep(&self.stand(index, given)?).await?;
+                let stand = self.stand(index, given)?;
+                keeper.keep(&stand).await?;
+                self.place = Some(format!("{}.{index}", stand.id));
             }
             match self.step(step).await {
                 Err(failure) if failure.kind == FailureKind::Asked => {
@@ -197,22 +220,37 @@ impl<'a> Call<'a> {
         for (name, value) in self.scope.since(given) {
             names.insert(name.to_string(), to_json(value)?);
         }
-        let running = self.scope.get("call");
-        let id = running.and_then(|call| call.get_attr("id").ok());
         Ok(Stand {
             next,
-            id: id.map(|id| id.to_string()).unwrap_or_default(),
+            id: self.id(),
             names,
             answers: self.answers.clone(),
         })
     }
 
+    /// `call.id`; empty where there is none.
+    pub(super) fn id(&self) -> String {
+        let running = self.scope.get("call");
+        let id = running.and_then(|call| call.get_attr("id").ok());
+        id.map(|id| id.to_string()).unwrap_or_default()
+    }
+
     /// Runs steps in order, to the first that fails.
     pub(super) async fn steps(&mut self, steps: &[Step]) -> Result<(), Failure> {
-        for step in steps {
+        let outer = self.place.clone();
+        for (index, step) in steps.iter().enumerate() {
+            self.place = within(outer.as_deref(), index);
             self.step(step).await?;
         }
+        self.place = outer;
         Ok(())
+    }
+
+    /// The id of a message that the running step stores, if it has none of its own: the same one when the step is run again,
+    /// because its gateway was lost. `None` where nothing is run again.
+    pub(super) fn message_id(&self) -> Option<String> {
+        let place = self.place.as_ref()?;
+        Some(format!("jacquard.{place}"))
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Failure> {
@@ -279,7 +317,8 @@ impl<'a> Call<'a> {
         let at_once = step.parallel.and_then(|n| usize::try_from(n).ok());
         let at_once = at_once.unwrap_or(1).max(1);
         {
-            let rounds = items.into_iter().map(|item| self.round(step, item));
+            let rounds = items.into_iter().enumerate();
+            let rounds = rounds.map(|(index, item)| self.round(step, index, item));
             let mut rounds = stream::iter(rounds).buffered(at_once);
             // The first that fails ends the step; those that run beside it are dropped where they wait.
             while let Some((value, told)) = rounds.try_next().await? {
@@ -296,16 +335,25 @@ impl<'a> Call<'a> {
     }
 
     /// One round of a step with `each`: what is kept of it, and the notifications that were gathered.
-    async fn round(&self, step: &Step, item: Jinja) -> Result<(Option<Jinja>, Vec<Note>), Failure> {
+    async fn round(
+        &self,
+        step: &Step,
+        index: usize,
+        item: Jinja,
+    ) -> Result<(Option<Jinja>, Vec<Note>), Failure> {
         let mut call = Call {
             scope: self.scope.with("item", item.clone()),
             has_else: false,
             notes: self.notes.beside(),
             progress: self.progress.clone(),
+            client: Arc::clone(&self.client),
+            log: self.log.clone(),
+            wire: self.wire.clone(),
             asker: self.asker.clone(),
             asked: Vec::new(),
             answers: Map::new(),
             aside: None,
+            place: within(self.place.as_deref(), index),
             ..*self
         };
         let Some(result) = call.once(step).await? else {
@@ -404,20 +452,29 @@ impl<'a> Call<'a> {
                 )
             })?;
         }
+        let (mut content, mut taken) = (Vec::new(), Taken::default());
+        for (index, block) in reply.content.iter().flat_map(|c| c.iter()).enumerate() {
+            let place = format!("the block {} of the reply", index + 1);
+            content.extend(self.blocks(&block.block(), &place, &mut taken)?);
+        }
         let text = match (&reply.text, &reply.template, &structured) {
             (Some(text), _, _) => self.templates().text(text, &context)?,
-            (None, Some(name), _) => {
-                let source = self.pack().pack.templates.get(name).map_or("", Cow::as_ref);
-                self.templates().file(source, &context)?
-            }
-            (None, None, Some(value)) => value.to_string(),
-            (None, None, None) => String::new(),
+            (None, Some(name), _) => self.template_file(name, &context)?,
+            (None, None, Some(value)) if reply.content.is_none() => value.to_string(),
+            (None, None, _) => content::texts(&content),
         };
         Ok(Reply {
             text,
+            content,
             structured,
             is_error: false,
         })
+    }
+
+    /// What a template file of the pack says.
+    pub(super) fn template_file(&self, name: &str, context: &Jinja) -> Result<String, Failure> {
+        let source = self.pack().pack.templates.get(name).map_or("", Cow::as_ref);
+        Ok(self.templates().file(source, context)?)
     }
 
     pub(super) fn context(&self) -> Jinja {
@@ -506,6 +563,11 @@ impl<'a> Call<'a> {
             .map(|(name, value)| Ok((name.to_owned(), self.templates().text(value, context)?)))
             .collect()
     }
+}
+
+/// The place of a part of a step.
+fn within(place: Option<&str>, index: usize) -> Option<String> {
+    place.map(|place| format!("{place}.{index}"))
 }
 
 fn wrong_arguments(tool: &str, lines: &[String]) -> String {

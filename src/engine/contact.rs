@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
+use super::log::Log;
 use super::progress::Progress;
 
 /// The client of a run of steps. The default is for one that there is none behind: it is told nothing and cannot be asked.
@@ -16,6 +17,12 @@ use super::progress::Progress;
 pub struct Contact {
     /// Where the run tells how far it is.
     pub progress: Progress,
+    /// What the client has said of itself.
+    pub client: Arc<About>,
+    /// Where the run writes what the client's log is to have.
+    pub log: Log,
+    /// The HTTP response that waits for the run, where there is one.
+    pub wire: Option<Arc<dyn Wire>>,
     /// How the client is asked.
     pub asker: Asker,
     /// Who keeps where the run stands.
@@ -34,6 +41,19 @@ impl Contact {
             ..Self::default()
         }
     }
+}
+
+/// What a client has said of itself: `client` in expressions. Empty where there is none, or nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The name of the program.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The version of MCP that it speaks.
+    pub protocol: String,
+    /// What it can do, as the protocol has it.
+    pub capabilities: Map<String, Value>,
 }
 
 /// How a client is asked something in the middle of a run.
@@ -60,6 +80,12 @@ pub trait Ask: Send + Sync {
         questions: Vec<Question>,
         within: Duration,
     ) -> BoxFuture<'_, Result<Map<String, Value>, Failure>>;
+}
+
+/// The HTTP response that waits for a run.
+pub trait Wire: Send + Sync {
+    /// Ends it for now: the client is to come back after this time for what comes then. Whether it knows how.
+    fn hang_up(&self, retry: Duration) -> bool;
 }
 
 /// A request to a client.
@@ -118,6 +144,18 @@ pub enum Outcome<T> {
 }
 
 impl<T> Outcome<T> {
+    /// Makes of what the run is there for what is wanted.
+    ///
+    /// # Errors
+    /// As the work on it.
+    pub fn and_then<U, E>(self, work: impl FnOnce(T) -> Result<U, E>) -> Result<Outcome<U>, E> {
+        Ok(match self {
+            Self::Done(done) => Outcome::Done(work(done)?),
+            Self::Asked(asked) => Outcome::Asked(asked),
+            Self::Reached(stand) => Outcome::Reached(stand),
+        })
+    }
+
     /// What the run is there for, if it got so far.
     pub fn done(self) -> Option<T> {
         match self {
@@ -130,6 +168,7 @@ impl<T> Outcome<T> {
 impl fmt::Debug for Contact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contact")
+            .field("client", &self.client)
             .field("asker", &self.asker)
             .field("from", &self.from)
             .field("until", &self.until)

@@ -1,8 +1,11 @@
 //! Running a tool: arguments are checked, steps run in order, a reply is rendered. And what a session does by itself.
 
+pub mod again;
+pub mod announced;
 mod background;
 mod call;
 pub mod contact;
+mod content;
 mod contest;
 pub mod cursor;
 mod decoded;
@@ -10,6 +13,7 @@ pub mod failure;
 pub mod inbox;
 mod journal;
 mod listen;
+mod log;
 mod machine;
 mod offers;
 mod outlet;
@@ -35,14 +39,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 pub use background::{Background, Begin};
 pub use call::Reply;
-pub use contact::{Contact, Outcome};
+pub use contact::{About, Asker, Contact, Outcome};
+pub use content::{Block, Body, Bytes, Content, Link};
 pub use failure::{Failure, FailureKind};
-pub use offers::{Body, Content, Message};
+pub use log::{Level, Line, Log};
+pub use offers::Message;
 pub use outlet::PUSH_TIMEOUT;
 pub use progress::{Done, Progress};
 pub use push::{NotSeen, Push, Pushes, Seen};
@@ -68,6 +74,8 @@ pub struct Engine {
     feeding: Mutex<JoinSet<()>>,
     /// What expressions call `gateway`.
     gateway: minijinja::Value,
+    /// What steps say has changed.
+    announced: broadcast::Sender<announced::Announcement>,
     /// Greater than that of each engine that was made before, so that a session never goes back.
     generation: u64,
     journals: journal::Journals,
@@ -99,9 +107,25 @@ pub enum CallError {
         /// Its name.
         name: String,
     },
+    /// The tool ended the call with an error of the protocol.
+    #[error("{text}")]
+    Refused {
+        /// Its code, as JSON-RPC has it.
+        code: i32,
+        /// Its text.
+        text: String,
+    },
     /// The client took the call back; its steps were stopped.
     #[error("the call was cancelled")]
     Cancelled,
+    /// The client does not do what the tool needs of it, and could be told so.
+    #[error("{message}")]
+    Incapable {
+        /// What the tool wants of it.
+        message: String,
+        /// The capabilities that it lacks, as the protocol has them.
+        lacks: Map<String, Value>,
+    },
 }
 
 impl CallError {
@@ -129,7 +153,8 @@ impl Engine {
     /// A stream, bucket, queue or table whose name or limits, a journal whose path, or a timer whose period cannot be made
     /// from this project and config.
     pub fn new(catalog: Arc<Catalog>, bus: Bus) -> Result<Self, Failure> {
-        Self::of(catalog, bus, minijinja::context!(id => scope::random_id()))
+        let gateway = minijinja::context!(id => scope::random_id());
+        Self::of(catalog, bus, gateway, announced::channel())
     }
 
     /// An engine that takes the place of this one in the same gateway, for another catalog. This one goes on until nobody uses
@@ -138,10 +163,16 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`].
     pub fn successor(&self, catalog: Arc<Catalog>) -> Result<Self, Failure> {
-        Self::of(catalog, self.bus.clone(), self.gateway.clone())
+        let (gateway, announced) = (self.gateway.clone(), self.announced.clone());
+        Self::of(catalog, self.bus.clone(), gateway, announced)
     }
 
-    fn of(catalog: Arc<Catalog>, bus: Bus, gateway: minijinja::Value) -> Result<Self, Failure> {
+    fn of(
+        catalog: Arc<Catalog>,
+        bus: Bus,
+        gateway: minijinja::Value,
+        announced: broadcast::Sender<announced::Announcement>,
+    ) -> Result<Self, Failure> {
         static GENERATIONS: AtomicU64 = AtomicU64::new(1);
         let resources = Resources::new(&catalog, bus.clone())?;
         let tables = tables::Tables::new(&catalog, &resources)?;
@@ -159,6 +190,7 @@ impl Engine {
             served: Arc::default(),
             feeding: Mutex::default(),
             gateway,
+            announced,
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             journals,
             beats,
@@ -190,6 +222,13 @@ impl Engine {
     pub fn restore(&self, id: String, snapshot: &Value) -> Session {
         let session = self.session_with(id);
         session.restore(&self.catalog, snapshot);
+        session
+    }
+
+    /// The same for a single call: no listener of it is waited for, because none begins.
+    pub fn copy_of(&self, id: String, snapshot: &Value) -> Session {
+        let session = self.restore(id, snapshot);
+        session.opening(0, false);
         session
     }
 
@@ -255,7 +294,8 @@ impl Engine {
     /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`] and [`CallError::Withheld`]. Whoever drops the call stops its steps where they wait.
+    /// [`CallError::UnknownTool`], [`CallError::Withheld`] and [`CallError::Incapable`]; [`CallError::Refused`] where a step says so.
+    /// Whoever drops the call stops its steps where they wait.
     pub async fn call(
         &self,
         session: &Session,
@@ -268,28 +308,40 @@ impl Engine {
             return Err(CallError::unknown(name, &now, now.names()));
         };
         self.fit(session);
-        Ok(answer(name, Call::run(self, &tool, session, arguments, contact)).await)
+        answer(name, Call::run(self, &tool, session, arguments, contact)).await
     }
 }
 
-/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`.
+/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`, unless it is an error
+/// of the protocol ([`CallError::Refused`]).
 async fn answer(
     name: &str,
     work: impl Future<Output = Result<Outcome<Reply>, Failure>>,
-) -> Outcome<Reply> {
+) -> Result<Outcome<Reply>, CallError> {
     let reply = match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(outcome)) => return outcome,
+        Ok(Ok(outcome)) => return Ok(outcome),
         Ok(Err(failure)) => {
             metrics::counter!(failure::COUNTER, "kind" => failure.kind.as_str()).increment(1);
             tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
-            Reply::error(failure.message)
+            let message = failure.message;
+            if let FailureKind::Protocol(code) = failure.kind {
+                let text = message;
+                return Err(CallError::Refused { code, text });
+            }
+            match failure.lacks {
+                Some(lacks) => {
+                    let lacks = *lacks;
+                    return Err(CallError::Incapable { message, lacks });
+                }
+                None => Reply::error(message),
+            }
         }
         // The panic hook has logged where it happened.
         Err(_) => Reply::error(format!(
             "Error: {name} failed because of a fault in the gateway; the log has the details"
         )),
     };
-    Outcome::Done(reply)
+    Ok(Outcome::Done(reply))
 }
 
 #[cfg(test)]
@@ -300,11 +352,15 @@ mod tests {
     #[tokio::test]
     async fn a_panic_in_a_call_is_an_answer() {
         let reply = answer("broken", async { panic!("on purpose") }).await;
-        let reply = reply.done().unwrap();
+        let reply = reply.unwrap().done().unwrap();
         assert!(reply.is_error && reply.text.contains("broken"));
-        let reply = answer("broken", async {
-            Err(Failure::new(FailureKind::Fail, "no"))
-        });
-        assert_eq!(reply.await, Outcome::Done(Reply::error("no")));
+        let reply = async { Err(Failure::new(FailureKind::Fail, "no")) };
+        let reply = answer("broken", reply).await.unwrap();
+        assert_eq!(reply, Outcome::Done(Reply::error("no")));
+        let refusal = async { Err(Failure::new(FailureKind::Protocol(-32000), "no")) };
+        assert!(matches!(
+            answer("broken", refusal).await,
+            Err(CallError::Refused { code: -32000, text }) if text == "no"
+        ));
     }
 }

@@ -1,26 +1,23 @@
 //! What steps make for a client that asks, beside the tools: the messages of a prompt, proposals for an argument, and what is
 //! read at the address of a resource.
 
-use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use minijinja::value::{Serde, Value as Jinja, ValueKind};
 use serde_json::{Map, Value};
 
 use super::Engine;
 use super::call::Call;
+use super::contact::{Contact, Outcome};
+use super::content::{Block, Body, Taken};
 use super::failure::{COUNTER, Failure, FailureKind};
-use super::progress::Progress;
 use super::scope::Running;
 use super::session::Session;
 use crate::catalog::Prompt;
 use crate::catalog::templates::to_json;
 use crate::spec::env::is_omit;
-use crate::spec::model::{CompletionDecl, Embedded, MessageDecl, ResourceDecl, Role};
-use crate::spec::tree::Template;
+use crate::spec::model::{CompletionDecl, ResourceDecl, Role};
 
 /// The most elements of a list that a section yields; further ones are left out.
 const MAX_LISTED: usize = 1_000;
@@ -30,33 +27,8 @@ const MAX_LISTED: usize = 1_000;
 pub struct Message {
     /// Who says it.
     pub role: Role,
-    /// What is said.
-    pub content: Content,
-}
-
-/// What a message says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Content {
-    /// A text.
-    Text(String),
-    /// Something to read.
-    Resource {
-        /// Its address.
-        uri: String,
-        /// Its type.
-        mime: Option<String>,
-        /// What is to be read.
-        body: Body,
-    },
-}
-
-/// What is read at an address.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Body {
-    /// A text.
-    Text(String),
-    /// Bytes, in base64.
-    Blob(String),
+    /// What is said or shown.
+    pub block: Block,
 }
 
 impl Engine {
@@ -69,19 +41,25 @@ impl Engine {
         session: &Session,
         prompt: &Prompt,
         arguments: Map<String, Value>,
-        progress: Progress,
-    ) -> Result<Vec<Message>, Failure> {
+        contact: Contact,
+    ) -> Result<Outcome<Vec<Message>>, Failure> {
         let name = format!("prompt {}", prompt.name);
         guarded(&name, async {
             let mut call = self.offering(&name, prompt.pack, session);
-            call.progress = progress;
             call.scope.bind("args", Jinja::from(Serde(&arguments)));
-            call.steps(&prompt.spec.steps).await?;
-            let mut messages = Vec::new();
-            for message in prompt.spec.messages.iter() {
-                messages.extend(call.message(message)?);
-            }
-            Ok(messages)
+            let outcome = call.run_steps(&prompt.spec.steps, contact).await?;
+            outcome.and_then(|()| {
+                let (mut messages, mut taken) = (Vec::new(), Taken::default());
+                for (index, message) in prompt.spec.messages.iter().enumerate() {
+                    let place = format!("the message {}", index + 1);
+                    let blocks = call
+                        .blocks(&message.block(), &place, &mut taken)?
+                        .into_iter();
+                    let role = message.role;
+                    messages.extend(blocks.map(|block| Message { role, block }));
+                }
+                Ok(messages)
+            })
         })
         .await
     }
@@ -134,18 +112,21 @@ impl Engine {
         decl: &ResourceDecl,
         uri: &str,
         args: &Map<String, Value>,
-    ) -> Result<Body, Failure> {
+        contact: Contact,
+    ) -> Result<Outcome<Body>, Failure> {
         let name = format!("resource {name}");
         guarded(&name, async {
             let mut call = self.offering(&name, pack, session);
             call.scope.bind("uri", Jinja::from(uri));
             call.scope.bind("args", Jinja::from(Serde(args)));
-            call.steps(&decl.steps).await?;
-            if let Some(json) = &decl.json {
-                let value = call.templates().json(json, &call.context())?;
-                return Ok(Body::Text(value.to_string()));
-            }
-            call.body(decl.text.as_ref(), decl.blob.as_ref())
+            let outcome = call.run_steps(&decl.steps, contact).await?;
+            outcome.and_then(|()| {
+                if let Some(json) = &decl.json {
+                    let value = call.templates().json(json, &call.context())?;
+                    return Ok(Body::Text(value.to_string()));
+                }
+                call.body(decl.text.as_ref(), decl.blob.as_ref(), &call.context())
+            })
         })
         .await
     }
@@ -184,55 +165,6 @@ impl Engine {
         let mut call = Call::new(self, name, pack, session, tools);
         call.scope.bind("call", Running::begins());
         call
-    }
-}
-
-impl Call<'_> {
-    /// A message; `None` where its `when` does not hold.
-    fn message(&self, message: &MessageDecl) -> Result<Option<Message>, Failure> {
-        let context = self.context();
-        let templates = self.templates();
-        if let Some(when) = &message.when
-            && !templates.test(when, &context)?
-        {
-            return Ok(None);
-        }
-        let content = match (&message.resource, &message.template, &message.text) {
-            (Some(resource), _, _) => self.embedded(resource)?,
-            (None, Some(name), _) => {
-                let source = self.pack().pack.templates.get(name);
-                Content::Text(templates.file(source.map_or("", Cow::as_ref), &context)?)
-            }
-            (None, None, Some(text)) => Content::Text(templates.text(text, &context)?),
-            (None, None, None) => Content::Text(String::new()),
-        };
-        let role = message.role;
-        Ok(Some(Message { role, content }))
-    }
-
-    fn embedded(&self, resource: &Embedded) -> Result<Content, Failure> {
-        let context = self.context();
-        let text = |text: &Template| self.templates().text(text, &context);
-        Ok(Content::Resource {
-            uri: text(&resource.uri)?,
-            mime: resource.mime.as_ref().map(text).transpose()?,
-            body: self.body(resource.text.as_ref(), resource.blob.as_ref())?,
-        })
-    }
-
-    fn body(&self, text: Option<&Template>, blob: Option<&Template>) -> Result<Body, Failure> {
-        let context = self.context();
-        if let Some(blob) = blob {
-            let blob = self.templates().text(blob, &context)?;
-            let blob = blob.trim().to_owned();
-            if let Err(error) = STANDARD.decode(&blob) {
-                let text = format!("`blob` is no base64: {error}");
-                return Err(Failure::new(FailureKind::Invalid, text));
-            }
-            return Ok(Body::Blob(blob));
-        }
-        let text = text.map(|text| self.templates().text(text, &context));
-        Ok(Body::Text(text.transpose()?.unwrap_or_default()))
     }
 }
 

@@ -8,6 +8,7 @@ use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
+use super::log::Level;
 use super::outlet::{Note, Outlet};
 use super::push::{Pushes, Seen};
 use crate::catalog::Catalog;
@@ -23,7 +24,9 @@ pub struct Session {
     client: Mutex<Client>,
     /// The addresses of the resources whose changes the client wants to hear of.
     subscribed: Mutex<BTreeSet<String>>,
-    /// Grows with each change of `packs` and `subscribed`.
+    /// The least level of the lines that the client wants in its log.
+    log: Mutex<Option<Level>>,
+    /// Grows with each change of `packs`, `subscribed` and `log`.
     revision: AtomicU64,
     /// Grows with each change of what expressions see.
     looks: AtomicU64,
@@ -68,6 +71,7 @@ impl Session {
             packs: Mutex::default(),
             client: Mutex::default(),
             subscribed: Mutex::default(),
+            log: Mutex::default(),
             revision: AtomicU64::new(0),
             looks: AtomicU64::new(0),
             unopened: watch::Sender::new(ears.listeners),
@@ -183,6 +187,19 @@ impl Session {
         subscribed.iter().filter(|uri| fit(uri)).cloned().collect()
     }
 
+    /// The least level of the lines that the client wants in its log, if it has said so.
+    pub fn log_level(&self) -> Option<Level> {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the least level of the lines that the client wants in its log.
+    pub fn set_log_level(&self, level: Level) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.replace(level) != Some(level) {
+            self.revision.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     // A panic while the lock is held leaves the set whole: every change is one insert or remove.
     fn subscriptions(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.subscribed
@@ -260,12 +277,12 @@ impl Session {
     /// Whether anything has been set, so that the session is worth keeping.
     pub fn is_bound(&self) -> bool {
         let set = self.state().values().any(|values| !values.is_empty());
-        set || !self.subscriptions().is_empty()
+        set || !self.subscriptions().is_empty() || self.log_level().is_some()
     }
 
     /// What another gateway needs to go on with this session ([`Engine::restore`](super::Engine::restore)): an object of
     /// `packs` (what was set, by pack and name), `seen` (the positions of [`Session::seen`]), and if there are any
-    /// `subscribed` (addresses of resources, each with `true`).
+    /// `subscribed` (addresses of resources, each with `true`), and `log` if the client has said which lines it wants.
     pub fn snapshot(&self) -> Value {
         let seen = self.seen().positions;
         let mut snapshot = json!({ "packs": &*self.state(), "seen": seen });
@@ -276,6 +293,9 @@ impl Session {
                 .iter()
                 .map(|uri| (uri.clone(), Value::Bool(true)));
             snapshot["subscribed"] = Value::Object(names.collect());
+        }
+        if let Some(level) = self.log_level() {
+            snapshot["log"] = level.as_str().into();
         }
         snapshot
     }
@@ -301,6 +321,10 @@ impl Session {
         let subscribed = snapshot.get("subscribed").and_then(Value::as_object);
         for uri in subscribed.into_iter().flat_map(Map::keys) {
             self.subscribe(uri);
+        }
+        let level = snapshot.get("log").and_then(Value::as_str);
+        if let Some(level) = level.and_then(Level::of) {
+            self.set_log_level(level);
         }
         // What was just read is what is stored.
         self.revision.store(0, Ordering::Relaxed);

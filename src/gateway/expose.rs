@@ -211,7 +211,10 @@ async fn call(
     body: &[u8],
 ) -> Result<Bytes, Refusal> {
     let given = arguments(body)?;
-    let missing = |error: CallError| refusal(404, error.to_string());
+    let missing = |error: CallError| {
+        let failed = matches!(error, CallError::Refused { .. });
+        refusal(if failed { 500 } else { 404 }, error.to_string())
+    };
     gateway.may(client, tool).map_err(missing)?;
     let never = CancellationToken::new();
     let reply = gateway.call(session, tool, given, &never).await;
@@ -219,6 +222,7 @@ async fn call(
         text,
         structured,
         is_error,
+        ..
     } = reply.map_err(missing)?;
     if is_error {
         let catalog = gateway.catalog();

@@ -5,29 +5,33 @@ use std::sync::{Arc, Weak};
 use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
-    CompleteRequestParams, CompleteResult, ContentBlock, CreateTaskResult, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, Extensions, GetPromptRequestParams, GetPromptResponse,
-    GetTaskParams, GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
-    UnsubscribeRequestParams, UpdateTaskParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    ClientCapabilities, CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest,
+    CustomResult, DiscoverResult, ErrorCode, ErrorData, Extensions, GetPromptRequestParams,
+    GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig,
+    SubscribeRequestParams,
+    SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
+use super::ask::{Again, Call, Came, incapable};
 use super::listing::capabilities;
-use super::progress::told;
+use super::paging::page;
+use super::progress::{stands_alone, told, wanted};
 use super::sessions::{Live, SESSION_NAME, Sessions};
-use super::tasks::{End, Running};
-use super::{Client, Gateway, news};
+use super::{Client, Gateway, content, news};
 use crate::engine::session::MAX_SUBSCRIBED;
-use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session};
+use crate::engine::{CallError, Contact, Level, Outcome, Reply, Session, again};
+use crate::spec::model::TaskUse;
 
 /// The methods that are answered here.
 const METHODS: &[&str] = &[
     "completion/complete",
     "initialize",
+    "logging/setLevel",
     "ping",
     "prompts/get",
     "prompts/list",
@@ -43,7 +47,7 @@ const METHODS: &[&str] = &[
 /// The service of one client, or over HTTP of whoever sends a request.
 #[derive(Clone)]
 pub struct Handler {
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
     whose: Whose,
 }
 
@@ -57,7 +61,7 @@ enum Whose {
 }
 
 /// The session of a request.
-enum Found {
+pub(super) enum Found {
     One(Arc<Session>),
     Live(Arc<Sessions>, Arc<Live>),
     /// Of this request alone.
@@ -65,20 +69,10 @@ enum Found {
 }
 
 impl Found {
-    /// Whose the tasks of the request are.
-    fn owner(&self) -> &str {
+    fn session(&self) -> &Session {
         match self {
-            Self::One(session) => session.id(),
-            Self::Live(_, live) => live.session().id(),
-            Self::Fleeting(_) => "",
-        }
-    }
-
-    /// Waits until this gateway no longer has the session.
-    async fn left(&self) {
-        match self {
-            Self::Live(_, live) => live.left().await,
-            Self::One(_) | Self::Fleeting(_) => std::future::pending().await,
+            Self::One(session) | Self::Fleeting(session) => session,
+            Self::Live(_, live) => live.session(),
         }
     }
 }
@@ -112,7 +106,7 @@ impl Handler {
         let name = parts.and_then(|p| p.headers.get(SESSION_NAME));
         match sessions.find_unbegun(name, &client).await? {
             Some(live) => Ok(Found::Live(sessions, live)),
-            None => Ok(Found::Fleeting(Arc::new(fleeting(&client)))),
+            None => Ok(Found::Fleeting(Arc::new(fleeting(Session::new(), &client)))),
         }
     }
 
@@ -130,13 +124,32 @@ impl Handler {
             let gateway = &self.gateway;
             gateway.call_with(session, &name, arguments, cancel, contact)
         };
-        self.within(found, call).await
+        self.within_rounds(found, call).await
     }
 
     /// Does something in a session, and keeps what it has changed there.
     async fn within<'f, T, F: Future<Output = T>>(
         &self,
         found: &'f Found,
+        work: impl FnOnce(&'f Session) -> F,
+    ) -> T {
+        self.within_until(found, |_| true, work).await
+    }
+
+    /// The same for a run that may end with questions: it goes on, and so does its session.
+    async fn within_rounds<'f, T, E, F: Future<Output = Result<Outcome<T>, E>>>(
+        &self,
+        found: &'f Found,
+        work: impl FnOnce(&'f Session) -> F,
+    ) -> Result<Outcome<T>, E> {
+        let is_over = |outcome: &F::Output| !matches!(outcome, Ok(Outcome::Asked(_)));
+        self.within_until(found, is_over, work).await
+    }
+
+    async fn within_until<'f, T, F: Future<Output = T>>(
+        &self,
+        found: &'f Found,
+        is_over: impl FnOnce(&T) -> bool,
         work: impl FnOnce(&'f Session) -> F,
     ) -> T {
         match found {
@@ -150,7 +163,7 @@ impl Handler {
             }
             Found::Fleeting(session) => {
                 let outcome = work(session).await;
-                if session.is_bound() {
+                if session.is_bound() && is_over(&outcome) {
                     self.gateway.finish(session).await;
                 }
                 outcome
@@ -158,52 +171,110 @@ impl Handler {
         }
     }
 
-    /// Runs a call as a task, to its end or until its session is elsewhere.
-    async fn run(self, running: Running, found: Found, request: CallToolRequestParams) {
-        let cancel = running.cancel.clone();
-        let (progress, mut stands) = Progress::asked();
-        let call = self.call_in(&found, request, &cancel, Contact::telling(progress));
-        tokio::pin!(call);
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                outcome = &mut call => break outcome,
-                Some(done) = stands.recv() => running.tell(&done),
-                () = found.left() => {
-                    cancel.cancel();
-                    break call.await;
-                }
+    /// A call of a tool that runs as a task, for a client that knows tasks. What the tool asks before it does anything, it asks before
+    /// there is a task.
+    async fn call_as_task(
+        &self,
+        tool: &crate::catalog::Tool,
+        found: Found,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+        (contact, call): (Contact, Option<Call>),
+    ) -> Result<CallToolResponse, ErrorData> {
+        let mut from = contact.from.clone();
+        let until = again::leading(&tool.spec);
+        if until > from.as_ref().map_or(0, |stand| stand.next) {
+            let contact = Contact {
+                until: Some(until),
+                ..contact.clone()
+            };
+            let asked = self.call_now(&found, request.clone(), context, contact);
+            match asked.await? {
+                Outcome::Reached(stand) => from = Some(stand),
+                other => return self.answered(other, &found, call.as_ref()).await,
             }
+        }
+        let arguments = request.arguments.clone();
+        let (client, about) = (client(context), &contact.client);
+        let session = found.session();
+        let begun = self
+            .gateway
+            .begin_task(&client, session, tool, arguments, from.clone(), about);
+        let Some(begun) = begun.await else {
+            if tool.spec.task == Some(TaskUse::Required) {
+                let text = format!(
+                    "`{}` runs as a task only, and no task can begin here now: there is no NATS, or as many run as may; try again later",
+                    tool.name
+                );
+                return Err(ErrorData::internal_error(text, None));
+            }
+            let contact = Contact { from, ..contact };
+            let outcome = self.call_now(&found, request, context, contact).await?;
+            return self.answered(outcome, &found, call.as_ref()).await;
         };
-        running.end(match outcome {
-            Ok(Outcome::Done(reply)) => End::Done(result(reply)),
-            // Whoever runs a task asks nothing and stops nowhere.
-            Ok(_) | Err(CallError::Cancelled) => End::Cancelled,
-            Err(error) => End::Failed(refusal(&error)),
-        });
+        let task = begun.task.clone();
+        let handler = self.clone();
+        tokio::spawn(begun.run(move |contact, cancel| async move {
+            handler.call_in(&found, request, &cancel, contact).await
+        }));
+        Ok(CallToolResponse::Task(CreateTaskResult::new(task)))
+    }
+
+    /// Calls a tool while its client waits.
+    async fn call_now(
+        &self,
+        found: &Found,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+        mut contact: Contact,
+    ) -> Result<Outcome<Reply>, ErrorData> {
+        contact.wire = match found {
+            Found::Live(_, live) => Some(live.response(context.id.clone())),
+            Found::One(_) | Found::Fleeting(_) => None,
+        };
+        let run = |contact| self.call_in(found, request, &context.ct, contact);
+        let least = wanted(context, found.session());
+        let outcome = told(context, least, contact, run).await;
+        outcome.map_err(|error| refusal(&error))
+    }
+
+    /// What a client is answered that waits for a call.
+    async fn answered(
+        &self,
+        outcome: Outcome<Reply>,
+        found: &Found,
+        call: Option<&Call>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        Ok(match self.came(outcome, found, call).await? {
+            Came::Done(reply) => result(reply).into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 }
 
 /// What a client is answered.
-fn result(reply: Reply) -> CallToolResult {
-    let content = vec![ContentBlock::text(reply.text)];
-    let mut result = if reply.is_error {
+pub(super) fn result(mut reply: Reply) -> CallToolResult {
+    let (structured, is_error) = (reply.structured.take(), reply.is_error);
+    let content = content::of_reply(reply);
+    let mut result = if is_error {
         CallToolResult::error(content)
     } else {
         CallToolResult::success(content)
     };
-    result.structured_content = reply.structured;
+    result.structured_content = structured;
     result
 }
 
 /// Protocol errors are for what the client did wrong; models see only results.
-fn refusal(error: &CallError) -> ErrorData {
+pub(super) fn refusal(error: &CallError) -> ErrorData {
     match error {
         CallError::UnknownTool { .. } | CallError::Withheld { .. } => {
             ErrorData::invalid_params(error.to_string(), None)
         }
+        CallError::Refused { code, text } => ErrorData::new(ErrorCode(*code), text.clone(), None),
         // rmcp sends no response to a cancelled request.
         CallError::Cancelled => ErrorData::internal_error(error.to_string(), None),
+        CallError::Incapable { message, lacks } => incapable(message.clone(), lacks),
     }
 }
 
@@ -218,32 +289,51 @@ impl Handler {
         let resources = self.gateway.resources().await;
         let uri = resources.canonical(Client::of(context), uri)?;
         let found = self.find(&context.extensions).await?;
-        let (session, stored) = match &found {
-            Found::One(session) | Found::Fleeting(session) => (session, None),
-            Found::Live(sessions, live) => (live.session(), Some((sessions, live))),
-        };
-        if !change(session, &uri) {
+        if !change(found.session(), &uri) {
             let text = format!(
                 "a session may subscribe to {MAX_SUBSCRIBED} resources; unsubscribe from others first"
             );
             return Err(ErrorData::invalid_request(text, None));
         }
-        if let Some((sessions, live)) = stored {
-            let _busy = live.busy();
-            sessions.keep(live).await;
-        }
+        keep(&found).await;
         Ok(())
+    }
+
+    /// How long this client may keep what it is told, where its version of MCP knows of that.
+    fn hints(&self, context: &RequestContext<RoleServer>) -> (Option<u64>, Option<CacheScope>) {
+        if !stands_alone(context) {
+            return (None, None);
+        }
+        let hints = self.gateway.hints();
+        (Some(hints.ttl), Some(hints.scope))
+    }
+
+    /// What is read, with how long this client may keep it.
+    fn hinted(
+        &self,
+        mut read: ReadResourceResult,
+        context: &RequestContext<RoleServer>,
+    ) -> ReadResourceResult {
+        (read.ttl_ms, read.cache_scope) = self.hints(context);
+        read
+    }
+}
+
+/// Keeps what a request has changed in its session.
+async fn keep(found: &Found) {
+    if let Found::Live(sessions, live) = found {
+        let _busy = live.busy();
+        sessions.keep(live).await;
     }
 }
 
 /// Who asks; on stdio there is one client, which may do all that is in the toolset.
-fn client(context: &RequestContext<RoleServer>) -> Client {
+pub(super) fn client(context: &RequestContext<RoleServer>) -> Client {
     Client::of(context).cloned().unwrap_or_default()
 }
 
 /// A session of a single request: nothing goes on beside it.
-fn fleeting(client: &Client) -> Session {
-    let session = Session::new();
+pub(super) fn fleeting(session: Session, client: &Client) -> Session {
     if let Some(principal) = &client.principal {
         session.set_client(&principal.id, &principal.claims);
     }
@@ -263,38 +353,88 @@ impl ServerHandler for Handler {
         }
     }
 
+    async fn discover(
+        &self,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<DiscoverResult, ErrorData> {
+        let hints = self.gateway.hints();
+        let versions = self.supported_protocol_versions().into_owned();
+        let found = DiscoverResult::from_server_info(versions, self.get_info());
+        Ok(found.with_ttl_ms(hints.ttl).with_cache_scope(hints.scope))
+    }
+
+    #[expect(deprecated, reason = "clients of versions with `initialize` use it")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let level = serde_json::to_value(request.level).ok();
+        let level = level.as_ref().and_then(|level| Level::of(level.as_str()?));
+        let Some(level) = level.filter(|_| self.gateway.has_log()) else {
+            let text = "this server has no log for clients";
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None));
+        };
+        let found = self.find(&context.extensions).await?;
+        found.session().set_log_level(level);
+        keep(&found).await;
+        Ok(())
+    }
+
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let tools = self.gateway.tools_for(&client(&context));
-        Ok(ListToolsResult::with_all_items(tools))
+        let most = self.gateway.page_size();
+        let (tools, next) = page(tools, |tool| &tool.name, request, most)?;
+        let mut listed = ListToolsResult::with_all_items(tools);
+        listed.next_cursor = next;
+        (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
+        Ok(listed)
     }
 
     async fn list_prompts(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         let prompts = self.gateway.prompts_for(&client(&context));
-        Ok(ListPromptsResult::with_all_items(prompts))
+        let most = self.gateway.page_size();
+        let (prompts, next) = page(prompts, |prompt| &prompt.name, request, most)?;
+        let mut listed = ListPromptsResult::with_all_items(prompts);
+        listed.next_cursor = next;
+        (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
+        Ok(listed)
     }
 
     async fn get_prompt(
         &self,
-        request: GetPromptRequestParams,
+        mut request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let found = self.find(&context.extensions).await?;
+        let mut found = self.find(&context.extensions).await?;
         let client = client(&context);
+        let again = Again {
+            state: request.request_state.take(),
+            answers: request.input_responses.take(),
+        };
+        let call = self.gateway.call_of_prompt(&client, &request, &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let contact = contact.await?;
         let (gateway, client, cancel) = (&self.gateway, &client, &context.ct);
-        let made = told(&context, |progress| {
-            self.within(&found, move |session| {
-                gateway.prompt(session, client, request, cancel, progress)
+        let least = wanted(&context, found.session());
+        let made = told(&context, least, contact, |contact| {
+            self.within_rounds(&found, move |session| {
+                gateway.prompt(session, client, request, cancel, contact)
             })
         });
-        Ok(made.await?.into())
+        let made = made.await?;
+        Ok(match self.came(made, &found, call.as_ref()).await? {
+            Came::Done(made) => made.into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 
     async fn complete(
@@ -332,35 +472,34 @@ impl ServerHandler for Handler {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let open = self.gateway.may(&client(&context), &request.name);
+        let client = client(&context);
+        let open = self.gateway.may(&client, &request.name);
         open.map_err(|error| refusal(&error))?;
-        let found = self.find(&context.extensions).await?;
-        let knows_tasks = || {
-            context
-                .client_capabilities()
-                .is_some_and(|c| c.supports_tasks())
-        };
-        if self.gateway.runs_as_task(&request.name)
-            && knows_tasks()
-            && let Some(running) = self.gateway.tasks.begin(found.owner())
-        {
-            let task = running.task.clone();
-            tokio::spawn(self.clone().run(running, found, request));
-            return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
+        let mut found = self.find(&context.extensions).await?;
+        let task = self.gateway.task_tool(&request.name);
+        let declared = context.client_capabilities();
+        let knows_tasks = declared.is_some_and(|declared| declared.supports_tasks());
+        let required = |tool: &Arc<crate::catalog::Tool>| tool.spec.task == Some(TaskUse::Required);
+        if task.as_ref().is_some_and(required) && !knows_tasks {
+            let needed = ClientCapabilities::builder().enable_tasks().build();
+            return Err(ErrorData::missing_required_client_capability(needed));
         }
-        let call = |progress| {
-            let contact = Contact::telling(progress);
-            self.call_in(&found, request, &context.ct, contact)
+        let again = Again {
+            state: request.request_state.take(),
+            answers: request.input_responses.take(),
         };
-        let outcome = told(&context, call).await;
-        let outcome = outcome.map_err(|error| refusal(&error))?;
-        let reply = outcome
-            .done()
-            .ok_or_else(|| refusal(&CallError::Cancelled))?;
-        Ok(result(reply).into())
+        let call = self.gateway.call_of_tool(&client, &request, &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let contact = contact.await?;
+        if let Some(tool) = task.filter(|_| knows_tasks) {
+            let task = self.call_as_task(&tool, found, request, &context, (contact, call));
+            return task.await;
+        }
+        let outcome = self.call_now(&found, request, &context, contact).await?;
+        self.answered(outcome, &found, call.as_ref()).await
     }
 
     async fn get_task(
@@ -368,20 +507,20 @@ impl ServerHandler for Handler {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let found = self.find(&context.extensions).await?;
-        let task = self.gateway.tasks.get(found.owner(), &request.task_id)?;
+        let client = client(&context);
+        let task = self.gateway.tasks.get(&client, &request.task_id).await?;
         Ok(GetTaskResult::new(task))
     }
 
-    /// No task here asks for anything: there is nothing to take.
     async fn update_task(
         &self,
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let found = self.find(&context.extensions).await?;
-        let task = self.gateway.tasks.get(found.owner(), &request.task_id);
-        task.map(drop)
+        let (client, tasks) = (client(&context), &self.gateway.tasks);
+        tasks
+            .update(&client, &request.task_id, &request.input_responses)
+            .await
     }
 
     async fn cancel_task(
@@ -389,8 +528,8 @@ impl ServerHandler for Handler {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let found = self.find(&context.extensions).await?;
-        self.gateway.tasks.cancel(found.owner(), &request.task_id)
+        let client = client(&context);
+        self.gateway.tasks.cancel(&client, &request.task_id).await
     }
 
     async fn list_resources(
@@ -400,7 +539,9 @@ impl ServerHandler for Handler {
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
         let (resources, client) = (self.gateway.resources().await, Client::of(&context));
-        let mut listed = resources.list(client, cursor.as_deref()).await?;
+        let mut listed = resources
+            .list(client, cursor.as_deref(), self.gateway.page_size())
+            .await?;
         // What steps make stands on the first page.
         if cursor.is_none() && resources.made(client).next().is_some() {
             let found = self.find(&context.extensions).await?;
@@ -412,16 +553,23 @@ impl ServerHandler for Handler {
             }
             listed.resources.splice(0..0, made);
         }
+        (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
         Ok(listed)
     }
 
     async fn list_resource_templates(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let resources = self.gateway.resources().await;
-        Ok(resources.templates(Client::of(&context)))
+        let all = resources.templates(Client::of(&context));
+        let most = self.gateway.page_size();
+        let (templates, next) = page(all, |template| &template.uri_template, request, most)?;
+        let mut listed = ListResourceTemplatesResult::with_all_items(templates);
+        listed.next_cursor = next;
+        (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
+        Ok(listed)
     }
 
     async fn read_resource(
@@ -429,14 +577,31 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let (resources, client) = (self.gateway.resources().await, Client::of(&context));
-        let Some(made) = resources.made_at(client, &request.uri) else {
-            return Ok(resources.read(client, &request.uri).await?.into());
+        let (resources, whose) = (self.gateway.resources().await, Client::of(&context));
+        let Some(made) = resources.made_at(whose, &request.uri) else {
+            let read = resources.read(whose, &request.uri).await?;
+            return Ok(self.hinted(read, &context).into());
         };
-        let found = self.find(&context.extensions).await?;
+        let mut found = self.find(&context.extensions).await?;
+        let again = Again {
+            state: request.request_state,
+            answers: request.input_responses,
+        };
         let (gateway, uri) = (&self.gateway, &request.uri);
-        let read = |session| gateway.read_made(session, &made, uri, &context.ct);
-        Ok(self.within(&found, read).await?.into())
+        let call = made.call(uri, &client(&context), &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let contact = contact.await?;
+        let least = wanted(&context, found.session());
+        let read = told(&context, least, contact, |contact| {
+            self.within_rounds(&found, |session| {
+                gateway.read_made(session, &made, uri, &context.ct, contact)
+            })
+        });
+        let read = read.await?;
+        Ok(match self.came(read, &found, call.as_ref()).await? {
+            Came::Done(read) => self.hinted(read, &context).into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 
     async fn subscribe(

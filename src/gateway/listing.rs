@@ -67,6 +67,9 @@ pub(super) fn capabilities(gateway: &Gateway) -> ServerCapabilities {
         served.list_changed = Some(true);
         capabilities.prompts = Some(served);
     }
+    if gateway.has_log() {
+        capabilities.logging = Some(JsonObject::new());
+    }
     if gateway.has_completions() {
         capabilities.completions = Some(JsonObject::new());
     }

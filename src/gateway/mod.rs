@@ -1,7 +1,10 @@
 //! The gateway: one catalog on one NATS connection, offered to MCP clients.
 
 pub mod access;
+mod announced;
+mod ask;
 mod client;
+pub(crate) mod content;
 mod expose;
 mod handler;
 pub mod http;
@@ -10,6 +13,7 @@ mod lookout;
 pub mod nats;
 mod news;
 pub mod observe;
+mod paging;
 pub mod permits;
 mod progress;
 mod prompts;
@@ -44,13 +48,14 @@ use serving::{Entries, Offer, Serving, compile};
 use sessions::{Counts, Sessions};
 
 use crate::bus;
-use crate::catalog::{Catalog, Sources};
+use crate::catalog::{Catalog, Sources, Tool};
 use crate::engine::{
     Background, Begin, CallError, Contact, Engine, Failure, Outcome, Reply, Session,
 };
 use crate::project::{Environment, Facts, project_places};
 use crate::spec::config::Config;
 use crate::spec::diag::Report;
+use crate::spec::verbs::Verb;
 
 /// The most calls that run at once; further ones wait their turn.
 const MAX_IN_FLIGHT: usize = 256;
@@ -100,6 +105,7 @@ pub struct Gateway {
     permits: Semaphore,
     news: news::News,
     tasks: tasks::Tasks,
+    seal: seal::Seal,
     sessions: OnceLock<Weak<Sessions>>,
 }
 
@@ -118,8 +124,10 @@ impl Gateway {
         }
         let nats = Nats::start(&setup, env).await.map_err(StartError::Nats)?;
         let engine = Engine::new(catalog, nats.bus().clone()).map_err(StartError::Resources)?;
+        let seal = seal::Seal::new(nats.bus());
         let serving = Serving::new(engine, offer, setup.config.clone())?;
         serving.engine.keep_tables();
+        let tasks = tasks::Tasks::new(nats.bus());
         Ok(Arc::new(Self {
             started: setup,
             engines: watch::Sender::new(Arc::clone(&serving.engine)),
@@ -129,7 +137,8 @@ impl Gateway {
             nats,
             permits: Semaphore::new(MAX_IN_FLIGHT),
             news: news::News::new(),
-            tasks: tasks::Tasks::default(),
+            tasks,
+            seal,
             sessions: OnceLock::new(),
         }))
     }
@@ -202,6 +211,11 @@ impl Gateway {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Tells clients what steps announce, here and in the project's other gateways. Ends never.
+    pub async fn keep_announced(self: &Arc<Self>) {
+        announced::keep(Arc::downgrade(self), self.engines.subscribe()).await;
     }
 
     /// Whether resources are served.
@@ -290,19 +304,47 @@ impl Gateway {
         offer.tools.iter().find(|t| t.name == name).cloned()
     }
 
-    /// Whether a tool may run as a task.
-    fn runs_as_task(&self, name: &str) -> bool {
-        let catalog = self.catalog();
-        catalog
+    /// A tool that runs as a task.
+    fn task_tool(&self, name: &str) -> Option<Arc<Tool>> {
+        self.catalog()
             .tool(name)
-            .is_some_and(|tool| tool.spec.task == Some(true))
+            .filter(|tool| tool.spec.runs_as_task())
     }
 
-    /// Whether any tool may.
+    /// Whether any tool does.
     fn has_tasks(&self) -> bool {
         let catalog = self.catalog();
         let tools = catalog.tools();
-        tools.iter().any(|tool| tool.spec.task == Some(true))
+        tools.iter().any(|tool| tool.spec.runs_as_task())
+    }
+
+    /// Whether any step writes into the log of its client.
+    fn has_log(&self) -> bool {
+        self.has_step(&|verb| matches!(verb, Verb::Log(_)))
+    }
+
+    /// Whether any step lets clients come back for the answer.
+    fn hangs_up(&self) -> bool {
+        self.has_step(&|verb| matches!(verb, Verb::HangUp(_)))
+    }
+
+    /// How many items a page of a list has.
+    fn page_size(&self) -> usize {
+        let page = self.serving.load().config.page;
+        page.unwrap_or(paging::PAGE)
+    }
+
+    /// How long clients may keep lists and what resources say.
+    fn hints(&self) -> paging::Hints {
+        paging::Hints::of(&self.serving.load().config)
+    }
+
+    fn has_step(&self, wanted: &dyn Fn(&Verb) -> bool) -> bool {
+        let catalog = self.catalog();
+        catalog
+            .packs
+            .iter()
+            .any(|loaded| loaded.pack.has_step(wanted))
     }
 
     /// The streams that should be there whatever is called, and have not been found or made yet.
@@ -355,6 +397,11 @@ impl Gateway {
     /// A session as [`Session::snapshot`] left it. It goes on with [`Gateway::begin`] and [`Gateway::resume`].
     pub fn restore(&self, id: String, snapshot: &Value) -> Session {
         self.serving.load().engine.restore(id, snapshot)
+    }
+
+    /// The same for a single call: nothing goes on beside it.
+    fn copy_of(&self, id: String, snapshot: &Value) -> Session {
+        self.serving.load().engine.copy_of(id, snapshot)
     }
 
     /// Runs the packs' steps for a session that goes on.
@@ -419,6 +466,7 @@ impl Gateway {
         let (tool, shown) = match &outcome {
             Ok(Outcome::Done(reply)) if reply.is_error => (name, "error"),
             Ok(Outcome::Asked(_)) => (name, "asked"),
+            Err(CallError::Refused { .. }) => (name, "error"),
             Ok(_) => (name, "ok"),
             Err(CallError::Cancelled) if self.tool(name).is_some() => (name, "cancelled"),
             Err(_) => ("unknown", "unknown"),

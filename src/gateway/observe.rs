@@ -26,6 +26,11 @@ pub const PUSHES: &str = "jacquard_pushes_total";
 pub const RELOADS: &str = "jacquard_reloads_total";
 /// From the making of a notification to its taking.
 pub const PUSH_SECONDS: &str = "jacquard_push_delay_seconds";
+/// Tasks that have ended, by how they did.
+pub const TASKS_ENDED: &str = "jacquard_tasks_ended_total";
+/// Tasks that another gateway had begun and this one goes on with.
+pub const TASKS_TAKEN: &str = "jacquard_tasks_taken_over_total";
+const TASKS_RUNNING: &str = "jacquard_tasks_running";
 const IN_FLIGHT: &str = "jacquard_http_requests_in_flight";
 const STREAMS: &str = "jacquard_http_streams";
 const SESSIONS: &str = "jacquard_sessions";
@@ -57,6 +62,12 @@ pub fn describe() {
         PUSH_SECONDS,
         "From the making of a notification to its taking"
     );
+    describe_counter!(TASKS_ENDED, "Tasks that have ended, by how they did");
+    describe_counter!(
+        TASKS_TAKEN,
+        "Tasks of other gateways that this one goes on with"
+    );
+    describe_gauge!(TASKS_RUNNING, "Tasks that run here");
     describe_gauge!(IN_FLIGHT, "Requests that are worked on");
     describe_gauge!(STREAMS, "Open streams of notifications");
     describe_gauge!(SESSIONS, "Sessions in memory");
@@ -88,6 +99,21 @@ pub fn request(status: u16) {
 pub fn push(waited: Duration) {
     counter!(PUSHES).increment(1);
     histogram!(PUSH_SECONDS).record(waited.as_secs_f64());
+}
+
+/// So many tasks run here now.
+pub fn tasks(running: usize) {
+    gauge!(TASKS_RUNNING).set(u32::try_from(running).unwrap_or(u32::MAX));
+}
+
+/// A task has ended.
+pub fn task_ended(how: &'static str) {
+    counter!(TASKS_ENDED, "status" => how).increment(1);
+}
+
+/// This gateway goes on with a task of another one.
+pub fn task_taken() {
+    counter!(TASKS_TAKEN).increment(1);
 }
 
 /// What is served was read again.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{Offer, Setup, expose, nats, sessions};
+use super::{Offer, Setup, expose, nats, sessions, tasks};
 use crate::bus::permits::{Line, Permits};
 use crate::catalog::Catalog;
 use crate::engine;
@@ -27,8 +27,16 @@ pub fn permits(setup: &Setup, env: &Environment, http: bool) -> Result<(Permits,
     // The session of a service listens as one on stdio does.
     let live = !http || setup.config.expose.micro.is_some();
     engine::permits::permits(&catalog, live, &mut permits);
+    if let Some(subject) = engine::announced::subject(&catalog) {
+        let why = "announcements of steps";
+        permits.send(why, &subject);
+        permits.listen(why, &subject);
+    }
     if http {
         sessions::permits(&mut permits);
+    }
+    if catalog.tools().iter().any(|tool| tool.spec.runs_as_task()) {
+        tasks::permits(&mut permits);
     }
     if let Some(micro) = &setup.config.expose.micro {
         let (offer, _) = Offer::new(&setup.config, &catalog);

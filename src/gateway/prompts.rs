@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rmcp::model::{
-    CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, EmbeddedResource,
-    ErrorData, GetPromptRequestParams, GetPromptResult, JsonObject, Prompt, PromptArgument,
-    PromptMessage, Reference, ResourceContents, Role,
+    CompleteRequestParams, CompleteResult, CompletionInfo, ErrorCode, ErrorData,
+    GetPromptRequestParams, GetPromptResult, JsonObject, Prompt, PromptArgument, PromptMessage,
+    Reference,
 };
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::ask::incapable;
+use super::content::{block, role};
 use super::{Client, Gateway, observe};
 use crate::bus::ErrorKind;
 use crate::catalog;
-use crate::engine::{Body, Content, Engine, Failure, FailureKind, Message, Progress, Session};
-use crate::spec::model;
+use crate::engine::{Contact, Engine, Failure, FailureKind, Message, Outcome, Session};
 use crate::spec::suggest;
 
 /// The largest text of an argument, in bytes.
@@ -45,7 +46,11 @@ impl Gateway {
         open.map(|prompt| listed(prompt)).collect()
     }
 
-    fn prompt_of(&self, client: &Client, name: &str) -> Result<Arc<catalog::Prompt>, ErrorData> {
+    pub(super) fn prompt_of(
+        &self,
+        client: &Client,
+        name: &str,
+    ) -> Result<Arc<catalog::Prompt>, ErrorData> {
         let (catalog, offer) = (self.catalog(), self.offer());
         let open = |prompt: &&Arc<catalog::Prompt>| offer.access.may_prompt(client, &prompt.name);
         let found = catalog.prompts.iter().find(|prompt| prompt.name == name);
@@ -66,23 +71,25 @@ impl Gateway {
         client: &Client,
         request: GetPromptRequestParams,
         cancel: &CancellationToken,
-        progress: Progress,
-    ) -> Result<GetPromptResult, ErrorData> {
+        contact: Contact,
+    ) -> Result<Outcome<GetPromptResult>, ErrorData> {
         let prompt = self.prompt_of(client, &request.name)?;
         let arguments = arguments(&prompt, request.arguments.unwrap_or_default())?;
         let name = prompt.name.as_str();
         let made = self
             .asked(("prompt", name), session, cancel, |engine| {
                 let prompt = &prompt;
-                async move { engine.prompt(session, prompt, arguments, progress).await }
+                async move { engine.prompt(session, prompt, arguments, contact).await }
             })
             .await;
-        let messages = made.map_err(|failure| self.refused("prompt", name, &failure))?;
-        let messages = messages.into_iter().map(message).collect();
-        let result = GetPromptResult::new(messages);
-        Ok(match &prompt.description {
-            Some(text) => result.with_description(text.clone()),
-            None => result,
+        let made = made.map_err(|failure| self.refused("prompt", name, &failure))?;
+        made.and_then(|messages| {
+            let messages = messages.into_iter().map(message).collect();
+            let result = GetPromptResult::new(messages);
+            Ok(match &prompt.description {
+                Some(text) => result.with_description(text.clone()),
+                None => result,
+            })
         })
     }
 
@@ -174,9 +181,20 @@ impl Gateway {
             text.push_str("\nThere is no NATS: ");
             text.push_str(&reason);
         }
+        if let FailureKind::Protocol(code) = failure.kind {
+            return ErrorData::new(ErrorCode(code), text, None);
+        }
+        if let Some(lacks) = &failure.lacks {
+            return incapable(text, lacks);
+        }
         let own = matches!(
             failure.kind,
-            FailureKind::Require | FailureKind::Fail | FailureKind::NotFound | FailureKind::Invalid
+            FailureKind::Require
+                | FailureKind::Fail
+                | FailureKind::NotFound
+                | FailureKind::Invalid
+                | FailureKind::Declined
+                | FailureKind::CannotAsk
         );
         let absent = failure.kind == FailureKind::Bus(ErrorKind::NotFound);
         if own || absent {
@@ -243,30 +261,7 @@ fn arguments(prompt: &catalog::Prompt, given: JsonObject) -> Result<Map<String, 
 }
 
 fn message(message: Message) -> PromptMessage {
-    let role = match message.role {
-        model::Role::User => Role::User,
-        model::Role::Assistant => Role::Assistant,
-    };
-    let content = match message.content {
-        Content::Text(text) => ContentBlock::text(text),
-        Content::Resource { uri, mime, body } => {
-            let contents = contents(body, &uri, mime);
-            ContentBlock::Resource(EmbeddedResource::new(contents))
-        }
-    };
-    PromptMessage::new(role, content)
-}
-
-/// What is read at an address.
-pub(super) fn contents(body: Body, uri: &str, mime: Option<String>) -> ResourceContents {
-    let (made, usual) = match body {
-        Body::Text(text) => (ResourceContents::text(text, uri), "text/plain"),
-        Body::Blob(blob) => (
-            ResourceContents::blob(blob, uri),
-            "application/octet-stream",
-        ),
-    };
-    made.with_mime_type(mime.unwrap_or_else(|| usual.to_owned()))
+    PromptMessage::new(role(message.role), block(message.block))
 }
 
 /// Those values that begin with what was typed, small and capital letters being the same.

@@ -21,6 +21,8 @@ use crate::engine::{Begin, Pushes};
 const DRAIN: Duration = Duration::from_millis(900);
 /// How long a call may take to let go after it was told to.
 const LET_GO: Duration = Duration::from_millis(100);
+/// How long a task may run on that cannot be given away.
+const LEAVE: Duration = Duration::from_millis(400);
 /// The longest time from the moment that ends a session to its end: calls in flight and closing steps together. What is
 /// left of two seconds is for the connection.
 const END: Duration = Duration::from_millis(1300);
@@ -74,7 +76,7 @@ pub async fn serve_on(
     let telling = tokio::spawn(tell(session.attach(None), service.peer().clone()));
     let background = gateway.begin(&session, Begin::LIVE);
     let ending = until_end(service, &stop, &ended).await;
-    gateway.tasks.forget(session.id());
+    gateway.tasks.leave(LEAVE).await;
     background.end(END.saturating_sub(ending.elapsed())).await;
     telling.abort();
     Ok(())

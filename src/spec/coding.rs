@@ -1,15 +1,21 @@
-//! Filters between values and the ways in which other programs write them: JSON, base64url, lengths in UTF-16.
+//! Filters between values and the ways in which other programs write them: JSON, base64, base64url, lengths in UTF-16.
 
 use std::io;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use minijinja::value::{Serde, Value};
 use minijinja::{Error, ErrorKind};
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
 use super::filters::bounded;
+
+/// `base64`: with padding.
+pub(super) fn base64(text: &str) -> Result<String, Error> {
+    bounded(base64::encoded_len(text.len(), true))?;
+    Ok(STANDARD.encode(text))
+}
 
 /// `base64url`: no padding.
 pub(super) fn base64url(text: &str) -> Result<String, Error> {
@@ -103,6 +109,18 @@ mod tests {
             );
         }
         assert!(from_base64url(&Value::from(1)).is_undefined());
+    }
+
+    #[test]
+    fn base64_is_padded() {
+        for (text, expected) in [
+            ("<svg/>", "PHN2Zy8+"),
+            ("é?", "w6k/"),
+            ("a", "YQ=="),
+            ("", ""),
+        ] {
+            assert_eq!(base64(text).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The config: the file a person picks with `--config`.
 
 pub mod allow;
+pub mod cache;
 mod environment;
 pub mod expose;
 pub mod http;
@@ -93,6 +94,13 @@ pub struct Config {
     /// By what else than MCP the tools can be called.
     #[serde(default)]
     pub expose: ExposeConfig,
+    /// How long clients may keep lists and what resources say.
+    #[serde(default)]
+    pub cache: cache::CacheConfig,
+    /// How many items a page of a list of tools, prompts, resources or templates has: 1000 when not given.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    pub page: Option<usize>,
     /// What `jacquard validate` leaves unsaid about this config.
     #[serde(default)]
     pub lint: LintDecl,

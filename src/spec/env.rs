@@ -114,6 +114,7 @@ fn add_filters(env: &mut Environment<'static>) {
 
 fn add_own_filters(env: &mut Environment<'static>) {
     env.add_filter("age", times::age);
+    env.add_filter("base64", coding::base64);
     env.add_filter("base64url", coding::base64url);
     env.add_filter("cell", own::cell);
     env.add_filter("clock", times::clock);

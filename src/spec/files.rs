@@ -9,6 +9,10 @@ use super::source::Source;
 
 /// The most files a pack may have.
 const MAX_FILES: usize = 500;
+/// The largest file that a block may show, in bytes.
+pub const MAX_SHOWN: usize = 1 << 20;
+/// The most bytes that such files of a pack may have together.
+const MAX_SHOWN_TOGETHER: usize = 16 << 20;
 
 /// The texts a pack is made of.
 #[derive(Debug, Clone, Default)]
@@ -19,10 +23,12 @@ pub struct PackFiles {
     pub specs: Vec<Source>,
     /// Template files by name.
     pub templates: BTreeMap<String, Source>,
+    /// Files that blocks of contents may show, by name.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// Reads the files of a pack's folder: `*.yaml` and `*.yml` in it, and the templates in its `templates/`, or for a
-/// folder `specs/<pack>` those in `templates/<pack>` beside `specs`.
+/// folder `specs/<pack>` those in `templates/<pack>` beside `specs`; and the files in its `files/`.
 ///
 /// # Errors
 /// A report naming the folder or file that cannot be read.
@@ -62,7 +68,40 @@ pub fn read_folder(folder: &Path, shown: &str) -> Result<PackFiles, Report> {
         name,
         specs,
         templates,
+        files: read_shown(&file_folder(folder), &format!("{shown}/files"))?,
     })
+}
+
+/// Where the files of a pack lie that blocks of contents may show.
+pub fn file_folder(folder: &Path) -> PathBuf {
+    folder.join("files")
+}
+
+/// Reads files of whatever kind, bounded in size; none where there is no such folder.
+fn read_shown(folder: &Path, shown: &str) -> Result<BTreeMap<String, Vec<u8>>, Report> {
+    let mut files = BTreeMap::new();
+    if !folder.is_dir() {
+        return Ok(files);
+    }
+    let mut together = 0;
+    for path in list_files(folder, shown, is_template)? {
+        let name = file_name(&path);
+        let bytes = read_bytes(&path, MAX_SHOWN).map_err(|unread| {
+            one(Diagnostic::global(
+                Code::Io,
+                format!("{shown}/{name} {unread}"),
+            ))
+        })?;
+        together += bytes.len();
+        files.insert(name, bytes);
+        if together > MAX_SHOWN_TOGETHER {
+            let text =
+                format!("the files in {shown} are larger than {MAX_SHOWN_TOGETHER} bytes together");
+            let help = "what is larger belongs into a resource that clients read: `resources`";
+            return Err(one(Diagnostic::global(Code::Io, text).help(help)));
+        }
+    }
+    Ok(files)
 }
 
 /// Where the templates of a pack's folder may lie; the first comes before the other.
@@ -97,6 +136,29 @@ fn read_files(
     shown: &str,
     wanted: impl Fn(&Path) -> bool,
 ) -> Result<Vec<Source>, Report> {
+    let paths = list_files(folder, shown, wanted)?;
+    let sources = paths.into_iter().map(|path| {
+        let file = file_name(&path);
+        let name = match shown {
+            "." => file,
+            folder => format!("{folder}/{file}"),
+        };
+        read_source(&path, &name)
+    });
+    sources.collect()
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+    name.unwrap_or_default()
+}
+
+/// The files of a folder that are wanted, in order of their names.
+fn list_files(
+    folder: &Path,
+    shown: &str,
+    wanted: impl Fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>, Report> {
     let failed = |what: &str, error: std::io::Error| {
         one(
             Diagnostic::global(Code::Io, format!("{what} cannot be read: {error}"))
@@ -118,18 +180,7 @@ fn read_files(
             format!("{shown} has more than {MAX_FILES} files"),
         )));
     }
-    paths
-        .into_iter()
-        .map(|path| {
-            let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
-            let file = file.unwrap_or_default();
-            let name = match shown {
-                "." => file,
-                folder => format!("{folder}/{file}"),
-            };
-            read_source(&path, &name)
-        })
-        .collect()
+    Ok(paths)
 }
 
 /// Reads one text file, bounded in size.
@@ -146,7 +197,7 @@ pub fn read_source(path: &Path, shown: &str) -> Result<Source, Report> {
     }
 }
 
-/// Why a text file was not read.
+/// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
     /// The operating system's answer.
@@ -171,6 +222,10 @@ pub enum Unread {
 /// # Errors
 /// See [`Unread`].
 pub fn read_text(path: &Path, most: usize) -> Result<String, Unread> {
+    String::from_utf8(read_bytes(path, most)?).map_err(|_| Unread::NotText)
+}
+
+fn read_bytes(path: &Path, most: usize) -> Result<Vec<u8>, Unread> {
     let found = std::fs::metadata(path)?;
     if found.is_dir() {
         return Err(Unread::Folder);
@@ -184,7 +239,7 @@ pub fn read_text(path: &Path, most: usize) -> Result<String, Unread> {
     if bytes.len() > most {
         return Err(Unread::TooLarge(most));
     }
-    String::from_utf8(bytes).map_err(|_| Unread::NotText)
+    Ok(bytes)
 }
 
 fn one(diagnostic: Diagnostic) -> Report {

@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::files::{PackFiles, read_source};
@@ -18,7 +17,7 @@ fn pack(kind: &str, name: &str) -> PackFiles {
     PackFiles {
         name: "golden".into(),
         specs: vec![read_source(&path, name).unwrap()],
-        templates: BTreeMap::new(),
+        ..PackFiles::default()
     }
 }
 

@@ -19,7 +19,7 @@ use super::model::{Pack, SpecFile, TextKind, example_origin};
 use super::schema;
 use super::shape::Shape;
 use draft::Draft;
-use names::{known_to_examples, place, tool_names, used_templates};
+use names::{known_to_examples, place, tool_names, used_files, used_templates};
 
 /// The JSON Schema of a spec file, as published in `schemas/spec.schema.json`.
 pub fn spec_schema() -> Value {
@@ -118,6 +118,7 @@ impl Lowering<'_> {
             session: &session,
             resources: &resources,
             templates: &self.files.templates,
+            files: &self.files.files,
         };
         for draft in &drafts {
             for tool in &draft.tools {
@@ -249,6 +250,7 @@ impl Lowering<'_> {
             listeners,
             on: on.unwrap_or_default(),
             templates: used_templates(drafts, &self.files.templates),
+            files: used_files(drafts, &self.files.files),
             texts: List::default(),
         };
         if let Some(info) = info {
@@ -283,6 +285,7 @@ impl Lowering<'_> {
                 session,
                 resources,
                 templates: &self.files.templates,
+                files: &self.files.files,
             };
             results.push((
                 &draft.name,

@@ -22,6 +22,7 @@ pub mod fix;
 pub mod foreign;
 #[cfg(test)]
 mod golden;
+pub mod kind;
 pub mod lint;
 mod lists;
 pub mod load;

@@ -3,6 +3,7 @@
 //! These types are read from YAML, described by the JSON Schema in `schemas/`, and written as constants by the
 //! build script. Doc comments here become the descriptions in that schema.
 
+mod content;
 mod examples;
 mod foreign;
 mod generate;
@@ -23,7 +24,9 @@ use serde::{Deserialize, Serialize};
 
 use super::data::{Json, List, Map, Text};
 use super::tree::Template;
+use super::verbs::{Step, Verb};
 
+pub use content::{BLOCK_KINDS, Block, BlockDecl, Link, Media, MessageDecl, PackFile};
 pub use examples::{
     Allowed, DEFAULT_FIXTURE, Example, Expect, Fixture, FixtureClient, Given, MAX_WITHIN, Parts,
     Responder, Said, Told, example_origin,
@@ -34,13 +37,13 @@ pub use inboxes::{Answer, InboxDecl, Served, Telling};
 pub use lint::LintDecl;
 pub use machine::{FolderDecl, ProgramDecl};
 pub use macros::Macro;
-pub use prompts::{Argument, CompletionDecl, Embedded, MessageDecl, PromptDecl, Role};
+pub use prompts::{Argument, CompletionDecl, Embedded, PromptDecl, Role};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
 pub use served::{Parameter, RESOURCE_BYTES, ResourceDecl};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
 pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
-pub use tools::{Annotations, Reply, Tool};
+pub use tools::{Annotations, Reply, TaskUse, Tool};
 
 /// The sections by which a file of a pack is told from other YAML. (`settings` stands in configs too, and `on` in files of
 /// other programs.)
@@ -244,11 +247,33 @@ pub struct Pack {
     pub on: On,
     /// Its template files, by name.
     pub templates: Map<Text>,
+    /// Its files that blocks show, by name.
+    pub files: Map<PackFile>,
     /// Where each tool, alias, prompt (`prompts/NAME`) and generator (`generate/NAME`) is declared, and each example of a tool
     /// (`NAME#0`): `file:line:column`.
     pub origins: Map<Text>,
     /// Every expression and template in it: what a catalog compiles.
     pub texts: List<(TextKind, Text)>,
+}
+
+impl Pack {
+    /// Whether any of its steps is such a one.
+    pub fn has_step(&self, wanted: &dyn Fn(&Verb) -> bool) -> bool {
+        let any = |steps: &[Step]| steps.iter().any(|step| wanted(&step.verb));
+        any(&self.on.close)
+            || any(&self.on.resume)
+            || self.tools.iter().any(|(_, it)| any(&it.steps))
+            || self.macros.iter().any(|(_, it)| any(&it.steps))
+            || self.prompts.iter().any(|(_, it)| any(&it.steps))
+            || self.completions.iter().any(|(_, it)| any(&it.steps))
+            || self.timers.iter().any(|(_, it)| any(&it.steps))
+            || self.listeners.iter().any(|(_, it)| any(&it.steps))
+            || self
+                .resources
+                .iter()
+                .any(|(_, it)| any(&it.steps) || any(&it.list_steps))
+            || self.generate.iter().any(|(_, it)| any(&it.tool.steps))
+    }
 }
 
 /// How a text of the language is read.

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +14,7 @@ fn files(text: String) -> PackFiles {
     PackFiles {
         name: "p".into(),
         specs: vec![Source::new("p.yaml", text)],
-        templates: BTreeMap::new(),
+        ..PackFiles::default()
     }
 }
 

@@ -8,6 +8,10 @@ pub const FILTERS: &[(&str, &str)] = &[
         "the seconds since a time (RFC 3339), with a fraction; absent where it is not a time",
     ),
     (
+        "base64",
+        "the UTF-8 bytes of a text in base64, with padding: as the `data` of a picture",
+    ),
+    (
         "base64url",
         "the UTF-8 bytes of a text in base64url without padding: one token of a subject or key, whatever the text (but the empty one)",
     ),

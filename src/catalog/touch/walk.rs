@@ -75,6 +75,11 @@ impl<'a> Walk<'a> {
             | Verb::Check(_)
             | Verb::Notify(_)
             | Verb::Progress(_)
+            | Verb::Log(_)
+            | Verb::Announce(_)
+            | Verb::HangUp(_)
+            | Verb::Sleep(_)
+            | Verb::Ask(_)
             | Verb::Parse(_) => {}
             Verb::Publish(_)
             | Verb::Request(_)

@@ -8,7 +8,7 @@ use super::names::shown;
 use super::pack::{Documented, Made, Shown};
 use super::schema;
 use crate::catalog::touch::{self, Keys, On, Subjects, Touch};
-use crate::spec::model::{self, Example, Pack};
+use crate::spec::model::{self, Example, Pack, TaskUse};
 use crate::spec::tree::Tree;
 
 /// The page of a pack. `all` are those that have pages.
@@ -162,8 +162,10 @@ fn conditions(tool: &Shown, chosen: bool) -> Vec<String> {
             scopes.join(", ")
         ));
     }
-    if tool.spec.task == Some(true) {
-        items.push("May run as a task.".to_owned());
+    match tool.spec.task {
+        Some(TaskUse::Offered) => items.push("May run as a task.".to_owned()),
+        Some(TaskUse::Required) => items.push("Runs as a task only.".to_owned()),
+        Some(TaskUse::Never) | None => {}
     }
     let hints = hints(&tool.spec);
     if !hints.is_empty() {

@@ -33,6 +33,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("fail", "0"),
             ("check", "0"),
             ("parse", "0"),
+            ("sleep", "0"),
         ],
     ),
     (
@@ -48,7 +49,16 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("drop", "2"),
         ],
     ),
-    ("Telling the client", &[("notify", "0"), ("progress", "0")]),
+    (
+        "Telling the client",
+        &[
+            ("notify", "0"),
+            ("progress", "0"),
+            ("log", "0"),
+            ("announce", "0"),
+            ("hang_up", "0"),
+        ],
+    ),
     (
         "Keys and values",
         &[

@@ -6,6 +6,7 @@ use super::words::Words;
 use crate::bus::Message;
 use crate::engine::payload::decode;
 use crate::engine::{Push, Reply};
+use crate::gateway::content;
 use crate::spec::model::{Expect, Said, Told};
 
 /// Something that is not as it was expected.
@@ -78,6 +79,12 @@ pub(super) fn reply(expect: &Expect, words: &mut Words, reply: &Reply) -> Vec<Wr
             let expected = words.value(expected)?;
             let came = reply.structured.as_ref().unwrap_or(&Value::Null);
             missing(&expected, came, "structured", wrong);
+        }
+        if let Some(expected) = &expect.content {
+            let expected = words.value(expected)?;
+            let came = serde_json::to_value(content::of_reply(reply.clone()))
+                .map_err(|e| e.to_string())?;
+            missing(&expected, &came, "content", wrong);
         }
         Ok(())
     };

@@ -170,6 +170,8 @@ fn keep(gateway: &Arc<Gateway>) -> JoinSet<()> {
     tasks.spawn(async move { of.keep_swept().await });
     let of = Arc::clone(gateway);
     tasks.spawn(async move { of.keep_watched().await });
+    let of = Arc::clone(gateway);
+    tasks.spawn(async move { of.keep_announced().await });
     tasks
 }
 

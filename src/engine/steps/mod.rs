@@ -1,6 +1,8 @@
 //! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
 
+mod announce;
 mod append;
+mod ask;
 mod check;
 mod claim;
 mod complete;
@@ -19,11 +21,13 @@ mod fail;
 mod fetch;
 mod find;
 mod get;
+mod hang_up;
 mod info;
 mod lease;
 mod let_;
 mod list;
 mod list_files;
+mod log;
 mod modify;
 mod notify;
 mod parse;
@@ -40,6 +44,7 @@ mod require;
 mod revive;
 mod run;
 mod set;
+mod sleep;
 mod subjects;
 mod take;
 mod update;
@@ -68,10 +73,15 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Use(step) => use_::run(step, call).await,
         Verb::Fail(step) => fail::run(step, call),
         Verb::Check(step) => check::run(step, call),
+        Verb::Ask(step) => ask::run(step, call).await,
         Verb::Publish(step) => publish::run(step, call).await,
         Verb::Request(step) => request::run(step, call).await,
         Verb::Notify(step) => notify::run(step, call).await,
         Verb::Progress(step) => progress::run(step, call),
+        Verb::Log(step) => log::run(step, call),
+        Verb::Announce(step) => announce::run(step, call).await,
+        Verb::HangUp(step) => hang_up::run(step, call),
+        Verb::Sleep(step) => sleep::run(step, call).await,
         Verb::Read(step) => read::run(step, call).await,
         Verb::Take(step) => take::run(step, call).await,
         Verb::Subjects(step) => subjects::run(step, call).await,

@@ -49,7 +49,8 @@ pub(super) async fn run(step: &Publish, call: &mut Call<'_>) -> Result<Value, Fa
         .id
         .as_ref()
         .map(|id| templates.text(id, &context))
-        .transpose()?;
+        .transpose()?
+        .or_else(|| call.message_id());
     let message = Outgoing {
         subject: subject.clone(),
         headers,

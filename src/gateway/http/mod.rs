@@ -107,7 +107,10 @@ pub async fn serve(
     let beside = tokio::spawn(watch(Arc::clone(&front)));
     let open = connections::accept(&front, listener).await;
     // Streams stay open while the last requests are answered.
-    front.settings.in_flight.drained(DRAIN).await;
+    tokio::join!(
+        front.settings.in_flight.drained(DRAIN),
+        front.gateway.tasks.leave(DRAIN)
+    );
     all.close(CLOSE).await;
     open.close(CLOSE).await;
     beside.abort();

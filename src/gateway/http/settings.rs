@@ -35,6 +35,7 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// How long a client may take nothing of what is sent to it.
     pub push_timeout: Duration,
+    close_after: Option<Duration>,
     sessions: SessionsConfig,
     pub(super) hosts: Vec<String>,
     pub(super) origins: Vec<String>,
@@ -76,6 +77,7 @@ impl Settings {
             max_body,
             keep_alive: span(&http.keep_alive).unwrap_or(KEEP_ALIVE),
             push_timeout: span(&http.push_timeout).unwrap_or(crate::engine::PUSH_TIMEOUT),
+            close_after: span(&http.close_after),
             sessions: http.sessions.clone(),
             hosts: http.hosts.clone(),
             origins: http.origins.clone(),
@@ -98,6 +100,7 @@ impl Settings {
             max: given.max.unwrap_or(usual.max),
             push_timeout: self.push_timeout,
             keep_alive: self.keep_alive,
+            close_after: self.close_after,
         }
     }
 

@@ -5,7 +5,6 @@
 
 mod changed;
 mod compare;
-mod kind;
 mod made;
 mod read;
 mod source;
@@ -15,10 +14,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rmcp::model::{
-    ErrorData, ListResourceTemplatesResult, ListResourcesResult, ReadResourceResult, Resource,
-    ResourceTemplate,
-};
+use rmcp::model::{ErrorData, ListResourcesResult, ReadResourceResult, Resource, ResourceTemplate};
 use tokio::sync::{Semaphore, watch as latest};
 use tokio::task::JoinSet;
 
@@ -33,9 +29,8 @@ use crate::engine::Failure;
 use crate::engine::resources::cannot_be_made;
 use crate::files;
 use crate::spec::data::Text;
+use crate::spec::kind;
 
-/// Resources in one answer to `resources/list`.
-const PAGE: usize = 1000;
 /// Lists and reads at once: each may hold a whole file in memory.
 const AT_ONCE: usize = 8;
 
@@ -148,7 +143,7 @@ impl Resources {
         parameter: &str,
     ) -> Result<(usize, Option<Text>), ErrorData> {
         let Some(made) = self.made(Some(client)).find(|made| made.shown == shown) else {
-            let templates = self.templates(Some(client)).resource_templates;
+            let templates = self.templates(Some(client));
             if templates.iter().any(|t| t.uri_template == shown) {
                 return Ok((0, None));
             }
@@ -203,6 +198,7 @@ impl Resources {
         &self,
         client: Option<&Client>,
         cursor: Option<&str>,
+        most: usize,
     ) -> Result<ListResourcesResult, ErrorData> {
         let sources = self.of(client);
         let from = match cursor {
@@ -212,11 +208,11 @@ impl Resources {
                 ErrorData::invalid_params(text, None)
             })?,
         };
-        self.blocking(move || page(&sources, from)).await
+        self.blocking(move || page(&sources, from, most)).await
     }
 
     /// `resources/templates/list`.
-    pub(super) fn templates(&self, client: Option<&Client>) -> ListResourceTemplatesResult {
+    pub(super) fn templates(&self, client: Option<&Client>) -> Vec<ResourceTemplate> {
         let sources = self.of(client);
         let templates = sources.iter().map(|source| {
             let template = format!("{}{{+path}}", source.prefix);
@@ -227,7 +223,7 @@ impl Resources {
             }
         });
         let made = self.made(client).filter_map(|made| made.listed_template());
-        ListResourceTemplatesResult::with_all_items(templates.chain(made).collect())
+        templates.chain(made).collect()
     }
 
     /// `resources/read` of a file.
@@ -311,12 +307,16 @@ impl Place {
     }
 }
 
-fn page(sources: &[Arc<Source>], from: Place) -> Result<ListResourcesResult, ErrorData> {
+fn page(
+    sources: &[Arc<Source>],
+    from: Place,
+    most: usize,
+) -> Result<ListResourcesResult, ErrorData> {
     let mut found = Vec::new();
     let mut after = from.after;
     for (section, source) in sources.iter().enumerate().skip(from.section) {
         let last = after.take();
-        let room = PAGE - found.len();
+        let room = most - found.len();
         if room == 0 {
             let next = Place {
                 section,

@@ -8,8 +8,9 @@ use rmcp::model::{ErrorData, ResourceContents};
 use serde_json::json;
 
 use super::source::Source;
-use super::{kind, unreadable};
+use super::unreadable;
 use crate::files::{self, ErrorKind};
+use crate::spec::kind;
 
 /// Characters of an address that an error repeats.
 const SHOWN: usize = 300;

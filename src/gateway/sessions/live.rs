@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rmcp::model::{ClientJsonRpcMessage, ErrorData, InitializeRequestParams};
+use rmcp::model::{ClientJsonRpcMessage, ErrorData, InitializeRequestParams, RequestId};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::wire::{Answers, Routes, Wire, asks};
-use crate::engine::{Background, Session};
+use super::wire::{Answers, Response, Returns, Routes, Wire, asks};
+use crate::engine::{Background, Session, contact};
 use crate::gateway::Client;
 
 /// What is going on in a session, and when something last was.
@@ -209,11 +209,17 @@ impl Live {
     ///
     /// # Errors
     /// The service is gone.
-    pub(super) async fn ask(&self, message: ClientJsonRpcMessage) -> Result<Answers, Gone> {
-        let Some((id, progress)) = asks(&message) else {
+    pub(super) async fn ask(
+        &self,
+        message: ClientJsonRpcMessage,
+        returns: Option<Returns>,
+    ) -> Result<Answers, Gone> {
+        let Some(asks) = asks(&message) else {
             return Err(Gone);
         };
-        let Some(answers) = self.routes.ask(id.clone(), progress, self.busy()) else {
+        let id = asks.id.clone();
+        let returns = returns.filter(|_| asks.calls && self.knows_how_to_return());
+        let Some(answers) = self.routes.ask(asks, returns, self.busy()) else {
             let text = "a request with this id is still being answered; use another id";
             return Ok(Answers::refused(id, ErrorData::invalid_request(text, None)));
         };
@@ -222,6 +228,18 @@ impl Live {
             return Err(gone);
         }
         Ok(answers)
+    }
+
+    /// Whether its client expects that a response ends before the answer: older ones stumble over what they are told then.
+    fn knows_how_to_return(&self) -> bool {
+        let version = self.initialize().map(|it| &it.protocol_version);
+        version.is_some_and(|version| version.as_str() >= "2025-11-25")
+    }
+
+    /// The HTTP response of a request of this session, if it has one.
+    pub(in crate::gateway) fn response(&self, id: RequestId) -> Arc<dyn contact::Wire> {
+        let routes = Arc::downgrade(&self.routes);
+        Arc::new(Response { routes, id })
     }
 
     /// Brings a message that is not answered to the service.

@@ -17,7 +17,7 @@ use rmcp::transport::streamable_http_server::session::{
 use super::key;
 use super::live::{Busy, Gone, Live};
 use super::registry::{NoSession, Sessions};
-use super::wire::Wire;
+use super::wire::{Returns, Wire};
 use crate::engine::{Push, Pushes, Seen};
 use crate::gateway::{Client, observe};
 
@@ -117,7 +117,7 @@ impl SessionManager for Sessions {
             }
             live.introduce(initialize.params.clone());
         }
-        let answer = match live.ask(message).await {
+        let answer = match live.ask(message, None).await {
             Ok(mut answers) => answers.next().await,
             Err(_) => None,
         };
@@ -151,7 +151,10 @@ impl SessionManager for Sessions {
         _id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, ManagerError> {
-        Ok(current()?.ask(message).await?)
+        let close_after = self.options.close_after;
+        let returns = close_after.is_some() || self.gateway.hangs_up();
+        let returns = returns.then_some(Returns { close_after });
+        Ok(current()?.ask(message, returns).await?)
     }
 
     async fn accept_message(
@@ -187,8 +190,13 @@ impl SessionManager for Sessions {
         _id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, ManagerError> {
+        let live = current()?;
+        if let Some(answers) = live.routes.resume(&last_event_id) {
+            let events: Events = Box::pin(answers?);
+            return Ok(events);
+        }
         // What is no event id of ours says nothing; the session knows itself how far its client is.
-        Ok(self.pushes(current()?, last_event_id.parse().ok()))
+        Ok(self.pushes(live, last_event_id.parse().ok()))
     }
 }
 

@@ -55,6 +55,8 @@ pub struct SessionOptions {
     pub push_timeout: Duration,
     /// How often a stream without news shows that it is alive.
     pub keep_alive: Duration,
+    /// How long the response of a call may stay open before its client is to come back for the answer.
+    pub close_after: Option<Duration>,
 }
 
 impl Default for SessionOptions {
@@ -67,6 +69,7 @@ impl Default for SessionOptions {
             max: 2000,
             push_timeout: crate::engine::PUSH_TIMEOUT,
             keep_alive: Duration::from_secs(15),
+            close_after: None,
         }
     }
 }

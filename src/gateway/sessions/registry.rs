@@ -397,7 +397,6 @@ impl Sessions {
         if !self.forget(live) {
             return;
         }
-        self.gateway.tasks.forget(live.session.id());
         live.settle(LET_GO).await;
         if let Some(background) = live.alone() {
             background.end(CLOSE).await;

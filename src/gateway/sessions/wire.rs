@@ -1,23 +1,29 @@
 //! How messages go between the HTTP requests of a session and its MCP service: each answer to the request that it
 //! belongs to, what nobody asked for to the stream that the client keeps open for it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::Stream;
 use rmcp::model::{
-    ClientJsonRpcMessage, ErrorData, GetExtensions, GetMeta, JsonRpcMessage, ProgressToken,
-    RequestId, ServerJsonRpcMessage, ServerNotification,
+    ClientJsonRpcMessage, ClientRequest, ErrorData, Extensions, GetExtensions, GetMeta,
+    JsonRpcMessage, ProgressToken, RequestId, ServerJsonRpcMessage, ServerNotification,
 };
 use rmcp::service::{OriginatingRequestId, RoleServer};
 use rmcp::transport::Transport;
 use rmcp::transport::streamable_http_server::session::ServerSseMessage;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::{Sleep, sleep};
 
-use super::live::Busy;
+use super::live::{Busy, Gone};
 
 /// Messages that wait for a session's service. Whoever brings more waits.
 const INBOX: usize = 64;
@@ -26,12 +32,45 @@ const ANSWERS: usize = 16;
 /// Messages that wait for the client to open a stream; the oldest are dropped.
 const UNASKED: usize = 64;
 
-/// A request whose answer is awaited.
+/// Calls whose clients are away, or are there no more.
+const AWAY: usize = 64;
+/// How long what they would be told is kept.
+const KEPT: Duration = Duration::from_secs(300);
+/// When a client should come back whose response was lost, or open for too long.
+const RETRY: Duration = Duration::from_secs(3);
+/// What the ids of events of calls begin with.
+const EVENT: &str = "call.";
+
+/// A request whose answer is awaited, by its client or for it.
 struct Asked {
-    answers: mpsc::Sender<ServerJsonRpcMessage>,
+    answers: To,
     progress: Option<ProgressToken>,
+    /// Whether its client knows how to come back for the answer.
+    returns: Option<Returns>,
     /// Keeps the session in memory until the answer.
     _busy: Busy,
+}
+
+/// Where the messages of a request go.
+enum To {
+    /// To its response.
+    Open(mpsc::Sender<Said>),
+    /// Nowhere yet: the client is away since then.
+    Away(Instant, VecDeque<ServerJsonRpcMessage>),
+}
+
+/// What goes over the response of a request.
+enum Said {
+    Message(ServerJsonRpcMessage),
+    /// The end: the client is to come back after this time.
+    Later(Duration),
+}
+
+/// How clients come back for answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Returns {
+    /// How long a response stays open; for ever when not given.
+    pub close_after: Option<Duration>,
 }
 
 /// Where the messages of a session's service go.
@@ -52,24 +91,29 @@ impl Routes {
         self.unasked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The messages for a request from now on, up to its answer. `None` while another request has the same id.
+    /// The messages for a request from now on, up to its answer. `None` while another request has the same id. With `returns` the
+    /// client may come back for them ([`Routes::resume`]).
     pub(super) fn ask(
-        &self,
-        id: RequestId,
-        progress: Option<ProgressToken>,
+        self: &Arc<Self>,
+        asks: Asks,
+        returns: Option<Returns>,
         busy: Busy,
     ) -> Option<Answers> {
         let (answers, messages) = mpsc::channel(ANSWERS);
         let asked = Asked {
-            answers,
-            progress,
+            answers: To::Open(answers),
+            progress: asks.progress,
+            returns,
             _busy: busy,
         };
-        match self.asked().entry(id) {
-            std::collections::hash_map::Entry::Occupied(_) => None,
-            std::collections::hash_map::Entry::Vacant(place) => {
+        let mut all = self.asked();
+        forget_old(&mut all);
+        match all.entry(asks.id.clone()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => {
                 place.insert(asked);
-                Some(Answers { messages })
+                let events = returns.map(|it| Events::new(self, asks.id, 0, it));
+                Some(Answers { messages, events })
             }
         }
     }
@@ -79,27 +123,71 @@ impl Routes {
         self.asked().remove(id);
     }
 
+    /// Ends the response of a request for now. Whether its client comes back for what comes then.
+    fn hang_up(&self, id: &RequestId, retry: Duration) -> bool {
+        let mut all = self.asked();
+        if away(&all) >= AWAY {
+            return false;
+        }
+        let Some(asked) = all.get_mut(id).filter(|asked| asked.returns.is_some()) else {
+            return false;
+        };
+        let To::Open(answers) = &asked.answers else {
+            return true;
+        };
+        // The place of the answer is free: that comes later.
+        match answers.try_send(Said::Later(retry)) {
+            Err(TrySendError::Full(_)) => false,
+            Ok(()) | Err(TrySendError::Closed(_)) => {
+                asked.answers = To::Away(Instant::now(), VecDeque::new());
+                true
+            }
+        }
+    }
+
+    /// What has come for a request since its client left, and comes from now on, if this is an id of an event of such a request.
+    ///
+    /// # Errors
+    /// Nothing is known of that request.
+    pub(super) fn resume(self: &Arc<Self>, event: &str) -> Option<Result<Answers, Gone>> {
+        let (id, count) = read_event(event)?;
+        let (answers, messages) = mpsc::channel(ANSWERS);
+        let mut all = self.asked();
+        forget_old(&mut all);
+        let Some(asked) = all.get_mut(&id) else {
+            return Some(Err(Gone));
+        };
+        let Some(returns) = asked.returns else {
+            return Some(Err(Gone));
+        };
+        let before = std::mem::replace(&mut asked.answers, To::Open(answers.clone()));
+        let mut answered = false;
+        if let To::Away(_, kept) = before {
+            for message in kept {
+                answered |= answers_to(&message).is_some();
+                // No more are kept than have room.
+                let _ = answers.try_send(Said::Message(message));
+            }
+        }
+        if answered {
+            all.remove(&id);
+        }
+        drop(all);
+        let events = Some(Events::new(self, id, count, returns));
+        Some(Ok(Answers { messages, events }))
+    }
+
     /// Sends a message of the service on its way. Never waits: an answer has a place of its own, and what else does not
     /// fit is dropped.
     fn route(&self, message: ServerJsonRpcMessage) {
-        let answered = match &message {
-            JsonRpcMessage::Response(response) => Some(&response.id),
-            JsonRpcMessage::Error(error) => error.id.as_ref(),
-            _ => None,
+        if let Some(id) = answers_to(&message) {
+            let id = id.clone();
+            self.answer(&id, message);
+            return;
+        }
+        let Some(message) = self.beside(message) else {
+            return;
         };
-        if let Some(id) = answered {
-            // Without a client that reads, the answer is of no use to anybody.
-            if let Some(asked) = self.asked().remove(id) {
-                let _ = asked.answers.try_send(message);
-            }
-            return;
-        }
-        if let Some(answers) = self.beside(&message) {
-            if answers.capacity() > 1 {
-                let _ = answers.try_send(message);
-            }
-            return;
-        }
         let mut unasked = self.unasked();
         if unasked.len() >= UNASKED {
             unasked.pop_front();
@@ -108,24 +196,66 @@ impl Routes {
         self.more.notify_one();
     }
 
-    /// The stream of the request during which this was sent.
-    fn beside(&self, message: &ServerJsonRpcMessage) -> Option<mpsc::Sender<ServerJsonRpcMessage>> {
-        let asked = self.asked();
-        let found = match message {
+    fn answer(&self, id: &RequestId, message: ServerJsonRpcMessage) {
+        let mut all = self.asked();
+        let room = away(&all) < AWAY;
+        let Some(asked) = all.get_mut(id) else { return };
+        let lost = match &mut asked.answers {
+            To::Away(_, kept) => {
+                kept.push_back(message);
+                return;
+            }
+            To::Open(answers) => answers.try_send(Said::Message(message)),
+        };
+        match lost {
+            // Its client may come back.
+            Err(TrySendError::Closed(Said::Message(message)))
+                if room && asked.returns.is_some() =>
+            {
+                asked.answers = To::Away(Instant::now(), VecDeque::from([message]));
+            }
+            // Without a client that reads, the answer is of no use to anybody.
+            _ => drop(all.remove(id)),
+        }
+    }
+
+    /// Sends what belongs to a request on its way; gives back what does not.
+    fn beside(&self, message: ServerJsonRpcMessage) -> Option<ServerJsonRpcMessage> {
+        let mut all = self.asked();
+        let during = |extensions: &Extensions| {
+            let during = extensions.get::<OriginatingRequestId>();
+            during.map(|during| during.0.clone())
+        };
+        let found = match &message {
             JsonRpcMessage::Request(request) => {
-                let during = request.request.extensions().get::<OriginatingRequestId>()?;
-                asked.get(&during.0)
+                let id = during(request.request.extensions());
+                id.and_then(|id| all.get_mut(&id))
             }
             JsonRpcMessage::Notification(notification) => match &notification.notification {
                 ServerNotification::ProgressNotification(progress) => {
                     let token = &progress.params.progress_token;
-                    asked.values().find(|a| a.progress.as_ref() == Some(token))
+                    all.values_mut()
+                        .find(|a| a.progress.as_ref() == Some(token))
+                }
+                ServerNotification::CustomNotification(custom) => {
+                    let id = during(&custom.extensions);
+                    id.and_then(|id| all.get_mut(&id))
                 }
                 _ => None,
             },
             _ => None,
         };
-        found.map(|asked| asked.answers.clone())
+        let Some(asked) = found else {
+            return Some(message);
+        };
+        match &mut asked.answers {
+            To::Open(answers) if answers.capacity() > 1 => {
+                let _ = answers.try_send(Said::Message(message));
+            }
+            To::Away(_, kept) if kept.len() + 1 < ANSWERS => kept.push_back(message),
+            _ => {}
+        }
+        None
     }
 
     /// The next message that belongs to no request. Cancel-safe. For one reader at a time.
@@ -139,22 +269,89 @@ impl Routes {
     }
 }
 
+/// The request that a message answers.
+fn answers_to(message: &ServerJsonRpcMessage) -> Option<&RequestId> {
+    match message {
+        JsonRpcMessage::Response(response) => Some(&response.id),
+        JsonRpcMessage::Error(error) => error.id.as_ref(),
+        _ => None,
+    }
+}
+
+/// How many clients are away.
+fn away(all: &HashMap<RequestId, Asked>) -> usize {
+    let away = |asked: &&Asked| matches!(asked.answers, To::Away(..));
+    all.values().filter(away).count()
+}
+
+/// Forgets what nobody has come back for.
+fn forget_old(all: &mut HashMap<RequestId, Asked>) {
+    let old = |asked: &Asked| match &asked.answers {
+        To::Away(since, _) => since.elapsed() > KEPT,
+        To::Open(_) => false,
+    };
+    all.retain(|_, asked| !old(asked));
+}
+
+/// The events of one response to a client that may come back.
+struct Events {
+    routes: Weak<Routes>,
+    id: RequestId,
+    /// Of all events of the request.
+    count: u64,
+    /// Whether the first has been sent, which only says where the client is.
+    begun: bool,
+    close: Option<Pin<Box<Sleep>>>,
+}
+
+impl Events {
+    fn new(routes: &Arc<Routes>, id: RequestId, count: u64, returns: Returns) -> Self {
+        Self {
+            routes: Arc::downgrade(routes),
+            id,
+            count,
+            begun: false,
+            close: returns.close_after.map(|after| Box::pin(sleep(after))),
+        }
+    }
+
+    fn next_id(&mut self) -> String {
+        self.count += 1;
+        let id = serde_json::to_vec(&self.id).unwrap_or_default();
+        format!("{EVENT}{}.{}", URL_SAFE_NO_PAD.encode(id), self.count)
+    }
+}
+
+/// The request that an event belongs to, and how many events there were.
+fn read_event(text: &str) -> Option<(RequestId, u64)> {
+    let (id, count) = text.strip_prefix(EVENT)?.split_once('.')?;
+    let id = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
+    Some((id, count.parse().ok()?))
+}
+
 /// What a request is answered with, as server-sent events. It ends after the answer.
 pub(super) struct Answers {
-    messages: mpsc::Receiver<ServerJsonRpcMessage>,
+    messages: mpsc::Receiver<Said>,
+    /// For a client that may come back.
+    events: Option<Events>,
 }
 
 impl Answers {
     /// A request that is refused at once.
     pub(super) fn refused(id: RequestId, error: ErrorData) -> Self {
         let (answers, messages) = mpsc::channel(1);
-        let _ = answers.try_send(ServerJsonRpcMessage::error(error, Some(id)));
-        Self { messages }
+        let error = ServerJsonRpcMessage::error(error, Some(id));
+        let _ = answers.try_send(Said::Message(error));
+        let events = None;
+        Self { messages, events }
     }
 
     /// The next message; `None` after the answer.
     pub(super) async fn next(&mut self) -> Option<ServerJsonRpcMessage> {
-        self.messages.recv().await
+        match self.messages.recv().await? {
+            Said::Message(message) => Some(message),
+            Said::Later(_) => None,
+        }
     }
 }
 
@@ -162,8 +359,41 @@ impl Stream for Answers {
     type Item = ServerSseMessage;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = self.messages.poll_recv(cx);
-        message.map(|message| message.map(ServerSseMessage::from_message))
+        let this = &mut *self;
+        if let Some(events) = &mut this.events {
+            if !std::mem::replace(&mut events.begun, true) {
+                let id = events.next_id();
+                return Poll::Ready(Some(ServerSseMessage::priming(id, RETRY)));
+            }
+            let due = |close: &mut Pin<Box<Sleep>>| close.as_mut().poll(cx).is_ready();
+            if events.close.as_mut().is_some_and(due) {
+                events.close = None;
+                if let Some(routes) = events.routes.upgrade() {
+                    routes.hang_up(&events.id, RETRY);
+                }
+            }
+        }
+        let said = ready!(this.messages.poll_recv(cx));
+        Poll::Ready(said.map(|said| match (said, &mut this.events) {
+            (Said::Message(message), None) => ServerSseMessage::from_message(message),
+            (Said::Message(message), Some(events)) => {
+                ServerSseMessage::new(events.next_id(), message)
+            }
+            (Said::Later(retry), _) => ServerSseMessage::retry(retry),
+        }))
+    }
+}
+
+/// The HTTP response of a call.
+pub(super) struct Response {
+    pub routes: Weak<Routes>,
+    pub id: RequestId,
+}
+
+impl crate::engine::contact::Wire for Response {
+    fn hang_up(&self, retry: Duration) -> bool {
+        let routes = self.routes.upgrade();
+        routes.is_some_and(|routes| routes.hang_up(&self.id, retry))
     }
 }
 
@@ -201,13 +431,22 @@ impl Transport<RoleServer> for Wire {
     }
 }
 
-/// The id and the progress token of a request.
-pub(super) fn asks(message: &ClientJsonRpcMessage) -> Option<(RequestId, Option<ProgressToken>)> {
+/// What there is to know of a request.
+pub(super) struct Asks {
+    pub id: RequestId,
+    progress: Option<ProgressToken>,
+    /// Whether it calls a tool.
+    pub calls: bool,
+}
+
+/// What there is to know of a message, if it is a request.
+pub(super) fn asks(message: &ClientJsonRpcMessage) -> Option<Asks> {
     match message {
-        JsonRpcMessage::Request(request) => {
-            let progress = request.request.get_meta().get_progress_token();
-            Some((request.id.clone(), progress))
-        }
+        JsonRpcMessage::Request(request) => Some(Asks {
+            id: request.id.clone(),
+            progress: request.request.get_meta().get_progress_token(),
+            calls: matches!(request.request, ClientRequest::CallToolRequest(_)),
+        }),
         _ => None,
     }
 }
@@ -234,17 +473,89 @@ mod tests {
         ServerJsonRpcMessage::response(result, NumberOrString::Number(id))
     }
 
+    fn call(id: i64, token: Option<i64>) -> Asks {
+        Asks {
+            id: NumberOrString::Number(id),
+            progress: token.map(|token| ProgressToken(NumberOrString::Number(token))),
+            calls: true,
+        }
+    }
+
+    /// The events of a response up to its end.
+    async fn all(answers: Answers) -> Vec<ServerSseMessage> {
+        futures_util::StreamExt::collect(answers).await
+    }
+
+    #[tokio::test]
+    async fn a_client_comes_back_for_what_it_has_not_been_told() {
+        let (routes, usage) = (Arc::new(Routes::default()), Usage::new());
+        let returns = Some(Returns::default());
+        let ask = |returns| {
+            routes
+                .ask(call(1, Some(7)), returns, usage.begin(false))
+                .unwrap()
+        };
+        let id = NumberOrString::Number(1);
+        let plain = ask(None);
+        assert!(!routes.hang_up(&id, RETRY), "it would not come back");
+        drop(plain);
+        routes.forget(&id);
+
+        let first = ask(returns);
+        routes.route(progress(7));
+        assert!(routes.hang_up(&id, Duration::from_secs(1)) && routes.hang_up(&id, RETRY));
+        for _ in 0..2 * ANSWERS {
+            routes.route(progress(7));
+        }
+        let first = all(first).await;
+        assert_eq!(first.len(), 3);
+        assert!(first[0].message.is_none() && first[0].event_id.is_some());
+        assert!(first[1].message.is_some() && first[2].retry == Some(Duration::from_secs(1)));
+        let last = first[1].event_id.clone().unwrap();
+        // It comes back and is lost: the answer is kept.
+        drop(routes.resume(&last).unwrap().unwrap());
+        routes.route(answer(1));
+        let second = all(routes.resume(&last).unwrap().unwrap()).await;
+        assert_eq!(second.len(), 2, "where it is, and the answer");
+        assert!(
+            first
+                .iter()
+                .all(|event| event.event_id != second[1].event_id)
+        );
+        assert!(routes.resume(&last).unwrap().is_err(), "it has its answer");
+        assert!(routes.resume("f;a:1").is_none(), "an event of the session");
+        assert!(routes.asked().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_is_open_for_so_long_and_what_nobody_fetches_is_forgotten() {
+        let (routes, usage) = (Arc::new(Routes::default()), Usage::new());
+        let close_after = Some(Duration::from_secs(5));
+        let ask = |id| {
+            let returns = Some(Returns { close_after });
+            routes
+                .ask(call(id, None), returns, usage.begin(false))
+                .unwrap()
+        };
+        let begun = tokio::time::Instant::now();
+        let first = all(ask(1)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
+        assert_eq!(first.last().and_then(|event| event.retry), Some(RETRY));
+        let open: Vec<_> = (2..=AWAY + 1)
+            .map(|id| ask(i64::try_from(id).unwrap()))
+            .collect();
+        for id in 2..=AWAY {
+            assert!(routes.hang_up(&NumberOrString::Number(i64::try_from(id).unwrap()), RETRY));
+        }
+        let one_more = NumberOrString::Number(i64::try_from(AWAY + 1).unwrap());
+        assert!(!routes.hang_up(&one_more, RETRY), "too many are away");
+        drop(open);
+    }
+
     #[tokio::test]
     async fn messages_go_where_they_belong_and_the_answer_always_has_room() {
-        let (routes, usage) = (Routes::default(), Usage::new());
-        let (id, token) = (NumberOrString::Number(1), NumberOrString::Number(7));
-        let ask = || {
-            routes.ask(
-                id.clone(),
-                Some(ProgressToken(token.clone())),
-                usage.begin(false),
-            )
-        };
+        let (routes, usage) = (Arc::new(Routes::default()), Usage::new());
+        let ask = || routes.ask(call(1, Some(7)), None, usage.begin(false));
         let mut answers = ask().unwrap();
         assert!(ask().is_none(), "the id is in use");
         for _ in 0..2 * ANSWERS {
@@ -268,7 +579,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_takes_is_bounded() {
-        let routes = Routes::default();
+        let routes = Arc::new(Routes::default());
         for token in 0..2 * UNASKED {
             routes.route(progress(i64::try_from(token).unwrap()));
         }

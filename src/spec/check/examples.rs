@@ -303,6 +303,7 @@ impl Check<'_> {
             || expect.lacks.is_some()
             || expect.matches.is_some()
             || expect.structured.is_some()
+            || expect.content.is_some()
             || expect.error.is_some();
         if of_reply && !called {
             let message = "nothing is asked for here, so nothing is answered".to_owned();
@@ -329,9 +330,19 @@ impl Check<'_> {
             let help = "as the crate `regex` of Rust reads them: without look-around";
             self.wrong(Code::Tool, &join(pointer, "matches"), message, help);
         }
-        if let Some(tree) = &expect.structured {
-            let at = join(pointer, "structured");
-            check_tree(self.doc, &at, tree, &self.scope, self.report);
+        for (key, tree) in [
+            ("structured", &expect.structured),
+            ("content", &expect.content),
+        ] {
+            if let Some(tree) = tree {
+                check_tree(
+                    self.doc,
+                    &join(pointer, key),
+                    tree,
+                    &self.scope,
+                    self.report,
+                );
+            }
         }
         for (index, said) in expect.messages.iter().enumerate() {
             let at = join(&join(pointer, "messages"), &index.to_string());

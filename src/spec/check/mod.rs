@@ -1,5 +1,7 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
+pub(super) mod ask;
+mod content;
 mod counts;
 mod examples;
 mod foreign;

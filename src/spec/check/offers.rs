@@ -4,17 +4,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::content::BlockCheck;
 use super::routine::{RoutineDraft, RoutineKind, list, step_drafts};
 use super::served::parameters;
 use super::step::StepCheck;
-use super::tool::{Surroundings, call_shape, template_file};
+use super::tool::{Surroundings, call_shape, client_shape};
 use super::{Findings, check_text, check_tree};
 use crate::spec::data::{List, Map, Text};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::expr;
 use crate::spec::model::{
-    Argument, CompletionDecl, Embedded, MessageDecl, PromptDecl, ResourceDecl, Role, TextKind,
+    Argument, CompletionDecl, MessageDecl, PromptDecl, ResourceDecl, Role, TextKind,
 };
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::tree::{Template, Tree};
@@ -79,9 +80,15 @@ fn prompt(value: &Value) -> PromptDecl {
 const BROKEN: MessageDecl = MessageDecl {
     role: Role::User,
     when: None,
+    each: None,
     text: Some(Template(Text::Borrowed(""))),
     template: None,
+    image: None,
+    audio: None,
     resource: None,
+    link: None,
+    audience: None,
+    priority: None,
 };
 
 fn part<T: DeserializeOwned>(value: &Value, key: &str) -> Option<T> {
@@ -116,6 +123,9 @@ impl Offer {
         report: &mut Findings,
     ) {
         scope.bind("call", call_shape());
+        if matches!(self, Self::Prompt(_) | Self::Resource(_)) {
+            scope.bind("client", client_shape());
+        }
         match self {
             Self::Prompt(prompt) => {
                 let mut place = Place {
@@ -161,7 +171,12 @@ impl Offer {
             Self::Prompt(prompt) => {
                 for (index, message) in prompt.messages.iter().enumerate() {
                     let at = join(&join(pointer, "messages"), &index.to_string());
-                    place.message(&at, message, scope);
+                    let mut blocks = BlockCheck {
+                        doc,
+                        around,
+                        report: &mut *place.report,
+                    };
+                    blocks.check(&at, &message.block(), scope);
                 }
             }
             Self::Completion(Some(completion)) => place.list("values", &completion.values, scope),
@@ -257,55 +272,6 @@ impl Place<'_, '_> {
             }
             if let Some(completion) = &argument.complete {
                 cx.completion("complete", completion);
-            }
-        }
-    }
-
-    fn message(&mut self, at: &str, message: &MessageDecl, scope: &Scope) {
-        let mut scope = scope.clone();
-        if let Some(when) = &message.when {
-            let (at, kind) = (join(at, "when"), TextKind::Condition);
-            check_text(self.doc, &at, &when.0, kind, &scope, self.report);
-            scope.guard(expr::paths(&when.0));
-        }
-        let given = [
-            message.text.is_some(),
-            message.template.is_some(),
-            message.resource.is_some(),
-        ];
-        if given.iter().filter(|given| **given).count() != 1 {
-            let text = "a message has exactly one of `text`, `template` and `resource`";
-            let help = "write what is said under `text`";
-            self.problem(Code::Schema, at, text.to_owned(), help);
-        }
-        if let Some(text) = &message.text {
-            let at = join(at, "text");
-            check_text(self.doc, &at, &text.0, TextKind::Text, &scope, self.report);
-        }
-        if let Some(name) = &message.template {
-            let at = join(at, "template");
-            template_file(self.doc, &at, name, &scope, self.around, self.report);
-        }
-        if let Some(resource) = &message.resource {
-            self.embedded(&join(at, "resource"), resource, &scope);
-        }
-    }
-
-    fn embedded(&mut self, at: &str, resource: &Embedded, scope: &Scope) {
-        if resource.text.is_some() == resource.blob.is_some() {
-            let text = "a resource in a message has exactly one of `text` and `blob`";
-            let help = "write what is to be read under `text`, or its bytes in base64 under `blob`";
-            self.problem(Code::Schema, at, text.to_owned(), help);
-        }
-        for (key, text) in [
-            ("uri", Some(&resource.uri)),
-            ("mime", resource.mime.as_ref()),
-            ("text", resource.text.as_ref()),
-            ("blob", resource.blob.as_ref()),
-        ] {
-            if let Some(text) = text {
-                let at = join(at, key);
-                check_text(self.doc, &at, &text.0, TextKind::Text, scope, self.report);
             }
         }
     }

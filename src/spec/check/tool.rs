@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::ask;
+use super::content::BlockCheck;
 use super::examples::check_examples;
 use super::schemas::check_schema;
 use super::step::{StepCheck, check_new_name};
@@ -56,6 +58,8 @@ pub struct Surroundings<'a> {
     pub resources: &'a Resources,
     /// Template files.
     pub templates: &'a BTreeMap<String, Source>,
+    /// Files that blocks may show.
+    pub files: &'a BTreeMap<String, Vec<u8>>,
 }
 
 /// Checks a tool that is declared.
@@ -100,6 +104,7 @@ pub(super) fn check_form(
         .clone()
         .with("args", Shape::from_schema(&input))
         .with("call", call_shape())
+        .with("client", client_shape())
         .with("session", session_shape(around.session))
         .with("gateway", gateway_shape());
     let before = scope.clone();
@@ -127,6 +132,16 @@ pub(super) fn check_form(
 /// What is known of the running call.
 pub(super) fn call_shape() -> Shape {
     Shape::object([("ms", Shape::Number), ("id", Shape::Text)])
+}
+
+/// What is known of the client of a call. Where this name is, there is a client that can be asked.
+pub(super) fn client_shape() -> Shape {
+    Shape::object([
+        ("name", Shape::Text),
+        ("version", Shape::Text),
+        ("protocol", Shape::Text),
+        ("capabilities", Shape::Any),
+    ])
 }
 
 /// What `else` and `failure` call `error`.
@@ -192,6 +207,7 @@ pub(super) fn check_steps(
     around: &Surroundings<'_>,
     report: &mut Findings,
 ) {
+    ask::names_apart(doc, pointer, steps, report);
     for (index, step) in steps.iter().enumerate() {
         let at = join(pointer, &index.to_string());
         match step {
@@ -206,6 +222,7 @@ pub(super) fn check_steps(
 fn within(doc: &Doc, pointer: &str, step: &Step, scope: &Scope, report: &mut Findings) -> Scope {
     let mut inner = scope.clone();
     if let Some(each) = &step.each {
+        ask::not_in_rounds(doc, pointer, step, report);
         let (at, kind) = (join(pointer, "each"), TextKind::Expr);
         let list = check_text(doc, &at, &each.0, kind, &inner, report);
         inner.bind("item", list.element());
@@ -324,20 +341,26 @@ fn check_reply(
     report: &mut Findings,
 ) {
     let has_output = output.is_some();
-    let problem = match (&reply.text, &reply.template, &reply.structured) {
-        (None, None, None) => Some((
-            "a reply needs a `text`, a `template` or `structured`",
+    let texts = [
+        reply.text.is_some(),
+        reply.template.is_some(),
+        reply.content.is_some(),
+    ];
+    let texts = texts.into_iter().filter(|given| *given).count();
+    let problem = match (texts, &reply.structured) {
+        (0, None) => Some((
+            "a reply needs a `text`, a `template`, `content` or `structured`",
             "write `text: …`",
         )),
-        (Some(_), Some(_), _) => Some((
-            "`text` and `template` exclude each other",
-            "keep one of them",
+        (2.., _) => Some((
+            "`text`, `template` and `content` exclude each other",
+            "keep one of them: a text beside pictures is a block of `content`",
         )),
-        (_, _, Some(_)) if !has_output => Some((
+        (_, Some(_)) if !has_output => Some((
             "`structured` needs an `output` schema that describes it",
             "write `output: {type: object, properties: {…}}` beside `reply`",
         )),
-        (_, _, None) if has_output => Some((
+        (_, None) if has_output => Some((
             "`output` is declared, but the reply has no `structured`",
             "write `structured: {…}`, or take `output` out",
         )),
@@ -364,6 +387,15 @@ fn check_reply(
     }
     if let Some(name) = &reply.template {
         template_file(doc, &join(pointer, "template"), name, scope, around, report);
+    }
+    let mut blocks = BlockCheck {
+        doc,
+        around,
+        report,
+    };
+    for (index, block) in reply.content.iter().flat_map(|c| c.iter()).enumerate() {
+        let at = join(&join(pointer, "content"), &index.to_string());
+        blocks.check(&at, &block.block(), scope);
     }
 }
 

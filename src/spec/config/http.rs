@@ -63,6 +63,11 @@ pub struct HttpConfig {
     /// How long sessions are kept.
     #[serde(default)]
     pub sessions: SessionsConfig,
+    /// How long the HTTP response of a call may stay open before the client is asked to come back for the answer, as with
+    /// `hang_up`: for ever when not given. Clients of MCP 2025-11-25 in sessions.
+    #[serde(default)]
+    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m)$"))]
+    pub close_after: Option<String>,
     /// How long a client may take to take a notification before its stream is closed: `10s` when not given.
     #[serde(default)]
     #[schemars(regex(pattern = r"^[0-9]+(ms|s|m)$"))]

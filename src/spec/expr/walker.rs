@@ -291,8 +291,8 @@ impl<'a> Walker<'a> {
             "bool" => Shape::Bool,
             "upper" | "lower" | "title" | "capitalize" | "trim" | "join" | "replace" | "string"
             | "tojson" | "slug" | "cell" | "indent" | "fixed" | "stream_token" | "thousands"
-            | "urlencode" | "sha256" | "uuid_from" | "token" | "untoken" | "time" | "base64url"
-            | "from_base64url" | "json" | "from_ms" | "clock" => Shape::Text,
+            | "urlencode" | "sha256" | "uuid_from" | "token" | "untoken" | "time" | "base64"
+            | "base64url" | "from_base64url" | "json" | "from_ms" | "clock" => Shape::Text,
             "first" | "last" | "min" | "max" => input.element(),
             "default" | "list" | "sort" | "reverse" | "unique" | "select" | "reject"
             | "selectattr" | "rejectattr" => input,

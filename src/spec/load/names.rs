@@ -1,10 +1,14 @@
-//! What the files of a pack name: places, tools, templates.
+//! What the files of a pack name: places, tools, templates and other files.
 
 use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::draft::Draft;
 use crate::spec::check;
 use crate::spec::data::{Map, Text};
+use crate::spec::model::{Block, PackFile, Reply};
 use crate::spec::source::Source;
 
 /// Where something is declared: `file:line:column`.
@@ -41,18 +45,11 @@ pub(super) fn known_to_examples(drafts: &[Draft]) -> check::KnownToExamples {
     }
 }
 
-/// Only the template files that a tool or a prompt names travel with the pack.
+/// Only the template files that a reply or a prompt names travel with the pack.
 pub(super) fn used_templates(drafts: &[Draft], files: &BTreeMap<String, Source>) -> Map<Text> {
-    let replies = drafts
-        .iter()
-        .flat_map(|d| d.tools.iter().chain(d.generators.iter().map(|g| &g.tool)))
-        .filter_map(|t| t.reply.as_ref()?.template.as_deref());
-    let messages = drafts
-        .iter()
-        .flat_map(|d| d.prompts.iter().filter_map(|(_, prompt)| prompt.as_ref()))
-        .flat_map(|prompt| prompt.messages.iter())
-        .filter_map(|message| message.template.as_deref());
-    let used: Vec<&str> = replies.chain(messages).collect();
+    let whole = replies(drafts).filter_map(|reply| reply.template.as_deref());
+    let blocks = blocks(drafts).filter_map(|block| block.template.map(Text::as_ref));
+    let used: Vec<&str> = whole.chain(blocks).collect();
     let mut templates = Map::default();
     for (name, source) in files {
         if used.contains(&name.as_str()) {
@@ -60,4 +57,43 @@ pub(super) fn used_templates(drafts: &[Draft], files: &BTreeMap<String, Source>)
         }
     }
     templates
+}
+
+/// Only the files that a block shows travel with the pack.
+pub(super) fn used_files(drafts: &[Draft], files: &BTreeMap<String, Vec<u8>>) -> Map<PackFile> {
+    let used: Vec<&str> = blocks(drafts)
+        .filter_map(|block| block.file().map(Text::as_ref))
+        .collect();
+    let mut shown = Map::default();
+    for (name, bytes) in files {
+        if used.contains(&name.as_str()) {
+            let file = match std::str::from_utf8(bytes) {
+                Ok(text) => PackFile::Text(text.to_owned().into()),
+                Err(_) => PackFile::Base64(STANDARD.encode(bytes).into()),
+            };
+            shown.push(name.clone(), file);
+        }
+    }
+    shown
+}
+
+/// The replies that are sound.
+fn replies(drafts: &[Draft]) -> impl Iterator<Item = &Reply> {
+    drafts
+        .iter()
+        .flat_map(|d| d.tools.iter().chain(d.generators.iter().map(|g| &g.tool)))
+        .filter_map(|tool| tool.reply.as_ref())
+}
+
+/// The blocks of replies and prompts.
+fn blocks(drafts: &[Draft]) -> impl Iterator<Item = Block<'_>> {
+    let contents = replies(drafts).filter_map(|reply| reply.content.as_deref());
+    let messages = drafts
+        .iter()
+        .flat_map(|d| d.prompts.iter().filter_map(|(_, prompt)| prompt.as_ref()))
+        .flat_map(|prompt| prompt.messages.iter());
+    contents
+        .flatten()
+        .map(|decl| decl.block())
+        .chain(messages.map(|message| message.block()))
 }

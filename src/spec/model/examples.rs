@@ -199,6 +199,10 @@ pub struct Expect {
     /// The structured result: these keys with these values, others may be there. Lists have the same length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<Tree>,
+    /// The blocks of contents as a client gets them (`type`, `text`, `data`, `mimeType`, `uri` and so on): a list of the same length,
+    /// of each these keys with these values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Tree>,
     /// Whether the call fails; it must not when this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<bool>,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::MessageDecl;
 use crate::spec::data::{List, Map, Text};
 use crate::spec::tree::{Expr, Template, Tree};
 use crate::spec::verbs::Step;
@@ -52,43 +53,25 @@ pub struct Argument {
     pub complete: Option<Text>,
 }
 
-/// A message of a prompt: exactly one of `text`, `template` and `resource`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MessageDecl {
-    /// Who says it.
-    pub role: Role,
-    /// The message is left out unless this holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<Expr>,
-    /// What is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<Template>,
-    /// Instead of `text`: the name of a template file of the pack.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<Text>,
-    /// Instead of `text`: something to read, in the message itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource: Option<Embedded>,
-}
-
 /// Who says a message of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The one who picks the prompt.
+    #[default]
     User,
     /// The model.
     Assistant,
 }
 
-/// Something to read in a message: `text` or `blob`.
+/// Something to read in a block: `text`, `blob` or `file`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Embedded {
     /// Its address.
     pub uri: Template,
-    /// Its type: `text/plain` of a text when not given.
+    /// Its type: that of the file, by its name, and otherwise `text/plain` of a text and `application/octet-stream` of bytes when not
+    /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime: Option<Template>,
     /// What it says.
@@ -97,6 +80,9 @@ pub struct Embedded {
     /// Its bytes, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<Template>,
+    /// Instead of them: the name of a file in the folder `files` of the pack. One that is UTF-8 text is read as a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Text>,
 }
 
 /// What proposes values for an argument of a prompt, or a parameter of a resource's address.

@@ -1,9 +1,11 @@
 //! A tool: its form, and what it answers.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use super::Example;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{BlockDecl, Example};
 use crate::spec::data::{List, Text};
 use crate::spec::tree::{Expr, Template, Tree};
 use crate::spec::verbs::Step;
@@ -37,10 +39,11 @@ pub struct Tool {
     /// Takes a text such as `"5"` or `"true"` for the number or the truth value that an argument's schema wants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coerce: Option<bool>,
-    /// Whether it may run as a task for clients that know tasks of MCP (the extension `io.modelcontextprotocol/tasks`): they are
-    /// answered at once, and ask for the result later. For others it is a call like any other.
+    /// Whether it runs as a task for clients that know tasks of MCP (the extension `io.modelcontextprotocol/tasks`): they are
+    /// answered at once, and ask for the result later. With `true` it is a call like any other for the others; with `required`
+    /// they cannot call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<bool>,
+    pub task: Option<TaskUse>,
     /// JSON Schema of the structured result, of type object. Where it is one expression that yields `omit`, clients are told
     /// of none, and the result is not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +60,74 @@ pub struct Tool {
     /// Calls with their expected results: tests and documentation at once.
     #[serde(default)]
     pub examples: List<Example>,
+}
+
+impl Tool {
+    /// Whether it runs as a task for clients that know tasks.
+    pub fn runs_as_task(&self) -> bool {
+        matches!(self.task, Some(TaskUse::Offered | TaskUse::Required))
+    }
+}
+
+/// Whether a tool runs as a task: `false`, `true` or `required`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskUse {
+    /// It does not.
+    Never,
+    /// For clients that know tasks.
+    Offered,
+    /// Always: other clients cannot call it.
+    Required,
+}
+
+impl TaskUse {
+    const REQUIRED: &str = "required";
+}
+
+impl Serialize for TaskUse {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match (self, s.is_human_readable()) {
+            (Self::Never, true) => s.serialize_bool(false),
+            (Self::Offered, true) => s.serialize_bool(true),
+            (Self::Required, true) => s.serialize_str(Self::REQUIRED),
+            (Self::Never, false) => s.serialize_unit_variant("TaskUse", 0, "Never"),
+            (Self::Offered, false) => s.serialize_unit_variant("TaskUse", 1, "Offered"),
+            (Self::Required, false) => s.serialize_unit_variant("TaskUse", 2, "Required"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskUse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Flag(bool),
+            Word(Word),
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Word {
+            Required,
+        }
+        Ok(match Form::deserialize(deserializer)? {
+            Form::Flag(false) => Self::Never,
+            Form::Flag(true) => Self::Offered,
+            Form::Word(Word::Required) => Self::Required,
+        })
+    }
+}
+
+impl JsonSchema for TaskUse {
+    fn schema_name() -> Cow<'static, str> {
+        "TaskUse".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": [true, false, Self::REQUIRED] })
+    }
 }
 
 /// Hints for clients about what a tool does; clients must not rely on them for safety.
@@ -77,7 +148,7 @@ pub struct Annotations {
     pub open_world: Option<bool>,
 }
 
-/// What a tool answers. At least one of the three keys is needed.
+/// What a tool answers. At least one key is needed; `text`, `template` and `content` exclude each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
@@ -87,7 +158,11 @@ pub struct Reply {
     /// Instead of `text`: the name of a template file of the pack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Text>,
-    /// The structured result; needs `output`. Without a text, its JSON is the text.
+    /// Instead of `text`: blocks of texts, pictures, sounds, and what is to be read, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub content: Option<List<BlockDecl>>,
+    /// The structured result; needs `output`. Without a text and `content`, its JSON is the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<Tree>,
 }

@@ -24,4 +24,8 @@ impl Grammar for Check {
         cx.value("value", &self.value);
         cx.schema("schema", &self.schema)
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

@@ -40,4 +40,8 @@ impl Grammar for Connect {
             ("address", Shape::Text),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

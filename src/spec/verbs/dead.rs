@@ -64,4 +64,8 @@ impl Grammar for Dead {
             ("next", Shape::Text),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

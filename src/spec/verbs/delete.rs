@@ -34,4 +34,8 @@ impl Grammar for Delete {
         }
         Shape::object([("key", Shape::Text)])
     }
+
+    fn repeats(&self) -> bool {
+        self.revision.is_none()
+    }
 }

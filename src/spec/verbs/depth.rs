@@ -32,4 +32,8 @@ impl Grammar for Depth {
         };
         Shape::object([("lanes", lane.list())])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

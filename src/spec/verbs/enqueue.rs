@@ -44,4 +44,8 @@ impl Grammar for Enqueue {
             ("duplicate", Shape::Bool),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

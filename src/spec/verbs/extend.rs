@@ -35,4 +35,8 @@ impl Grammar for Extend {
             ("note", Shape::Any),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

@@ -46,4 +46,8 @@ impl Grammar for Fetch {
             ("message", Shape::Text),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

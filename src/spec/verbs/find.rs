@@ -52,4 +52,8 @@ impl Grammar for Find {
             ("total", Shape::Number),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

@@ -41,4 +41,8 @@ impl Grammar for Get {
             None => entry_shape(),
         }
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

@@ -35,4 +35,8 @@ impl Grammar for Info {
             ("consumers", Shape::Number),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

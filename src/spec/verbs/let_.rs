@@ -32,4 +32,8 @@ impl Grammar for Let {
             })
             .collect()
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

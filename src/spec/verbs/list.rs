@@ -56,4 +56,8 @@ impl Grammar for List {
             ("next", Shape::Text),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

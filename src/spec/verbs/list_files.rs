@@ -64,4 +64,8 @@ impl Grammar for ListFiles {
             ("truncated", Shape::Bool),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

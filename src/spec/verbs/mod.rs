@@ -37,6 +37,12 @@ pub trait Grammar {
     fn proves(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Whether a step that was cut off, and may have been done or not, can be run again: twice is no more than once. A task that
+    /// lost its gateway goes on with such a step.
+    fn repeats(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! verbs {
@@ -136,6 +142,8 @@ verbs! {
     fail: fail::Fail,
     /// Checks a value against a schema of the pack.
     check: check::Check,
+    /// Asks the client: its user, its model, or for its folders.
+    ask: ask::Ask,
     /// Sends a message: into a declared stream, acknowledged, or to a plain subject.
     publish: publish::Publish,
     /// Sends a message and waits for an answer: a reply, or a message in an inbox.
@@ -144,6 +152,14 @@ verbs! {
     notify: notify::Notify,
     /// Tells a client that asks how far the call is.
     progress: progress::Progress,
+    /// Sends a line to the log of the client.
+    log: log::Log,
+    /// Tells clients that lists or resources have changed.
+    announce: announce::Announce,
+    /// Ends the HTTP response of the call; the client comes back for the answer.
+    hang_up: hang_up::HangUp,
+    /// Waits for a time.
+    sleep: sleep::Sleep,
     /// Reads stored messages without consuming them, page by page.
     read: read::Read,
     /// Takes messages that nobody has taken at a read position, and moves the position.

@@ -44,4 +44,8 @@ impl Grammar for Notify {
         }
         Shape::object([("delivered", Shape::Bool)])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

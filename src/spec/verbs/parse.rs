@@ -33,4 +33,8 @@ impl Grammar for Parse {
         cx.template("text", &self.text);
         Shape::object([("data", Shape::Any)])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

@@ -47,4 +47,8 @@ impl Grammar for Peek {
             ("more", Shape::Bool),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

@@ -27,6 +27,10 @@ impl Grammar for Progress {
         check(cx, &self.done, self.total.as_ref(), &self.message);
         Shape::object([("told", Shape::Bool)])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }
 
 /// What a client is told.

@@ -71,4 +71,9 @@ impl Grammar for Publish {
             ("duplicate", Shape::Bool),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        // Of what a stream stores twice under one id it keeps one.
+        self.stream.is_some()
+    }
 }

@@ -31,4 +31,8 @@ impl Grammar for Put {
         cx.value("value", &self.value);
         Shape::object([("key", Shape::Text), ("revision", Shape::Number)])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

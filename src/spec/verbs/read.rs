@@ -87,4 +87,8 @@ impl Grammar for Read {
             ("next", Shape::Text),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

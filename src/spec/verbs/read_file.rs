@@ -43,4 +43,8 @@ impl Grammar for ReadFile {
             ("modified", Shape::Text),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

@@ -22,4 +22,8 @@ impl Grammar for Require {
     fn proves(&self) -> Vec<String> {
         expr::paths(&self.0.0)
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

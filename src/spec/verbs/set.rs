@@ -33,4 +33,8 @@ impl Grammar for Set {
             .map(|(name, _)| format!("session.{name}"))
             .collect()
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

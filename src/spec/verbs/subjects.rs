@@ -55,4 +55,8 @@ impl Grammar for Subjects {
             ("next", Shape::Text),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

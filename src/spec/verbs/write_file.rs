@@ -46,4 +46,8 @@ impl Grammar for WriteFile {
             ("created", Shape::Bool),
         ])
     }
+
+    fn repeats(&self) -> bool {
+        true
+    }
 }

@@ -37,7 +37,7 @@ pub fn whole(block: &Block) {
         let files = PackFiles {
             name: "book".into(),
             specs: vec![source(block)],
-            templates: BTreeMap::new(),
+            ..PackFiles::default()
         };
         load(&files).1
     } else {

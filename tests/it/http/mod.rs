@@ -10,6 +10,7 @@ mod health;
 mod news;
 mod outage;
 mod owners;
+mod polling;
 mod replicas;
 mod resume;
 mod sessions;

@@ -1,7 +1,6 @@
 //! Gateways over HTTP, and a client that sees what goes over the wire.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::LIMIT;
+use super::listening::Listening;
 use super::place::Place;
 
 /// The version of MCP that the client speaks.
@@ -54,38 +54,9 @@ impl Served {
     }
 
     /// A command that serves HTTP.
-    pub fn run(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let mut url = None;
-        while url.is_none() {
-            let Some(Ok(line)) = lines.next() else {
-                panic!("the gateway does not listen: {}", stderr.lock().unwrap());
-            };
-            stderr.lock().unwrap().push_str(&format!("{line}\n"));
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                url = rest.split_whitespace().next().map(str::to_owned);
-            }
-        }
-        let log = Arc::clone(&stderr);
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let mut log = log.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        Self {
-            child,
-            url: url.unwrap(),
-            stderr,
-        }
+    pub fn run(command: Command) -> Self {
+        let Listening { child, url, stderr } = Listening::start(command);
+        Self { child, url, stderr }
     }
 
     /// Where it listens, without scheme and path.

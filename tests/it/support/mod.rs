@@ -2,6 +2,7 @@
 
 pub mod fetched;
 pub mod http;
+pub mod listening;
 pub mod logs;
 pub mod mcp;
 pub mod mesh;

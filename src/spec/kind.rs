@@ -58,7 +58,7 @@ const TEXTS: &[&str] = &[
 ];
 
 /// The MIME type of a file, by its name.
-pub(super) fn of(name: &str) -> &'static str {
+pub fn of(name: &str) -> &'static str {
     let last = name.rsplit('/').next().unwrap_or_default();
     let Some((_, ending)) = last.rsplit_once('.') else {
         return if PLAIN.contains(&last) {
@@ -74,8 +74,20 @@ pub(super) fn of(name: &str) -> &'static str {
         .unwrap_or(UNKNOWN)
 }
 
+/// Whether a text has the form of a MIME type: `image/png`, perhaps with parameters.
+pub fn is_kind(text: &str) -> bool {
+    let token = |part: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c);
+        !part.is_empty() && part.len() <= 127 && part.chars().all(fits)
+    };
+    let plain = text.split(';').next().unwrap_or_default().trim_end();
+    plain
+        .split_once('/')
+        .is_some_and(|(kind, sub)| token(kind) && token(sub))
+}
+
 /// Whether what has this type is text.
-pub(super) fn is_text(kind: &str) -> bool {
+pub fn is_text(kind: &str) -> bool {
     kind.starts_with("text/")
         || TEXTS.contains(&kind)
         || ["+json", "+xml", "+yaml"]

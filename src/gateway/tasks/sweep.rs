@@ -1,0 +1,237 @@
+//! Tasks that nobody runs: found, and gone on with.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::held::cut_off;
+use super::record::{End, Record, now};
+use super::store::{Gateways, Stored};
+use super::{BEAT, Gateway, LOOK};
+use crate::bus::{Error, ErrorKind, Subscription};
+use crate::catalog::Tool;
+use crate::engine::again;
+use crate::gateway::observe;
+
+/// For how long nothing is heard of a gateway that is taken for gone.
+const LATE: Duration = Duration::from_secs(8);
+/// How long a task waits for a gateway with its tool before one with a tool of the same name says that it has changed.
+const CHANGED: Duration = Duration::from_secs(60);
+/// How long after a refused subscription it is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+impl Gateway {
+    /// Looks after tasks for as long as the gateway runs: shows that it lives, goes on with tasks of gateways that do not, and hears
+    /// what others change in those that it runs. Ends never.
+    pub async fn keep_tasks(self: &Arc<Self>) {
+        tokio::join!(self.sweep_tasks(), self.hear_tasks());
+    }
+
+    async fn sweep_tasks(self: &Arc<Self>) {
+        let mut ticks = interval(BEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = false;
+        let mut looked = tokio::time::Instant::now();
+        loop {
+            ticks.tick().await;
+            if !self.has_tasks() || !self.tasks.store().is_connected() {
+                continue;
+            }
+            match self.sweep_once().await {
+                Ok(()) => told = false,
+                Err(error) if !std::mem::replace(&mut told, true) => {
+                    tracing::warn!(%error, "tasks are not looked after");
+                }
+                Err(_) => {}
+            }
+            if looked.elapsed() >= LOOK {
+                looked = tokio::time::Instant::now();
+                let held: Vec<_> = self.tasks.all().values().flatten().cloned().collect();
+                for held in held {
+                    held.look().await;
+                }
+            }
+        }
+    }
+
+    async fn sweep_once(self: &Arc<Self>) -> Result<(), Error> {
+        let (tasks, store) = (&self.tasks, self.tasks.store());
+        if !tasks.all().is_empty() {
+            store.beat().await?;
+        }
+        let mut open = store.open().await?;
+        open.retain(|id, _| !tasks.all().contains_key(id));
+        if open.is_empty() {
+            return Ok(());
+        }
+        let gateways = store.gateways().await?;
+        for (id, holder) in open {
+            // The record of one that is in good hands is not read.
+            let lives = holder != store.gateway && gateways.silent(&holder) < LATE;
+            if holder.is_empty() || !lives {
+                self.find_task(&id, &gateways).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with a task if nobody runs it.
+    async fn find_task(self: &Arc<Self>, id: &str, gateways: &Gateways) -> Result<(), Error> {
+        let store = self.tasks.store();
+        let Some(Stored {
+            record,
+            revision,
+            at,
+        }) = store.read(id).await?
+        else {
+            // Its gateway was lost before it was stored, or its time is over.
+            store.close(id).await;
+            return Ok(());
+        };
+        if record.end.is_some() {
+            store.close(id).await;
+            return Ok(());
+        }
+        let ours = record.holder == store.gateway;
+        let silent = match record.holder.as_str() {
+            "" => Duration::MAX,
+            holder => gateways.silent(holder),
+        };
+        if !ours && silent < LATE {
+            return Ok(());
+        }
+        let catalog = self.catalog();
+        let tool = catalog.tool(&record.tool);
+        let Some(tool) = tool.filter(|_| record.namespace == self.started.facts.namespace) else {
+            return Ok(());
+        };
+        let age = age(at, gateways.now);
+        if catalog.fingerprint(&tool) == record.fingerprint {
+            self.take_task(id, record, revision, age, &tool).await
+        } else if age > CHANGED {
+            let text = format!(
+                "the gateway that ran the task is gone, and the tool `{}` is another one now: call it again",
+                record.tool
+            );
+            self.fail_task(id, record, revision, text).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn take_task(
+        self: &Arc<Self>,
+        id: &str,
+        mut record: Record,
+        revision: u64,
+        age: Duration,
+        tool: &Tool,
+    ) -> Result<(), Error> {
+        let Some(pack) = self.catalog().packs.get(tool.pack).map(|p| p.pack.clone()) else {
+            return Ok(());
+        };
+        if record.begun && !again::repeats(&pack, &tool.spec, record.stand.next, age) {
+            let text = cut_off(&record);
+            return self.fail_task(id, record, revision, text).await;
+        }
+        let Some(place) = self.tasks.place(id, &record.owner) else {
+            return Ok(());
+        };
+        let store = self.tasks.store();
+        store.beat().await?;
+        record.holder.clone_from(&store.gateway);
+        record.begun = true;
+        record.updated = now();
+        let revision = match store.write(id, &record, revision).await {
+            Ok(revision) => revision,
+            // Another one was faster.
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        store.note(id, &record.holder).await.ok();
+        tracing::info!(task = id, tool = %record.tool, step = record.stand.next, "a task goes on here");
+        observe::task_taken();
+        let begun = self.hold(place, record.clone(), revision);
+        let gateway = Arc::clone(self);
+        tokio::spawn(async move { gateway.go_on(record, begun).await });
+        Ok(())
+    }
+
+    /// Runs a task that another gateway has begun, in a session like the one that it was begun in.
+    async fn go_on(&self, record: Record, begun: super::Begun) {
+        let Record {
+            tool,
+            arguments,
+            session,
+            ..
+        } = record;
+        let origin = session;
+        let session = self.copy_of(origin.id, &origin.snapshot);
+        if !origin.principal.is_empty() {
+            session.set_client(&origin.principal, &origin.claims);
+        }
+        let (session, tool) = (&session, &tool);
+        let run = begun.run(|contact, cancel| async move {
+            self.call_with(session, tool, arguments, &cancel, contact)
+                .await
+        });
+        run.await;
+    }
+
+    async fn fail_task(
+        &self,
+        id: &str,
+        mut record: Record,
+        revision: u64,
+        text: String,
+    ) -> Result<(), Error> {
+        let store = self.tasks.store();
+        tracing::warn!(task = id, tool = %record.tool, "a task has failed: {text}");
+        let end = End::failed(text);
+        let word = end.word();
+        record.end(end);
+        record.updated = now();
+        match store.write(id, &record, revision).await {
+            Ok(_) => {
+                observe::task_ended(word);
+                store.close(id).await;
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Hears what others change in tasks that run here.
+    async fn hear_tasks(&self) {
+        loop {
+            if self.has_tasks() {
+                let subjects = [self.tasks.store().signals()];
+                let bus = self.nats.bus();
+                match bus.subscribe(&subjects, Subscription::CAPACITY).await {
+                    Ok(mut signals) => {
+                        while let Some(signal) = signals.next().await {
+                            let id = String::from_utf8_lossy(&signal.payload);
+                            if let Some(held) = self.tasks.held(&id) {
+                                // One that takes its time does not hold the others up.
+                                tokio::spawn(async move { held.look().await });
+                            }
+                        }
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "changes of tasks are not heard yet");
+                    }
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// How long ago something was stored, by the clock of the server.
+fn age(at: Option<SystemTime>, now: SystemTime) -> Duration {
+    let since = at.and_then(|at| now.duration_since(at).ok());
+    since.unwrap_or_default()
+}
