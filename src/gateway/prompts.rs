@@ -10,7 +10,7 @@ use rmcp::model::{
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::content::{block, role};
+use super::content::{block, face, role};
 use super::{Client, Gateway, observe};
 use crate::bus::ErrorKind;
 use crate::catalog;
@@ -206,6 +206,7 @@ fn listed(prompt: &catalog::Prompt) -> Prompt {
     let arguments = Some(arguments).filter(|arguments| !arguments.is_empty());
     let mut listed = Prompt::new(prompt.name.as_str(), prompt.description.clone(), arguments);
     listed.title.clone_from(&prompt.title);
+    (listed.meta, listed.icons) = face(&prompt.face);
     listed
 }
 

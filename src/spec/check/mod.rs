@@ -3,6 +3,7 @@
 mod content;
 mod counts;
 mod examples;
+mod face;
 mod foreign;
 mod generate;
 mod inboxes;
