@@ -114,7 +114,10 @@ fn a_block_that_cannot_be_made_is_an_error_that_names_it() {
     assert_eq!(made["content"], expected, "{made}");
     let many: Vec<usize> = (0..1001).collect();
     let (text, error) = raw.tool("t", "nothing", json!({"rows": many}));
-    assert!(error && text.contains("`each` has more than 1000 elements"), "{text}");
+    assert!(
+        error && text.contains("`each` has more than 1000 elements"),
+        "{text}"
+    );
     raw.close();
 }
 
