@@ -44,6 +44,9 @@ pub fn definition(catalog: &Catalog, tool: &Tool) -> Value {
             whole.insert(format!("file {name}"), as_json(file));
         }
     }
+    for name in tool.spec.face().files() {
+        whole.insert(format!("file {name}"), as_json(&pack.files.get(name)));
+    }
     for (name, value) in macros(pack, &declared) {
         whole.insert(format!("macro {name}"), value);
     }

@@ -7,6 +7,7 @@ pub mod bound;
 pub mod builtin;
 mod configured;
 pub mod definition;
+mod face;
 pub mod foresee;
 pub mod generate;
 pub mod lint;
@@ -31,6 +32,7 @@ use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value, json};
 
 use configured::{compiled, find, placed, reads_listed_variables, settings, unknown_settings};
+pub use face::{Face, Icon};
 use generate::{Library, Slot};
 pub use machine::{FolderPlace, Machine};
 use packs::Found;
@@ -380,7 +382,8 @@ impl Catalog {
                 }
             }
         }
-        match Tool::build(name, home, origin, spec, &self.templates, context) {
+        let files = &self.packs[by].pack.files;
+        match Tool::build(name, home, origin, spec, (&self.templates, files), context) {
             Ok(tool) => Some(Slot::Fixed(Arc::new(tool))),
             Err(problems) => {
                 report.extend(problems);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use minijinja::value::Value as Jinja;
 
-use super::{Catalog, Templates};
+use super::{Catalog, Face, Templates};
+use crate::spec::data::Map;
 use crate::spec::diag::{Code, Diagnostic, Report};
 use crate::spec::doc::join;
-use crate::spec::model::PromptDecl;
+use crate::spec::model::{PackFile, PromptDecl};
 use crate::spec::suggest;
 use crate::spec::tree::Template;
 
@@ -24,6 +25,8 @@ pub struct Prompt {
     pub title: Option<String>,
     /// What people read to decide whether to pick it.
     pub description: Option<String>,
+    /// What clients are told beside that.
+    pub face: Face,
     /// Its arguments, in order.
     pub arguments: Vec<PromptArgument>,
     /// The spec.
@@ -49,7 +52,7 @@ impl Prompt {
         pack: usize,
         origin: &str,
         spec: &PromptDecl,
-        templates: &Templates,
+        (templates, files): (&Templates, &Map<PackFile>),
         context: &Jinja,
     ) -> Result<Option<Self>, minijinja::Error> {
         if let Some(when) = &spec.when
@@ -75,6 +78,7 @@ impl Prompt {
             origin: origin.to_owned(),
             title: text(&spec.title)?,
             description: text(&spec.description)?,
+            face: Face::build(&spec.face(), files, templates, context)?,
             arguments: arguments.collect::<Result<_, minijinja::Error>>()?,
             spec: spec.clone(),
         }))
@@ -107,8 +111,8 @@ pub(super) fn of(catalog: &Catalog, report: &mut Report) -> Vec<Arc<Prompt>> {
         for (name, spec) in loaded.pack.prompts.iter() {
             let origin = loaded.pack.origins.get(&join("prompts", name));
             let origin = origin.map_or("", |o| o.as_ref());
-            let templates = &catalog.templates;
-            let problem = match Prompt::build(name, index, origin, spec, templates, &context) {
+            let known = (&catalog.templates, &loaded.pack.files);
+            let problem = match Prompt::build(name, index, origin, spec, known, &context) {
                 Ok(None) => continue,
                 Ok(Some(prompt)) => match prompts.iter().find(|p| p.name == name) {
                     None => {

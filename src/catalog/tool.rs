@@ -6,13 +6,14 @@ use jsonschema::Validator;
 use minijinja::value::Value as Jinja;
 use serde_json::{Map, Value};
 
+use super::face::Face;
 use super::templates::{Templates, to_json};
 use crate::spec::check::close;
-use crate::spec::data::Text;
+use crate::spec::data::{self, Text};
 use crate::spec::defaults::fill_in;
 use crate::spec::diag::{Code, Diagnostic, Label, Report};
 use crate::spec::env::is_omit;
-use crate::spec::model;
+use crate::spec::model::{self, PackFile};
 use crate::spec::schema;
 use crate::spec::suggest;
 use crate::spec::tree::{Template, Tree};
@@ -30,6 +31,8 @@ pub struct Tool {
     pub title: Option<String>,
     /// What a model reads to decide when to use it.
     pub description: String,
+    /// What clients are told beside that.
+    pub face: Face,
     /// Under which names the tools of its pack are served: `tools.*`.
     pub tools: Jinja,
     /// Names that its steps and its reply see beside the others, with their values.
@@ -49,7 +52,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Renders the texts of a tool, and renders and compiles its schemas.
+    /// Renders the texts of a tool, and renders and compiles its schemas. `files` are those of its pack.
     ///
     /// # Errors
     /// A report naming the tool whose schema or text is not valid for this project.
@@ -58,7 +61,7 @@ impl Tool {
         pack: usize,
         origin: &str,
         spec: &model::Tool,
-        templates: &Templates,
+        (templates, files): (&Templates, &data::Map<PackFile>),
         context: &Jinja,
     ) -> Result<Self, Report> {
         let refuse = |code: Code, what: &str, why: String| {
@@ -115,6 +118,8 @@ impl Tool {
             named: None,
             title: spec.title.as_ref().map(|t| text("title", t)).transpose()?,
             description: text("description", &spec.description)?,
+            face: Face::build(&spec.face(), files, templates, context)
+                .map_err(|e| refuse(Code::Template, "face (`meta`, `icons`)", e.to_string()))?,
             tools: context.get_attr("tools").unwrap_or_default(),
             given: Vec::new(),
             source: None,
@@ -279,7 +284,7 @@ mod tests {
             0,
             "t.yaml:1:1",
             &spec,
-            &Templates::new(),
+            (&Templates::new(), &data::Map::default()),
             &Jinja::UNDEFINED,
         )
         .unwrap()

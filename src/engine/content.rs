@@ -197,7 +197,12 @@ impl Call<'_> {
                 let list = self.templates().eval(each, &self.context());
                 let items = list
                     .and_then(|list| Ok(list.try_iter()?.map(Some).take(MAX_BLOCKS + 1).collect()));
-                items.map_err(|error| explained(error.into()))?
+                let items: Vec<Option<Jinja>> = items.map_err(|error| explained(error.into()))?;
+                if items.len() > MAX_BLOCKS {
+                    let text = format!("`each` has more than {MAX_BLOCKS} elements");
+                    return Err(explained(Failure::new(FailureKind::Range, text)));
+                }
+                items
             }
         };
         let mut blocks = Vec::new();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use minijinja::value::Value;
 
 use super::call::Call;
@@ -105,7 +107,7 @@ pub(super) fn unless_no(
 /// The value of a text, null where it is text alone; or what is wrong with it, with line and column.
 pub(super) fn parsed(text: &str, form: FileForm) -> Result<serde_json::Value, String> {
     match form {
-        FileForm::Text => Ok(serde_json::Value::Null),
+        FileForm::Text | FileForm::Base64 => Ok(serde_json::Value::Null),
         FileForm::Json => serde_json::from_str(text).map_err(|error| {
             let words = error.to_string();
             let (line, column) = (error.line(), error.column());
@@ -120,6 +122,24 @@ pub(super) fn parsed(text: &str, form: FileForm) -> Result<serde_json::Value, St
                 format!("line {line}, column {column}: {}", first.message)
             })),
         },
+    }
+}
+
+/// The text of a file, and what it is taken for: `text` and `data` as expressions see them.
+///
+/// # Errors
+/// The text, and where in it something is wrong.
+pub(super) fn content(
+    bytes: Vec<u8>,
+    form: FileForm,
+) -> Result<(Option<String>, serde_json::Value), (String, String)> {
+    if form == FileForm::Base64 {
+        return Ok((None, STANDARD.encode(bytes).into()));
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    match parsed(&text, form) {
+        Ok(data) => Ok((Some(text), data)),
+        Err(problem) => Err((text, problem)),
     }
 }
 

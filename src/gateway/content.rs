@@ -1,10 +1,11 @@
 //! Blocks of contents as MCP has them.
 
 use rmcp::model::{
-    Annotations, AudioContent, ContentBlock, EmbeddedResource, ImageContent, Resource,
-    ResourceContents, Role, TextContent,
+    Annotations, AudioContent, ContentBlock, EmbeddedResource, Icon, IconTheme, ImageContent,
+    MetaObject, Resource, ResourceContents, Role, TextContent,
 };
 
+use crate::catalog::Face;
 use crate::engine::{Block, Body, Content, Link, Reply};
 use crate::spec::model;
 
@@ -86,4 +87,24 @@ pub(super) fn contents(body: Body, uri: &str, mime: Option<String>) -> ResourceC
         ),
     };
     made.with_mime_type(mime.unwrap_or_else(|| usual.to_owned()))
+}
+
+/// What clients are told of something beside its name and description.
+pub(super) fn face(face: &Face) -> (Option<MetaObject>, Option<Vec<Icon>>) {
+    let icons: Vec<Icon> = face
+        .icons
+        .iter()
+        .map(|icon| {
+            let mut made = Icon::new(icon.src.as_str());
+            made.mime_type.clone_from(&icon.mime);
+            made.sizes = Some(icon.sizes.clone()).filter(|sizes| !sizes.is_empty());
+            made.theme = icon.theme.map(|theme| match theme {
+                model::Theme::Light => IconTheme::Light,
+                model::Theme::Dark => IconTheme::Dark,
+            });
+            made
+        })
+        .collect();
+    let icons = Some(icons).filter(|icons| !icons.is_empty());
+    (face.meta.clone().map(MetaObject), icons)
 }

@@ -8,6 +8,7 @@ use rmcp::model::{
 };
 
 use super::Gateway;
+use super::content::face;
 use crate::catalog::Tools;
 
 /// Tools as `tools/list` shows them.
@@ -36,6 +37,7 @@ pub fn listing(tools: &Tools) -> Vec<Tool> {
                     hints.open_world,
                 ));
             }
+            (listed.meta, listed.icons) = face(&tool.face);
             listed
         })
         .collect()

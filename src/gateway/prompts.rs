@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::ask::incapable;
-use super::content::{block, role};
+use super::content::{block, face, role};
 use super::{Client, Gateway, observe};
 use crate::bus::ErrorKind;
 use crate::catalog;
@@ -225,6 +225,7 @@ fn listed(prompt: &catalog::Prompt) -> Prompt {
     let arguments = Some(arguments).filter(|arguments| !arguments.is_empty());
     let mut listed = Prompt::new(prompt.name.as_str(), prompt.description.clone(), arguments);
     listed.title.clone_from(&prompt.title);
+    (listed.meta, listed.icons) = face(&prompt.face);
     listed
 }
 

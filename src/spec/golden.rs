@@ -9,6 +9,13 @@ use std::path::Path;
 use super::files::{PackFiles, read_source};
 use super::load::load;
 
+/// The files that blocks may show.
+const FILES: &[(&str, &[u8])] = &[
+    ("dot.gif", b"GIF\xff"),
+    ("note.md", b"# A note\n"),
+    ("ping.wav", b"RIFF\xfe"),
+];
+
 fn pack(kind: &str, name: &str) -> PackFiles {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src/spec/testdata")
@@ -17,6 +24,10 @@ fn pack(kind: &str, name: &str) -> PackFiles {
     PackFiles {
         name: "golden".into(),
         specs: vec![read_source(&path, name).unwrap()],
+        files: FILES
+            .iter()
+            .map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()))
+            .collect(),
         ..PackFiles::default()
     }
 }
@@ -53,6 +64,7 @@ broken! {
     examples_and_fixtures: "examples.yaml",
     a_name_declared_twice: "duplicate.yaml",
     foreign_files: "foreign.yaml",
+    contents_and_faces: "content.yaml",
 }
 
 #[test]

@@ -425,7 +425,8 @@ impl Lowering<'_> {
     fn check_served(&mut self, draft: &Draft, base: &super::shape::Scope, resources: &Resources) {
         for (name, decl) in &draft.served {
             if let Some(decl) = decl {
-                check::check_served(&draft.doc, name, decl, base, resources, self.report);
+                let known = (resources, &self.files.files);
+                check::check_served(&draft.doc, name, decl, base, known, self.report);
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod content;
 mod examples;
+mod face;
 mod foreign;
 mod generate;
 mod inboxes;
@@ -31,6 +32,7 @@ pub use examples::{
     Allowed, DEFAULT_FIXTURE, Example, Expect, Fixture, FixtureClient, Given, MAX_WITHIN, Parts,
     Responder, Said, Told, example_origin,
 };
+pub use face::{Face, IconDecl, Theme};
 pub use foreign::{ForeignForm, Paths};
 pub use generate::{Generator, MICRO};
 pub use inboxes::{Answer, InboxDecl, Served, Telling};

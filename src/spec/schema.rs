@@ -27,6 +27,23 @@ pub fn of<T: JsonSchema>(title: &str) -> Value {
     schema
 }
 
+/// Whether parts of an object's schema that are applied to the same object may declare properties of it, too.
+pub fn declares_elsewhere(schema: &Map<String, Value>) -> bool {
+    const LISTS: &[&str] = &["allOf", "anyOf", "oneOf"];
+    const SINGLE: &[&str] = &["if", "then", "else"];
+    const NAMES: &[&str] = &["properties", "patternProperties"];
+    let declares = |part: &Value| {
+        part.as_object()
+            .is_some_and(|p| NAMES.iter().any(|key| p.contains_key(*key)) || declares_elsewhere(p))
+    };
+    let listed = LISTS.iter().filter_map(|key| schema.get(*key)?.as_array());
+    let single = SINGLE.iter().filter_map(|key| schema.get(*key));
+    let named = schema.get("dependentSchemas").and_then(Value::as_object);
+    let parts = listed.flatten().chain(single);
+    let mut parts = parts.chain(named.into_iter().flat_map(Map::values));
+    schema.contains_key("$ref") || schema.contains_key("$dynamicRef") || parts.any(declares)
+}
+
 fn without_nulls(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(without_nulls),

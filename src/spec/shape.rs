@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::schema::declares_elsewhere;
+
 /// The shape of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {
@@ -97,7 +99,8 @@ impl Shape {
             Some(Value::Bool(allowed)) => *allowed,
             Some(_) => true,
             None => properties.is_none(),
-        } || schema.contains_key("patternProperties");
+        } || schema.contains_key("patternProperties")
+            || declares_elsewhere(schema);
         let known = properties
             .into_iter()
             .flatten()

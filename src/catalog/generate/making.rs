@@ -238,8 +238,10 @@ impl Making<'_> {
             Some(doc) => format!("{}, of {}", self.origin(), doc.source.name()),
             None => format!("{}, of {}", self.origin(), entry.who),
         };
-        let (spec, templates) = (&self.generator.tool, &self.catalog.templates);
-        match Tool::build(name, self.pack, &origin, spec, templates, &context) {
+        let spec = &self.generator.tool;
+        let files = &self.catalog.packs[self.pack].pack.files;
+        let known = (&self.catalog.templates, files);
+        match Tool::build(name, self.pack, &origin, spec, known, &context) {
             Ok(mut tool) => {
                 tool.given = entry.names.given;
                 tool.named = entry.named;

@@ -247,7 +247,14 @@ impl Home<'_> {
                 .map(AsRef::as_ref)
                 .unwrap_or_default(),
         );
-        let built = Tool::build(name, 0, "", spec, self.templates, &self.context);
+        let built = Tool::build(
+            name,
+            0,
+            "",
+            spec,
+            (self.templates, &pack.files),
+            &self.context,
+        );
         match built {
             Ok(tool) => Shown {
                 file,

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::catalog::FolderPlace;
 use crate::engine::call::Call;
 use crate::engine::failure::Failure;
-use crate::engine::machine::{blocking, max_bytes, parsed, texts, written};
+use crate::engine::machine::{self, blocking, max_bytes, texts, written};
 use crate::engine::sieve::Sieve;
 use crate::files::{Entry, ErrorKind, Folder, Listed, Listing};
 use crate::spec::verbs::files::{FileForm, MAX_FILE_BYTES, MAX_FILES};
@@ -90,12 +90,10 @@ impl Wanted {
         match folder.read(&file.name, self.max_bytes.min(*left)) {
             Ok(content) => {
                 *left = left.saturating_sub(content.bytes.len() as u64);
-                let read = String::from_utf8_lossy(&content.bytes).into_owned();
-                match parsed(&read, form) {
-                    Ok(value) => data = Some(value),
-                    Err(problem) => wrong = Some(problem),
+                match machine::content(content.bytes, form) {
+                    Ok((read, value)) => (text, data) = (read, Some(value)),
+                    Err((read, problem)) => (text, wrong) = (Some(read), Some(problem)),
                 }
-                text = Some(read);
             }
             Err(error) => wrong = Some(error.to_string()),
         }

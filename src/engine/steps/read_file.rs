@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::engine::call::Call;
 use crate::engine::failure::{Failure, FailureKind};
-use crate::engine::machine::{blocking, max_bytes, parsed, written};
+use crate::engine::machine::{blocking, content, max_bytes, written};
 use crate::files::ErrorKind;
 use crate::spec::verbs::files::FileForm;
 use crate::spec::verbs::forms::ReadFile;
@@ -19,13 +19,14 @@ pub(super) async fn run(step: &ReadFile, call: &mut Call<'_>) -> Result<Value, F
     let what = format!("reading a file of the folder `{}`", step.folder);
     let name = path.clone();
     let read = blocking(&what, move || {
-        let content = place.open()?.read(&name, most)?;
-        let text = String::from_utf8_lossy(&content.bytes).into_owned();
-        let data = parsed(&text, form)
-            .map_err(|problem| Failure::new(FailureKind::Syntax, format!("{name:?}: {problem}")))?;
+        let read = place.open()?.read(&name, most)?;
+        let (bytes, modified) = (read.bytes.len(), written(read.modified));
+        let (text, data) = content(read.bytes, form).map_err(|(_, problem)| {
+            Failure::new(FailureKind::Syntax, format!("{name:?}: {problem}"))
+        })?;
         Ok(json!({
             "found": true, "path": name, "text": text, "data": data,
-            "bytes": content.bytes.len(), "modified": written(content.modified),
+            "bytes": bytes, "modified": modified,
         }))
     });
     let found = match read.await {

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::read::not_found;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Face};
 use crate::engine::{Contact, Failure, FailureKind, Outcome, Session};
 use crate::gateway::ask::{Again, Call, asks, declared};
-use crate::gateway::content::contents;
+use crate::gateway::content::{contents, face};
 use crate::gateway::{Client, Gateway};
 use crate::spec::model::ResourceDecl;
 use crate::spec::tree::Template;
@@ -38,6 +38,7 @@ pub(in crate::gateway) struct Made {
     title: Option<String>,
     description: Option<String>,
     mime: String,
+    face: Face,
 }
 
 impl Made {
@@ -84,6 +85,12 @@ impl Made {
             title: text(&decl.title)?,
             description: text(&decl.description)?,
             mime: text(&decl.mime)?.unwrap_or_else(|| usual.to_owned()),
+            face: Face::build(
+                &decl.face(),
+                &catalog.packs[pack].pack.files,
+                templates,
+                &base,
+            )?,
             decl: decl.clone(),
             shown,
             template,
@@ -99,6 +106,7 @@ impl Made {
             .with_mime_type(self.mime.as_str());
         listed.title.clone_from(&self.title);
         listed.description.clone_from(&self.description);
+        (listed.meta, listed.icons) = face(&self.face);
         Some(listed)
     }
 
@@ -108,6 +116,7 @@ impl Made {
             .with_mime_type(self.mime.as_str());
         listed.title.clone_from(&self.title);
         listed.description.clone_from(&self.description);
+        (listed.meta, listed.icons) = face(&self.face);
         listed
     }
 

@@ -1,15 +1,14 @@
 //! Blocks of contents: of each exactly one kind, with what it names.
 
+use super::face::known_file;
 use super::tool::{Surroundings, template_file};
 use super::{Findings, check_text};
-use crate::spec::data::Text;
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::expr;
 use crate::spec::kind;
 use crate::spec::model::{BLOCK_KINDS, Block, Embedded, Link, Media, TextKind};
 use crate::spec::shape::{Scope, Shape};
-use crate::spec::suggest;
 use crate::spec::tree::{Expr, Template};
 
 /// What blocks are checked with.
@@ -161,19 +160,8 @@ impl BlockCheck<'_, '_> {
         }
     }
 
-    fn file(&mut self, at: &str, name: &Text) {
-        let known = self.around.files;
-        if known.contains_key(name.as_ref()) {
-            return;
-        }
-        let help = match known.is_empty() {
-            true => "put it into the folder `files` of the pack".to_owned(),
-            false => suggest::help(name, known.keys().map(String::as_str)),
-        };
-        let range = self.doc.value_range(at);
-        let problem = format!("there is no file `{name}` in the folder `files` of the pack");
-        let found = Diagnostic::error(Code::UnknownResource, &self.doc.source, range, problem);
-        self.report.push(found.help(help));
+    fn file(&mut self, at: &str, name: &str) {
+        known_file(self.doc, at, name, self.around.files, self.report);
     }
 
     fn text(&mut self, at: &str, key: &str, text: Option<&Template>, scope: &Scope) {

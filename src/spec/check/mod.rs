@@ -4,6 +4,7 @@ pub(super) mod ask;
 mod content;
 mod counts;
 mod examples;
+mod face;
 mod foreign;
 mod generate;
 mod inboxes;

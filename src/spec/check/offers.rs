@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::content::BlockCheck;
+use super::face::check_face;
 use super::routine::{RoutineDraft, RoutineKind, list, step_drafts};
 use super::served::parameters;
 use super::step::StepCheck;
@@ -67,6 +68,8 @@ fn prompt(value: &Value) -> PromptDecl {
         title: part(value, "title"),
         description: part(value, "description"),
         when: part(value, "when"),
+        meta: part(value, "meta"),
+        icons: part(value, "icons"),
         scopes: List::default(),
         arguments: Map(arguments.collect()),
         steps: List::default(),
@@ -248,6 +251,8 @@ impl Place<'_, '_> {
             check_text(self.doc, &at, &when.0, kind, base, self.report);
             scope.guard(expr::paths(&when.0));
         }
+        let known = (base, self.around.files);
+        check_face(self.doc, self.pointer, &prompt.face(), known, self.report);
         let pointer = join(self.pointer, "arguments");
         for (name, argument) in prompt.arguments.iter() {
             let at = join(&pointer, name);

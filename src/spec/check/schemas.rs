@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Findings, check_tree};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
-use crate::spec::schema;
+use crate::spec::schema::{self, declares_elsewhere};
 use crate::spec::shape::Scope;
 use crate::spec::suggest;
 use crate::spec::tree::Tree;
@@ -57,7 +57,8 @@ pub(super) fn check_arguments(doc: &Doc, pointer: &str, schema: &Value, report: 
         .collect();
     let open = schema
         .get("additionalProperties")
-        .is_some_and(|more| *more != Value::Bool(false));
+        .is_some_and(|more| *more != Value::Bool(false))
+        || schema.as_object().is_some_and(declares_elsewhere);
     let required = schema.get("required").and_then(Value::as_array);
     for (index, name) in required.into_iter().flatten().enumerate() {
         let Some(name) = name.as_str() else { continue };
@@ -233,9 +234,15 @@ pub(super) fn without_expressions(tree: &Tree) -> Option<Value> {
 /// in silence.
 pub(crate) fn close(schema: &mut Value) {
     if let Some(object) = schema.as_object_mut() {
-        object
-            .entry("additionalProperties")
-            .or_insert(Value::Bool(false));
+        // Only the one sees what `allOf` and the like declare; the other is known to more clients.
+        let key = match declares_elsewhere(object) {
+            true => "unevaluatedProperties",
+            false => "additionalProperties",
+        };
+        let said = ["additionalProperties", "unevaluatedProperties"];
+        if !said.iter().any(|key| object.contains_key(*key)) {
+            object.insert(key.to_owned(), Value::Bool(false));
+        }
         object.entry("properties").or_insert_with(|| json!({}));
     }
 }

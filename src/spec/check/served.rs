@@ -1,5 +1,6 @@
 //! MCP resources: their declarations.
 
+use super::face::{Shown, check_face};
 use super::resources::check_token;
 use super::step::StepCheck;
 use super::{Findings, Resources, check_text};
@@ -19,10 +20,11 @@ pub(crate) fn check_served(
     name: &str,
     decl: &ResourceDecl,
     base: &Scope,
-    resources: &Resources,
+    (resources, files): (&Resources, &Shown),
     report: &mut Findings,
 ) {
     let pointer = join("/resources", name);
+    check_face(doc, &pointer, &decl.face(), (base, files), report);
     let mut scope = base.clone();
     if let Some(when) = &decl.when {
         let (at, kind) = (join(&pointer, "when"), TextKind::Condition);
@@ -70,6 +72,8 @@ impl StepCheck<'_> {
     fn files(&mut self, decl: &ResourceDecl) {
         let others = [
             ("title", decl.title.is_some()),
+            ("meta", decl.meta.is_some()),
+            ("icons", decl.icons.is_some()),
             ("mime", decl.mime.is_some()),
             ("parameters", !decl.parameters.is_empty()),
             ("steps", !decl.steps.is_empty()),

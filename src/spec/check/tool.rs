@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 use super::ask;
 use super::content::BlockCheck;
 use super::examples::check_examples;
+use super::face::{Shown, check_face};
 use super::schemas::check_schema;
 use super::step::{StepCheck, check_new_name};
 use super::{Findings, Resources, check_file, check_text, check_tree, gateway_shape};
-use crate::spec::data::{Json, Map, Text};
+use crate::spec::data::{Json, List, Map, Text};
 use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::expr;
-use crate::spec::model::{Example, Reply, TextKind};
+use crate::spec::model::{Example, Face, IconDecl, Reply, TextKind};
 use crate::spec::shape::{Scope, Shape};
 use crate::spec::source::Source;
 use crate::spec::suggest;
@@ -32,6 +33,10 @@ pub struct ToolDraft {
     pub title: Option<Template>,
     /// What a model reads.
     pub description: Option<Template>,
+    /// What clients are told beside that.
+    pub meta: Option<Tree>,
+    /// Small pictures.
+    pub icons: Option<List<IconDecl>>,
     /// Whether it is there.
     pub when: Option<Expr>,
     /// The input schema.
@@ -59,7 +64,7 @@ pub struct Surroundings<'a> {
     /// Template files.
     pub templates: &'a BTreeMap<String, Source>,
     /// Files that blocks may show.
-    pub files: &'a BTreeMap<String, Vec<u8>>,
+    pub files: &'a Shown,
 }
 
 /// Checks a tool that is declared.
@@ -87,6 +92,8 @@ pub(super) fn check_form(
         let (at, kind) = (join(pointer, "when"), TextKind::Condition);
         check_text(doc, &at, &when.0, kind, around.base, report);
     }
+    let face = Face::of(tool.meta.as_ref(), tool.icons.as_ref());
+    check_face(doc, pointer, &face, (around.base, around.files), report);
     let mut output = None;
     let input = check_schema(
         doc,

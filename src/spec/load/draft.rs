@@ -5,12 +5,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::spec::check::{self, AliasDraft, GeneratorDraft, MacroDraft, RoutineDraft, ToolDraft};
-use crate::spec::data::Json;
+use crate::spec::data::{Json, List};
 use crate::spec::doc::Doc;
 use crate::spec::model::{
-    BucketDecl, CompletionDecl, Example, Fixture, FolderDecl, ForeignForm, Generator, InboxDecl,
-    JournalDecl, Listener, Macro, On, PackInfo, ProgramDecl, PromptDecl, QueueDecl, Reply,
-    ResourceDecl, StreamDecl, TableDecl, Timer, Tool,
+    BucketDecl, CompletionDecl, Example, Fixture, FolderDecl, ForeignForm, Generator, IconDecl,
+    InboxDecl, JournalDecl, Listener, Macro, On, PackInfo, ProgramDecl, PromptDecl, QueueDecl,
+    Reply, ResourceDecl, StreamDecl, TableDecl, Timer, Tool,
 };
 use crate::spec::tree::{Expr, Template, Tree};
 
@@ -132,6 +132,8 @@ fn tool_draft(name: &str, value: &Value) -> ToolDraft {
         name: name.to_owned(),
         title: part::<Template>(value, "title"),
         description: part::<Template>(value, "description"),
+        meta: part::<Tree>(value, "meta"),
+        icons: part::<List<IconDecl>>(value, "icons"),
         when: part::<Expr>(value, "when"),
         input: part::<Tree>(value, "input"),
         output: part::<Tree>(value, "output"),

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::draft::Draft;
 use crate::spec::check;
 use crate::spec::data::{Map, Text};
-use crate::spec::model::{Block, PackFile, Reply};
+use crate::spec::model::{Block, Face, PackFile, Reply};
 use crate::spec::source::Source;
 
 /// Where something is declared: `file:line:column`.
@@ -59,11 +59,11 @@ pub(super) fn used_templates(drafts: &[Draft], files: &BTreeMap<String, Source>)
     templates
 }
 
-/// Only the files that a block shows travel with the pack.
+/// Only the files that a block or an icon shows travel with the pack.
 pub(super) fn used_files(drafts: &[Draft], files: &BTreeMap<String, Vec<u8>>) -> Map<PackFile> {
-    let used: Vec<&str> = blocks(drafts)
-        .filter_map(|block| block.file().map(Text::as_ref))
-        .collect();
+    let in_blocks = blocks(drafts).filter_map(|block| block.file());
+    let in_faces = faces(drafts).flat_map(|face| face.files());
+    let used: Vec<&str> = in_blocks.chain(in_faces).map(Text::as_ref).collect();
     let mut shown = Map::default();
     for (name, bytes) in files {
         if used.contains(&name.as_str()) {
@@ -83,6 +83,24 @@ fn replies(drafts: &[Draft]) -> impl Iterator<Item = &Reply> {
         .iter()
         .flat_map(|d| d.tools.iter().chain(d.generators.iter().map(|g| &g.tool)))
         .filter_map(|tool| tool.reply.as_ref())
+}
+
+/// What clients are told of tools, prompts and resources beside their names.
+fn faces(drafts: &[Draft]) -> impl Iterator<Item = Face<'_>> {
+    drafts.iter().flat_map(|draft| {
+        let made = draft.generators.iter().map(|generator| &generator.tool);
+        let tools = draft.tools.iter().chain(made);
+        let tools = tools.map(|tool| Face::of(tool.meta.as_ref(), tool.icons.as_ref()));
+        let prompts = draft
+            .prompts
+            .iter()
+            .filter_map(|(_, prompt)| Some(prompt.as_ref()?.face()));
+        let served = draft
+            .served
+            .iter()
+            .filter_map(|(_, decl)| Some(decl.as_ref()?.face()));
+        tools.chain(prompts).chain(served)
+    })
 }
 
 /// The blocks of replies and prompts.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::MessageDecl;
+use super::{IconDecl, MessageDecl};
 use crate::spec::data::{List, Map, Text};
 use crate::spec::tree::{Expr, Template, Tree};
 use crate::spec::verbs::Step;
@@ -21,6 +21,13 @@ pub struct PromptDecl {
     /// An expression over `project` and `config`: the prompt is only there if this holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Expr>,
+    /// What clients are told beside that, under names of yours such as `example.com/team`: an object, passed on as `_meta`. May use
+    /// `project`, `config` and `tools`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Tree>,
+    /// Small pictures that clients may show beside the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icons: Option<List<IconDecl>>,
     /// What a client must be allowed in order to see and use it, where clients log in.
     #[serde(default)]
     pub scopes: List<Text>,

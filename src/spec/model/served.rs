@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::IconDecl;
 use crate::spec::data::{List, Map, Text};
 use crate::spec::tree::{Expr, Flag, Size, Template, Token, Tree};
 use crate::spec::verbs::Step;
@@ -24,6 +25,13 @@ pub struct ResourceDecl {
     /// Whether it is served at all: an expression over `project` and `config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Expr>,
+    /// What clients are told beside that of what steps make, under names of yours such as `example.com/team`: an object, passed on as `_meta`. May use
+    /// `project`, `config` and `tools`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Tree>,
+    /// Small pictures that clients may show beside the name of what steps make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icons: Option<List<IconDecl>>,
     /// A folder of this pack (`folders`), whose files are the resources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<Text>,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{BlockDecl, Example};
+use super::{BlockDecl, Example, IconDecl};
 use crate::spec::data::{List, Text};
 use crate::spec::tree::{Expr, Template, Tree};
 use crate::spec::verbs::Step;
@@ -26,6 +26,13 @@ pub struct Tool {
     /// Hints for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
+    /// What clients are told beside that, under names of yours such as `example.com/team`: an object, passed on as `_meta`. May use
+    /// `project`, `config` and `tools`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Tree>,
+    /// Small pictures that clients may show beside the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icons: Option<List<IconDecl>>,
     /// What a client must be allowed in order to see and call it, where clients log in.
     #[serde(default)]
     pub scopes: List<Text>,

@@ -10,7 +10,7 @@ pub const MAX_FILES: usize = 1_000;
 /// The largest file that is read, in bytes: 16 MiB.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// What the text of a file is taken for.
+/// What a file is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileForm {
@@ -20,6 +20,8 @@ pub enum FileForm {
     Yaml,
     /// JSON: `data` is its value.
     Json,
+    /// Bytes: `data` is their base64, and `text` is null.
+    Base64,
 }
 
 /// A file of a list as expressions see it; with `read`, its content as well.

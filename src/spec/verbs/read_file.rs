@@ -19,7 +19,7 @@ pub struct ReadFile {
     pub folder: Text,
     /// The file's path in the folder: relative, without `..`, at most 1024 bytes.
     pub path: Template,
-    /// What its text is: `text` when not given.
+    /// What it is: `text` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#as: Option<FileForm>,
     /// The largest file that is read: 1MiB when not given, 16MiB at the most.
