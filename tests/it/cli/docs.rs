@@ -113,8 +113,7 @@ fn asyncapi() -> Value {
         files: &["package-lock.json", "package.json"],
         needs: "node (20 or newer) and npm",
     };
-    let ci = "npm ci --ignore-scripts --no-audit --no-fund".split(' ');
-    let folder = wanted.folder(|_: &Path| vec![ci.clone().map(str::to_owned).collect()]);
+    let folder = wanted.npm();
     let schema = "node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json";
     serde_json::from_str(&std::fs::read_to_string(folder.join(schema)).unwrap()).unwrap()
 }

@@ -64,6 +64,12 @@ impl Wanted<'_> {
         })
     }
 
+    /// What `package-lock.json` pins. No script of a package is run.
+    pub fn npm(&self) -> PathBuf {
+        let ci = "npm ci --ignore-scripts --no-audit --no-fund".split(' ');
+        self.folder(|_| vec![ci.clone().map(str::to_owned).collect()])
+    }
+
     /// With the environment of the tests: it may say where packages come from, and which certificates to trust.
     fn step(&self, folder: &Path, step: &[String]) {
         let needs = self.needs;
@@ -94,6 +100,18 @@ impl Wanted<'_> {
             "these tests need {needs}, and its packages: {step:?} ended with {status}:\n{said}"
         );
     }
+}
+
+/// The Node that `tests/node` pins, for programs that need a newer one than machines have. It comes as a package for each
+/// platform, so that no script has to fetch it.
+pub fn node() -> PathBuf {
+    let wanted = Wanted {
+        name: "node",
+        source: "node",
+        files: &["package-lock.json", "package.json"],
+        needs: "npm",
+    };
+    wanted.npm().join("node_modules/.bin/node")
 }
 
 /// Python inside such a folder.

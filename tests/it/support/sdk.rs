@@ -4,7 +4,7 @@
 //! and kept in the target folder.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -42,9 +42,7 @@ impl Sdk {
                 command
             }
             Self::Node => {
-                let ci = "npm ci --ignore-scripts --no-audit --no-fund".split(' ');
-                let steps = |_: &Path| vec![ci.clone().map(str::to_owned).collect()];
-                let folder = NODE.get_or_init(|| self.wanted().folder(steps));
+                let folder = NODE.get_or_init(|| self.wanted().npm());
                 let mut command = Command::new("node");
                 command.arg(folder.join("client.mjs"));
                 command
