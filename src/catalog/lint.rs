@@ -11,7 +11,7 @@ use crate::spec::config::Config;
 use crate::spec::diag::{Code, Diagnostic, Label, Report};
 use crate::spec::files::read_folder;
 use crate::spec::lint::{self, Finding, allowed};
-use crate::spec::tree::{Tree, parse_span};
+use crate::spec::tree::{Tree, parse_seconds, parse_span};
 
 /// The name that clients give the server where a config has none: that of `jacquard install`.
 const SERVER: &str = "jacquard";
@@ -96,7 +96,10 @@ fn look(catalog: &Catalog, tool: &Tool) -> (Value, Vec<Finding>) {
     let context = catalog.base_context(tool.pack);
     let spans = |tree: &Tree| {
         let value = catalog.templates.tree(tree, &context).ok()?;
-        parse_span(value.as_str()?)
+        match value.as_str() {
+            Some(text) => parse_span(text),
+            None => parse_seconds(f64::try_from(value).ok()?),
+        }
     };
     let mut found = lint::listed(&shown);
     found.extend(lint::waits(&tool.spec, &pack.macros, &spans));

@@ -209,6 +209,21 @@ tree_kind! {
     }
 }
 tree_kind! {
+    /// A number of seconds, a time span such as `500ms`, or an expression that yields one of them.
+    Pause, {
+        "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": "^([0-9]+(ns|us|ms|s|m|h|d)|.*\\{\\{.*)$"}],
+        "description": "Seconds, perhaps with a fraction; or a time span: digits and one of ns, us, ms, s, m, h, d. Or one `{{ expression }}` that yields one of them."
+    }
+}
+
+impl Pause {
+    /// How long it is, where that is written out.
+    pub fn written(&self) -> Option<std::time::Duration> {
+        written_span(&self.0)
+    }
+}
+
+tree_kind! {
     /// A size such as `512`, `64KiB`, `10MiB`, or an expression that yields one.
     Size, {
         "anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^([0-9]+ ?(B|KiB|MiB|GiB|KB|MB|GB)?|.*\\{\\{.*)$"}],
@@ -303,6 +318,23 @@ pub fn parse_span(text: &str) -> Option<std::time::Duration> {
         "m" => amount.checked_mul(60).map(Duration::from_secs),
         "h" => amount.checked_mul(3_600).map(Duration::from_secs),
         "d" => amount.checked_mul(86_400).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+/// Reads a time from a number of seconds.
+pub fn parse_seconds(seconds: f64) -> Option<std::time::Duration> {
+    std::time::Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// A time that is written out, as a time span or a number of seconds.
+pub fn written_span(tree: &Tree) -> Option<std::time::Duration> {
+    match tree {
+        Tree::Literal(Json::Str(text)) => parse_span(text),
+        Tree::Literal(json) => serde_json::to_value(json)
+            .ok()?
+            .as_f64()
+            .and_then(parse_seconds),
         _ => None,
     }
 }

@@ -75,6 +75,7 @@ impl<'a> Walk<'a> {
             | Verb::Check(_)
             | Verb::Notify(_)
             | Verb::Progress(_)
+            | Verb::Sleep(_)
             | Verb::Parse(_) => {}
             Verb::Publish(_)
             | Verb::Request(_)

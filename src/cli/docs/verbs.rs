@@ -33,6 +33,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("fail", "0"),
             ("check", "0"),
             ("parse", "0"),
+            ("sleep", "0"),
         ],
     ),
     (

@@ -96,6 +96,7 @@ pub const TEMPLATES: &[Template] = templates! {
     "set": Nothing,
     "fetch": Nothing,
     "connect": Nothing,
+    "sleep": Nothing,
 };
 
 /// A message that is kept: `publish` with a stream.

@@ -8,7 +8,9 @@ use minijinja::value::Value;
 use crate::catalog::Templates;
 use crate::engine::failure::{Failure, FailureKind};
 use crate::spec::data::Map;
-use crate::spec::tree::{Flag, Size, Span, Tree, Whole, parse_size, parse_span};
+use crate::spec::tree::{
+    Flag, Pause, Size, Span, Tree, Whole, parse_seconds, parse_size, parse_span,
+};
 
 /// Reads numbers, sizes and time spans that may be expressions.
 pub struct Reader<'a> {
@@ -108,6 +110,20 @@ impl Reader<'_> {
                 .ok_or_else(|| out_of_range(key, &value, "a time span such as 500ms, 30s or 24h"))
         })
         .transpose()
+    }
+
+    /// A number of seconds, or a time span.
+    ///
+    /// # Errors
+    /// [`FailureKind::Range`] for anything else.
+    pub fn pause(&self, key: &str, pause: &Pause) -> Result<Duration, Failure> {
+        let value = self.templates.tree(&pause.0, self.context)?;
+        let given = match value.as_str() {
+            Some(text) => parse_span(text),
+            None => f64::try_from(value.clone()).ok().and_then(parse_seconds),
+        };
+        let wanted = "a number of seconds or a time span such as 500ms";
+        given.ok_or_else(|| out_of_range(key, &value, wanted))
     }
 
     /// A time span of at most `most`.

@@ -40,6 +40,7 @@ mod require;
 mod revive;
 mod run;
 mod set;
+mod sleep;
 mod subjects;
 mod take;
 mod update;
@@ -72,6 +73,7 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Request(step) => request::run(step, call).await,
         Verb::Notify(step) => notify::run(step, call).await,
         Verb::Progress(step) => progress::run(step, call),
+        Verb::Sleep(step) => sleep::run(step, call).await,
         Verb::Read(step) => read::run(step, call).await,
         Verb::Take(step) => take::run(step, call).await,
         Verb::Subjects(step) => subjects::run(step, call).await,

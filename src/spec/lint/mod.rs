@@ -21,7 +21,7 @@ use super::doc::{Doc, join};
 use super::files::PackFiles;
 use super::model::{Macro, Tool};
 use super::source::Source;
-use super::tree::{Tree, parse_span};
+use super::tree::{Tree, written_span};
 pub use allow::allowed;
 pub use size::{
     LONGEST_NAME, catalog, instructions, listed, name, name_budget, name_length, tokens,
@@ -179,7 +179,7 @@ pub fn tool(value: &Value, macros: &Map<Macro>) -> Vec<Finding> {
     };
     let mut found = listed(value);
     found.extend(hints::missing(&tool));
-    found.extend(waits::long(&tool, macros, &written));
+    found.extend(waits::long(&tool, macros, &written_span));
     found
 }
 
@@ -190,12 +190,4 @@ pub fn waits(
     value: &dyn Fn(&Tree) -> Option<Duration>,
 ) -> Vec<Finding> {
     waits::long(tool, macros, value)
-}
-
-/// A time span that is written out.
-fn written(tree: &Tree) -> Option<Duration> {
-    match tree {
-        Tree::Literal(super::data::Json::Str(text)) => parse_span(text),
-        _ => None,
-    }
 }

@@ -72,6 +72,8 @@ fn a_tool_that_tells_progress_or_is_a_task_may_wait() {
     assert_eq!(told(&[&tool(&task)]), []);
     let telling = "    steps: [{progress: {done: 1}}, {request: {subject: a, timeout: 2m}}]\n";
     assert_eq!(told(&[&tool(telling)]), []);
+    let slept = "    steps: [{sleep: 60}, {sleep: 61}]\n";
+    assert_eq!(told(&[&tool(slept)]), [(Code::LongWait, 6)]);
     let short = "    steps: [{request: {subject: a, timeout: 60s}}]\n";
     assert_eq!(told(&[&tool(short)]), []);
 }

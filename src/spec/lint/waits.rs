@@ -7,7 +7,7 @@ use crate::spec::data::Map;
 use crate::spec::diag::Code;
 use crate::spec::doc::join;
 use crate::spec::model::{Macro, Tool};
-use crate::spec::tree::{Span, Tree};
+use crate::spec::tree::Tree;
 use crate::spec::verbs::{Step, Verb};
 
 /// The waits of a tool that are longer than [`LONGEST_WAIT`]. A tool that may run as a task or tells how far it is may wait:
@@ -30,6 +30,7 @@ pub(super) fn long(
             };
             let pointer = match by {
                 Some(_) => join(&join(&at, "use"), "macro"),
+                None if key.is_empty() => join(&at, step.verb.name()),
                 None => join(&join(&at, step.verb.name()), key),
             };
             found.push(Finding::new(
@@ -81,16 +82,17 @@ fn longest<'a>(
         return found.map(|(key, wait, by)| (key, wait, by.or(Some(name))));
     }
     let (key, span) = wait(&step.verb)?;
-    let long = value(&span.0).filter(|wait| *wait > LONGEST_WAIT)?;
+    let long = value(span).filter(|wait| *wait > LONGEST_WAIT)?;
     Some((key, long, None))
 }
 
 /// The key of a verb that says how long it waits. Verbs that never wait longer than [`LONGEST_WAIT`] are not here.
-fn wait(verb: &Verb) -> Option<(&'static str, &Span)> {
+fn wait(verb: &Verb) -> Option<(&'static str, &Tree)> {
     let timeout = match verb {
         Verb::Request(step) => step.timeout.as_ref(),
         Verb::Run(step) => step.timeout.as_ref(),
+        Verb::Sleep(step) => return Some(("", &step.0.0)),
         _ => None,
     };
-    timeout.map(|span| ("timeout", span))
+    timeout.map(|span| ("timeout", &span.0))
 }

@@ -144,6 +144,8 @@ verbs! {
     notify: notify::Notify,
     /// Tells a client that asks how far the call is.
     progress: progress::Progress,
+    /// Waits for a time.
+    sleep: sleep::Sleep,
     /// Reads stored messages without consuming them, page by page.
     read: read::Read,
     /// Takes messages that nobody has taken at a read position, and moves the position.

@@ -1,4 +1,4 @@
-//! `check` and `drop`.
+//! `check`, `drop` and `sleep`.
 
 use serde_json::json;
 
@@ -38,6 +38,15 @@ tools:
     steps:
       - publish: {stream: inbox, with: {who: ada}, payload: 1}
     reply: {text: x}
+  sleep:
+    description: x
+    input: {type: object, required: [for], properties: {for: {}}}
+    output: {type: object, properties: {done: {}}}
+    steps:
+      - sleep: "{{ args.for }}"
+        as: done
+        else: "{{ error.kind }}: {{ error.message }}"
+    reply: {structured: {done: "{{ done }}"}}
   drop:
     description: x
     output: {type: object, properties: {done: {}}}
@@ -102,4 +111,30 @@ async fn only_an_empty_stream_is_dropped() {
     tools.ok("send", json!({})).await;
     stream = other.get_stream("IN_ada").await.unwrap();
     assert_eq!(stream.cached_info().state.messages, 1);
+}
+
+#[tokio::test]
+async fn a_call_sleeps_for_seconds_or_a_span() {
+    let server = NatsServer::start();
+    let tools = Tools::new(&server, PACK).await;
+    for (given, ms) in [(json!(0.05), 50), (json!("60ms"), 60), (json!(0), 0)] {
+        let began = std::time::Instant::now();
+        let done = tools.ok("sleep", json!({"for": given})).await;
+        assert_eq!(done["done"], json!({"ms": ms}));
+        assert!(began.elapsed() >= std::time::Duration::from_millis(ms));
+    }
+    for wrong in [
+        json!(-1),
+        json!("soon"),
+        json!(null),
+        json!(3600.5),
+        json!("61m"),
+        json!(1e300),
+    ] {
+        let text = tools.fails("sleep", json!({"for": wrong})).await;
+        assert!(text.starts_with("range: `sleep` is"), "{text}");
+    }
+    let endless = tools.call("sleep", json!({"for": 3600}));
+    let limit = std::time::Duration::from_millis(50);
+    assert!(tokio::time::timeout(limit, endless).await.is_err());
 }
