@@ -96,7 +96,7 @@ class Driven:
                     tools_list_changed=wanted.get("toolsListChanged", False),
                     prompts_list_changed=wanted.get("promptsListChanged", False),
                     resources_list_changed=wanted.get("resourcesListChanged", False),
-                    resource_subscriptions=wanted.get("resourceSubscriptions"),
+                    resource_subscriptions=wanted.get("resourceSubscriptions", ()),
                 ) as subscription:
                     honored.set_result(dump(subscription.honored))
                     async for event in subscription:
