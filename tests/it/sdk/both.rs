@@ -71,7 +71,7 @@ fn tools(client: &mut Client) {
         .iter()
         .map(|tool| tool["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["count", "divide", "nap", "note"]);
+    assert_eq!(names, ["divide", "note", "count", "nap"]);
     let done = client.ok("divide", json!({"a": 3, "b": 2}));
     assert_eq!(done["structuredContent"]["quotient"], 1.5, "{done}");
     let failed = client.call("divide", json!({"a": 3, "b": 0})).unwrap();
