@@ -165,8 +165,10 @@ fn a_gateway_that_ends_in_a_wait_leaves_everything_to_others() {
             "{round}: {took:?}"
         );
         for id in 1..=3 {
+            // Who still reads is told that nothing came of it.
             let answer = raw.answer_within(&json!(id), Duration::ZERO);
-            assert_eq!(answer, None, "{round}");
+            let answer = answer.unwrap_or_default();
+            assert_eq!(answer.get("result"), None, "{round}: {answer}");
         }
         let mut other = Raw::start(waits.place.command(&["serve", "-c", &waits.config]));
         let work = format!("work {round}");
