@@ -16,6 +16,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
+use super::ask::{Again, Came, incapable};
 use super::listing::capabilities;
 use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
@@ -48,7 +49,7 @@ const METHODS: &[&str] = &[
 /// The service of one client, or over HTTP of whoever sends a request.
 #[derive(Clone)]
 pub struct Handler {
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
     whose: Whose,
 }
 
@@ -62,7 +63,7 @@ enum Whose {
 }
 
 /// The session of a request.
-enum Found {
+pub(super) enum Found {
     One(Arc<Session>),
     Live(Arc<Sessions>, Arc<Live>),
     /// Of this request alone.
@@ -117,7 +118,7 @@ impl Handler {
         let name = parts.and_then(|p| p.headers.get(SESSION_NAME));
         match sessions.find_unbegun(name, &client).await? {
             Some(live) => Ok(Found::Live(sessions, live)),
-            None => Ok(Found::Fleeting(Arc::new(fleeting(&client)))),
+            None => Ok(Found::Fleeting(Arc::new(fleeting(Session::new(), &client)))),
         }
     }
 
@@ -135,13 +136,32 @@ impl Handler {
             let gateway = &self.gateway;
             gateway.call_with(session, &name, arguments, cancel, contact)
         };
-        self.within(found, call).await
+        self.within_rounds(found, call).await
     }
 
     /// Does something in a session, and keeps what it has changed there.
     async fn within<'f, T, F: Future<Output = T>>(
         &self,
         found: &'f Found,
+        work: impl FnOnce(&'f Session) -> F,
+    ) -> T {
+        self.within_until(found, |_| true, work).await
+    }
+
+    /// The same for a run that may end with questions: it goes on, and so does its session.
+    async fn within_rounds<'f, T, E, F: Future<Output = Result<Outcome<T>, E>>>(
+        &self,
+        found: &'f Found,
+        work: impl FnOnce(&'f Session) -> F,
+    ) -> Result<Outcome<T>, E> {
+        let is_over = |outcome: &F::Output| !matches!(outcome, Ok(Outcome::Asked(_)));
+        self.within_until(found, is_over, work).await
+    }
+
+    async fn within_until<'f, T, F: Future<Output = T>>(
+        &self,
+        found: &'f Found,
+        is_over: impl FnOnce(&T) -> bool,
         work: impl FnOnce(&'f Session) -> F,
     ) -> T {
         match found {
@@ -155,7 +175,7 @@ impl Handler {
             }
             Found::Fleeting(session) => {
                 let outcome = work(session).await;
-                if session.is_bound() {
+                if session.is_bound() && is_over(&outcome) {
                     self.gateway.finish(session).await;
                 }
                 outcome
@@ -209,6 +229,7 @@ fn refusal(error: &CallError) -> ErrorData {
         }
         // rmcp sends no response to a cancelled request.
         CallError::Cancelled => ErrorData::internal_error(error.to_string(), None),
+        CallError::Incapable { message, lacks } => incapable(message.clone(), lacks),
     }
 }
 
@@ -242,13 +263,12 @@ impl Handler {
 }
 
 /// Who asks; on stdio there is one client, which may do all that is in the toolset.
-fn client(context: &RequestContext<RoleServer>) -> Client {
+pub(super) fn client(context: &RequestContext<RoleServer>) -> Client {
     Client::of(context).cloned().unwrap_or_default()
 }
 
 /// A session of a single request: nothing goes on beside it.
-fn fleeting(client: &Client) -> Session {
-    let session = Session::new();
+pub(super) fn fleeting(session: Session, client: &Client) -> Session {
     if let Some(principal) = &client.principal {
         session.set_client(&principal.id, &principal.claims);
     }
@@ -288,18 +308,29 @@ impl ServerHandler for Handler {
 
     async fn get_prompt(
         &self,
-        request: GetPromptRequestParams,
+        mut request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let found = self.find(&context.extensions).await?;
+        let mut found = self.find(&context.extensions).await?;
         let client = client(&context);
+        let again = Again {
+            state: request.request_state.take(),
+            answers: request.input_responses.take(),
+        };
+        let call = self.gateway.call_of_prompt(&client, &request, &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let contact = contact.await?;
         let (gateway, client, cancel) = (&self.gateway, &client, &context.ct);
-        let made = told(&context, |progress| {
-            self.within(&found, move |session| {
-                gateway.prompt(session, client, request, cancel, progress)
+        let made = told(&context, contact, |contact| {
+            self.within_rounds(&found, move |session| {
+                gateway.prompt(session, client, request, cancel, contact)
             })
         });
-        Ok(made.await?.into())
+        let made = made.await?;
+        Ok(match self.came(made, &found, call.as_ref()).await? {
+            Came::Done(made) => made.into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 
     async fn complete(
@@ -337,12 +368,13 @@ impl ServerHandler for Handler {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let open = self.gateway.may(&client(&context), &request.name);
+        let client = client(&context);
+        let open = self.gateway.may(&client, &request.name);
         open.map_err(|error| refusal(&error))?;
-        let found = self.find(&context.extensions).await?;
+        let mut found = self.find(&context.extensions).await?;
         let knows_tasks = || {
             context
                 .client_capabilities()
@@ -356,16 +388,20 @@ impl ServerHandler for Handler {
             tokio::spawn(self.clone().run(running, found, request));
             return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
         }
-        let call = |progress| {
-            let contact = Contact::telling(progress);
-            self.call_in(&found, request, &context.ct, contact)
+        let again = Again {
+            state: request.request_state.take(),
+            answers: request.input_responses.take(),
         };
-        let outcome = told(&context, call).await;
+        let call = self.gateway.call_of_tool(&client, &request, &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let contact = contact.await?;
+        let run = |contact| self.call_in(&found, request, &context.ct, contact);
+        let outcome = told(&context, contact, run).await;
         let outcome = outcome.map_err(|error| refusal(&error))?;
-        let reply = outcome
-            .done()
-            .ok_or_else(|| refusal(&CallError::Cancelled))?;
-        Ok(result(reply).into())
+        Ok(match self.came(outcome, &found, call.as_ref()).await? {
+            Came::Done(reply) => result(reply).into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 
     async fn get_task(
@@ -434,14 +470,28 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let (resources, client) = (self.gateway.resources().await, Client::of(&context));
-        let Some(made) = resources.made_at(client, &request.uri) else {
-            return Ok(resources.read(client, &request.uri).await?.into());
+        let (resources, whose) = (self.gateway.resources().await, Client::of(&context));
+        let Some(made) = resources.made_at(whose, &request.uri) else {
+            return Ok(resources.read(whose, &request.uri).await?.into());
         };
-        let found = self.find(&context.extensions).await?;
+        let mut found = self.find(&context.extensions).await?;
+        let again = Again {
+            state: request.request_state,
+            answers: request.input_responses,
+        };
         let (gateway, uri) = (&self.gateway, &request.uri);
-        let read = |session| gateway.read_made(session, &made, uri, &context.ct);
-        Ok(self.within(&found, read).await?.into())
+        let call = made.call(uri, &client(&context), &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let read = told(&context, contact.await?, |contact| {
+            self.within_rounds(&found, |session| {
+                gateway.read_made(session, &made, uri, &context.ct, contact)
+            })
+        });
+        let read = read.await?;
+        Ok(match self.came(read, &found, call.as_ref()).await? {
+            Came::Done(read) => read.into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 
     async fn subscribe(

@@ -1,6 +1,7 @@
 //! The gateway: one catalog on one NATS connection, offered to MCP clients.
 
 pub mod access;
+mod ask;
 mod client;
 mod expose;
 mod handler;
@@ -17,6 +18,7 @@ mod progress;
 mod prompts;
 pub mod reload;
 mod resources;
+pub mod seal;
 mod services;
 mod serving;
 pub mod sessions;
@@ -101,6 +103,7 @@ pub struct Gateway {
     permits: Semaphore,
     news: news::News,
     tasks: tasks::Tasks,
+    seal: seal::Seal,
     sessions: OnceLock<Weak<Sessions>>,
 }
 
@@ -119,6 +122,7 @@ impl Gateway {
         }
         let nats = Nats::start(&setup, env).await.map_err(StartError::Nats)?;
         let engine = Engine::new(catalog, nats.bus().clone()).map_err(StartError::Resources)?;
+        let seal = seal::Seal::new(nats.bus());
         let serving = Serving::new(engine, offer, setup.config.clone())?;
         serving.engine.keep_tables();
         Ok(Arc::new(Self {
@@ -131,6 +135,7 @@ impl Gateway {
             permits: Semaphore::new(MAX_IN_FLIGHT),
             news: news::News::new(),
             tasks: tasks::Tasks::default(),
+            seal,
             sessions: OnceLock::new(),
         }))
     }

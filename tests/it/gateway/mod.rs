@@ -21,6 +21,7 @@ mod protocol_messages;
 mod protocol_waits;
 mod queues;
 mod resources;
+mod seal;
 pub mod tasks;
 mod wire;
 
