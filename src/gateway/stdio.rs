@@ -13,6 +13,7 @@ use rmcp::transport::stdio_pipes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
+use super::lines::Lines;
 use super::sessions::notification;
 use super::{Gateway, Handler};
 use crate::engine::{Begin, Pushes};
@@ -53,7 +54,7 @@ pub async fn serve_on(
     };
     let session = Arc::new(gateway.session());
     let handler = Handler::new(Arc::clone(&gateway), Arc::clone(&session));
-    let start = handler.serve((reader, writer));
+    let start = handler.serve(Lines::new(reader, writer));
     let service = tokio::select! {
         service = start => service,
         () = stop.cancelled() => return Ok(()),

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::refusal::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, NO_SESSION, PARSE_ERROR, Refusal,
 };
+use crate::gateway::malformed;
 
 /// The longest refusal that is read, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
@@ -83,15 +84,14 @@ fn refusal(status: StatusCode, text: &str, body: Option<&Bytes>) -> Refusal {
                 .and_then(|body| serde_json::from_slice(body).ok())
                 .unwrap_or_default();
             let refusal = if message["method"] == "initialize" {
-                let text = "the parameters of initialize need protocolVersion, capabilities and clientInfo";
-                Refusal::new(status, text).code(INVALID_PARAMS)
+                Refusal::new(status, malformed::INITIALIZE).code(INVALID_PARAMS)
             } else {
                 Refusal::new(
                     status,
                     "there is no Mcp-Session-Id header: initialize first",
                 )
             };
-            refusal.id(id_in(&message))
+            refusal.id(malformed::id_in(&message))
         }
         (StatusCode::BAD_REQUEST, _) => Refusal::new(status, text).code(INVALID_REQUEST),
         (StatusCode::INTERNAL_SERVER_ERROR, _) => {
@@ -111,31 +111,9 @@ fn unreadable(body: &Bytes) -> Refusal {
         Ok(value) => value,
         Err(error) => return bad(&format!("the body is no JSON: {error}")).code(PARSE_ERROR),
     };
-    let text = match &value {
-        Value::Array(_) => "batches are not part of MCP any more: send one message in each request",
-        Value::Object(map) if map.get("jsonrpc").and_then(Value::as_str) != Some("2.0") => {
-            "this is no JSON-RPC message: `jsonrpc` must be \"2.0\""
-        }
-        Value::Object(map) if map.get("method").is_some_and(|m| !m.is_string()) => {
-            "this is no JSON-RPC message: `method` must be a text"
-        }
-        Value::Object(map) if map.get("id").is_some_and(|id| !is_id(id)) => {
-            "this is no JSON-RPC message: `id` must be a text or a whole number"
-        }
-        Value::Object(map) if map.contains_key("method") => "the parameters do not fit the method",
-        Value::Object(_) => "this is no JSON-RPC message: it has neither a method nor a result",
-        _ => "this is no JSON-RPC message: an object is wanted",
-    };
-    bad(text).code(INVALID_REQUEST).id(id_in(&value))
-}
-
-fn is_id(id: &Value) -> bool {
-    id.is_string() || id.is_i64() || id.is_u64()
-}
-
-fn id_in(value: &Value) -> Value {
-    let id = value.get("id").filter(|id| is_id(id));
-    id.cloned().unwrap_or_default()
+    bad(malformed::reason(&value))
+        .code(INVALID_REQUEST)
+        .id(malformed::id_in(&value))
 }
 
 #[cfg(test)]
@@ -169,15 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_body_is_told() {
-        for (body, part) in [
-            ("{", "no JSON"),
-            ("[]", "batches"),
-            ("{}", "jsonrpc"),
-            ("{\"jsonrpc\":\"2.0\"}", "neither"),
-            ("{\"jsonrpc\":\"2.0\",\"method\":5}", "`method`"),
-            ("{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"id\":[]}", "`id`"),
-            ("5", "an object"),
-        ] {
+        for (body, part) in [("{", "no JSON"), ("5", "an object")] {
             let refusal = unreadable(&Bytes::from(body));
             assert!(format!("{refusal:?}").contains(part), "{body}: {refusal:?}");
             assert_eq!(refusal.status, StatusCode::BAD_REQUEST);

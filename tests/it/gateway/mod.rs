@@ -19,6 +19,8 @@ mod permitted;
 mod progress;
 mod prompts;
 mod protocol;
+mod protocol_messages;
+mod protocol_waits;
 mod queues;
 mod resources;
 mod seal;

@@ -166,6 +166,9 @@ fn a_line_of_twenty_megabytes_neither_ends_nor_bloats_the_gateway() {
     let line = "x".repeat(20_000_000);
     for round in 0..4 {
         raw.call(round, "warp_handle_set", json!({ "handle": line }));
+        let refused = raw.refusal();
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.contains("longer than 16777216 bytes"), "{message}");
         let id = format!("after {round}");
         let (text, error) = raw.tool(&id, "warp_handle_get", json!({}));
         assert!(!error && text.starts_with("No handle set"), "{text}");

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::is_served;
 use crate::support::http::Served;
 use crate::support::place::Place;
-use crate::support::sdk::{Client, SDKS, Sdk};
+use crate::support::sdk::{Client, Era, Sdk};
 use crate::support::server::NatsServer;
 
 fn serves(sdk: Sdk) {
@@ -28,13 +28,24 @@ fn node_is_served() {
 }
 
 #[test]
+fn python_of_the_second_generation_is_served() {
+    serves(Sdk::Python2(Era::Old));
+}
+
+#[test]
+fn node_of_the_second_generation_is_served() {
+    serves(Sdk::Node2(Era::Old));
+}
+
+#[test]
 fn each_client_has_a_session_of_its_own() {
     let server = NatsServer::start();
     let place = Place::on(&server);
     let gateway = Served::start(&place, &[]);
-    let mut clients: Vec<Client> = SDKS
+    let sdks = [Sdk::Python, Sdk::Node, Sdk::Node2(Era::Old)];
+    let mut clients: Vec<Client> = sdks
         .into_iter()
-        .chain(SDKS)
+        .chain(sdks)
         .map(|sdk| Client::http(sdk, &place, &gateway.url))
         .collect();
     let mut ids = Vec::new();

@@ -1,6 +1,9 @@
 //! The official MCP SDKs against the real program: what they check, and what a client made with them sees.
 
+mod asks;
+mod both;
 mod http;
+mod inspector;
 mod push;
 mod stdio;
 

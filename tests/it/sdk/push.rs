@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::http::Served;
 use crate::support::place::Place;
-use crate::support::sdk::{Client, SDKS, Sdk};
+use crate::support::sdk::{Client, Era, Sdk};
 use crate::support::server::NatsServer;
 
 const PACK: &str = r#"
@@ -52,7 +52,8 @@ fn over_stdio() {
     let server = NatsServer::start();
     let place = place(&server);
     let serve = ["serve", "--config", "board.yaml"];
-    for sdk in SDKS {
+    // The second generation for Python drops what MCP does not know.
+    for sdk in [Sdk::Python, Sdk::Node, Sdk::Node2(Era::Old)] {
         let mut client = Client::stdio(sdk, &place, &serve);
         let told = &client.ready["capabilities"]["experimental"];
         assert_eq!(*told, json!({"acme/board": {}}));

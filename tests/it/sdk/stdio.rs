@@ -2,7 +2,7 @@
 
 use super::is_served;
 use crate::support::place::Place;
-use crate::support::sdk::{Client, SDKS, Sdk};
+use crate::support::sdk::{Client, Era, SDKS, Sdk};
 use crate::support::server::NatsServer;
 
 fn serves(sdk: Sdk) {
@@ -24,7 +24,17 @@ fn node_is_served() {
 }
 
 #[test]
-fn both_are_served_without_nats() {
+fn python_of_the_second_generation_is_served() {
+    serves(Sdk::Python2(Era::Old));
+}
+
+#[test]
+fn node_of_the_second_generation_is_served() {
+    serves(Sdk::Node2(Era::Old));
+}
+
+#[test]
+fn all_are_served_without_nats() {
     let mut gone = NatsServer::stopped("");
     let place = Place::at(&format!("nats://127.0.0.1:{}", gone.reserve_port()));
     for sdk in SDKS {

@@ -119,6 +119,22 @@ impl Raw {
         }
     }
 
+    /// Waits for the next message without an id: the error that it tells.
+    pub fn refusal(&mut self) -> Value {
+        let without = |message: &Value| message.get("id").is_none() && message["error"].is_object();
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(at) = self.kept.iter().position(without) {
+                return self.kept.remove(at)["error"].take();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.kept.push(message(&line)),
+                Err(_) => panic!("nothing is refused; stderr:\n{}", self.stderr()),
+            }
+        }
+    }
+
     /// Waits for the next notification of a method: its parameters.
     pub fn notification(&mut self, method: &str) -> Value {
         let until = Instant::now() + LIMIT;
@@ -132,6 +148,18 @@ impl Raw {
                 Err(_) => panic!("no {method}; stderr:\n{}", self.stderr()),
             }
         }
+    }
+
+    /// How many notifications of a method have come and were not asked for; they are forgotten.
+    pub fn told(&mut self, method: &str) -> usize {
+        let before = self.kept.len();
+        self.kept.retain(|message| message["method"] != method);
+        before - self.kept.len()
+    }
+
+    /// What has been read and not been asked for.
+    pub fn waiting(&self) -> Vec<Value> {
+        self.kept.clone()
     }
 
     /// A call and its answer: the text, and whether it is an error.

@@ -20,52 +20,91 @@ use super::raw::keep;
 /// An official SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sdk {
-    /// `mcp` for Python.
+    /// `mcp` for Python, first generation: it knows versions up to 2025-11-25.
     Python,
-    /// `@modelcontextprotocol/sdk` for Node.
+    /// `@modelcontextprotocol/sdk` for Node, the same.
     Node,
+    /// `mcp` for Python, second generation.
+    Python2(Era),
+    /// `@modelcontextprotocol/client` for Node, second generation.
+    Node2(Era),
 }
 
-/// All of them.
-pub const SDKS: [Sdk; 2] = [Sdk::Python, Sdk::Node];
+/// Which versions of MCP a client of the second generation speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// Those that begin with `initialize`.
+    Old,
+    /// What the server speaks, the latest first: 2026-07-28.
+    New,
+}
+
+/// All that begin with `initialize`.
+pub const SDKS: [Sdk; 4] = [
+    Sdk::Python,
+    Sdk::Node,
+    Sdk::Python2(Era::Old),
+    Sdk::Node2(Era::Old),
+];
+
+impl Era {
+    /// As the clients call it.
+    fn mode(self) -> &'static str {
+        match self {
+            Self::Old => "legacy",
+            Self::New => "auto",
+        }
+    }
+}
 
 impl Sdk {
     /// The client, as a command that waits for its arguments.
     fn command(self) -> Command {
-        static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-        static NODE: OnceLock<PathBuf> = OnceLock::new();
+        static FOLDERS: [OnceLock<PathBuf>; 4] = [const { OnceLock::new() }; 4];
+        let (wanted, era) = self.wanted();
+        let folder = |at: usize, fetch: fn(&Wanted<'static>) -> PathBuf| {
+            FOLDERS[at].get_or_init(|| fetch(&wanted))
+        };
+        let (program, script) = match self {
+            Self::Python | Self::Python2(_) => {
+                let folder = folder(usize::from(era.is_some()), Wanted::python);
+                (interpreter(folder), folder.join("client.py"))
+            }
+            Self::Node | Self::Node2(_) => {
+                let folder = folder(2 + usize::from(era.is_some()), Wanted::npm);
+                ("node".into(), folder.join("client.mjs"))
+            }
+        };
+        let mut command = Command::new(program);
+        command.arg(script).args(era.map(Era::mode));
+        command
+    }
+
+    /// The SDK and the client, and what the client takes before other arguments.
+    fn wanted(self) -> (Wanted<'static>, Option<Era>) {
+        let python = |name, source| Wanted {
+            name,
+            source,
+            files: &["requirements.txt", "client.py"],
+            needs: "python3 (3.11 or newer) with venv and pip",
+        };
+        let node = |name, source| Wanted {
+            name,
+            source,
+            files: &["package-lock.json", "package.json", "client.mjs"],
+            needs: "node (20 or newer) and npm",
+        };
         match self {
-            Self::Python => {
-                let folder = PYTHON.get_or_init(|| self.wanted().python());
-                let mut command = Command::new(interpreter(folder));
-                command.arg(folder.join("client.py"));
-                command
-            }
-            Self::Node => {
-                let folder = NODE.get_or_init(|| self.wanted().npm());
-                let mut command = Command::new("node");
-                command.arg(folder.join("client.mjs"));
-                command
-            }
+            Self::Python => (python("sdk-python", "sdk/python"), None),
+            Self::Node => (node("sdk-node", "sdk/node"), None),
+            Self::Python2(era) => (python("sdk-python2", "sdk/python2"), Some(era)),
+            Self::Node2(era) => (node("sdk-node2", "sdk/node2"), Some(era)),
         }
     }
 
-    /// The SDK and the client.
-    fn wanted(self) -> Wanted<'static> {
-        match self {
-            Self::Python => Wanted {
-                name: "sdk-python",
-                source: "sdk/python",
-                files: &["requirements.txt", "client.py"],
-                needs: "python3 (3.11 or newer) with venv and pip",
-            },
-            Self::Node => Wanted {
-                name: "sdk-node",
-                source: "sdk/node",
-                files: &["package-lock.json", "package.json", "client.mjs"],
-                needs: "node (20 or newer) and npm",
-            },
-        }
+    /// Whether it begins with `initialize`.
+    pub fn is_old(self) -> bool {
+        !matches!(self, Self::Python2(Era::New) | Self::Node2(Era::New))
     }
 }
 
@@ -186,6 +225,19 @@ impl Client {
     pub fn notification(&mut self) -> Value {
         self.line("a notification", |line| line.get("notification").is_some())["notification"]
             .take()
+    }
+
+    /// The next line that has this key: what it says there, and the line.
+    pub fn told(&mut self, key: &str) -> (Value, Value) {
+        let line = self.line(key, |line| line.get(key).is_some());
+        (line[key].clone(), line)
+    }
+
+    /// Asks for something with more, and waits.
+    pub fn with(&mut self, what: &str, more: Value) -> Value {
+        let id = self.ask(what, more);
+        let answer = self.answer(id);
+        answer.unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 
     /// Ends the session in order.
