@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{Offer, Setup, expose, nats, sessions};
+use super::{Offer, Setup, ask, expose, nats, seal, sessions};
 use crate::bus::permits::{Line, Permits};
 use crate::catalog::Catalog;
 use crate::engine;
@@ -29,6 +29,9 @@ pub fn permits(setup: &Setup, env: &Environment, http: bool) -> Result<(Permits,
     engine::permits::permits(&catalog, live, &mut permits);
     if http {
         sessions::permits(&mut permits);
+    }
+    if ask::any(&catalog) {
+        seal::permits(&mut permits);
     }
     if let Some(micro) = &setup.config.expose.micro {
         let (offer, _) = Offer::new(&setup.config, &catalog);

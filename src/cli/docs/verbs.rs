@@ -48,7 +48,10 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("drop", "2"),
         ],
     ),
-    ("Telling the client", &[("notify", "0"), ("progress", "0")]),
+    (
+        "The client",
+        &[("ask", "0"), ("notify", "0"), ("progress", "0")],
+    ),
     (
         "Keys and values",
         &[
