@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{Offer, Setup, expose, nats, sessions, tasks};
+use super::{Offer, Setup, ask, expose, nats, seal, sessions, tasks};
 use crate::bus::permits::{Line, Permits};
 use crate::catalog::Catalog;
 use crate::engine;
@@ -37,6 +37,9 @@ pub fn permits(setup: &Setup, env: &Environment, http: bool) -> Result<(Permits,
     }
     if catalog.tools().iter().any(|tool| tool.spec.runs_as_task()) {
         tasks::permits(&mut permits);
+    }
+    if ask::any(&catalog) {
+        seal::permits(&mut permits);
     }
     if let Some(micro) = &setup.config.expose.micro {
         let (offer, _) = Offer::new(&setup.config, &catalog);

@@ -58,6 +58,7 @@ broken! {
     macros_and_their_use: "macros.yaml",
     resources_that_are_none: "resources.yaml",
     prompts_completions_and_what_steps_make: "offers.yaml",
+    questions_that_cannot_be_put: "ask.yaml",
     files_programs_and_servers: "machine.yaml",
     inboxes_and_progress: "inboxes.yaml",
     tools_made_from_lists: "generate.yaml",

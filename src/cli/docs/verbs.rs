@@ -50,8 +50,9 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
-        "Telling the client",
+        "The client",
         &[
+            ("ask", "0"),
             ("notify", "0"),
             ("progress", "0"),
             ("log", "0"),

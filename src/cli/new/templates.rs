@@ -75,6 +75,7 @@ pub const TEMPLATES: &[Template] = templates! {
     "info": Stream,
     "find": Stream,
     "notify": Subject,
+    "ask": Nothing,
     "get": Bucket,
     "put": Bucket,
     "create": Bucket,

@@ -56,23 +56,26 @@ impl<'a> Ask<'a> {
         session: &Session,
         words: &mut Words,
         args: Map<String, Value>,
+        contact: Contact,
     ) -> Result<Reply, String> {
         let never = CancellationToken::new();
         let client = Client::default();
         let request = match self {
             Self::Tool(name) => {
-                let outcome = gateway.call(session, name, Some(args), &never).await;
-                return Ok(outcome.unwrap_or_else(|error| refused(error.to_string())));
+                let outcome = gateway.call_with(session, name, Some(args), &never, contact);
+                let outcome = outcome.await.map_err(|error| {
+                    // A refusal is a reply, too.
+                    ErrorData::internal_error(error.to_string(), None)
+                });
+                return Ok(done(outcome).unwrap_or_else(|error| refused(error.message)));
             }
             Self::Prompt(name) => {
                 let request = GetPromptRequestParams::new(name).with_arguments(args);
-                let contact = Contact::default();
                 let made = gateway.prompt(session, &client, request, &never, contact);
                 return Ok(reply(done(made.await), of_prompt));
             }
             Self::Resource(uri) => {
                 let uri = words.text(uri)?;
-                let contact = Contact::default();
                 let read = gateway.read_resource(session, &uri, &never, contact);
                 return Ok(reply(done(read.await), of_resource));
             }
@@ -99,9 +102,9 @@ fn completing(whose: Reference, name: &str, args: Map<String, Value>) -> Complet
         .with_context(CompletionContext::with_arguments(others.collect()))
 }
 
-fn refused(text: String) -> Reply {
+fn refused(text: impl Into<String>) -> Reply {
     Reply {
-        text,
+        text: text.into(),
         content: Vec::new(),
         structured: None,
         is_error: true,
@@ -125,7 +128,7 @@ fn reply<T>(outcome: Result<T, ErrorData>, of: impl FnOnce(T) -> (String, Option
                 is_error: false,
             }
         }
-        Err(error) => refused(error.message.into_owned()),
+        Err(error) => refused(error.message),
     }
 }
 

@@ -8,6 +8,7 @@
 //! permitted   what its gateway may do on NATS
 //! ```
 
+mod answers;
 mod ask;
 mod diff;
 mod expect;

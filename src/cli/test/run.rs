@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout, timeout_at};
 
+use super::answers::Answers;
 use super::ask::Ask;
 use super::expect::{self, Awaited, Wrong};
 use super::ground::Ready;
@@ -18,7 +19,7 @@ use super::stand_in::{self, Faults};
 use super::words::Words;
 use crate::bus::{Bus, Message, Subscription};
 use crate::catalog::Tool;
-use crate::engine::Reply;
+use crate::engine::{Contact, Reply};
 use crate::gateway::{Gateway, full};
 use crate::spec::data::Map;
 use crate::spec::model::{Expect, Given, Said};
@@ -244,6 +245,7 @@ struct Stage<'a> {
 struct Act<'a> {
     seat: &'a str,
     ask: Option<(Ask<'a>, Option<&'a Tree>)>,
+    answers: Option<&'a Map<Tree>>,
     publish: Option<&'a Said>,
     expect: &'a Expect,
     within: Option<Duration>,
@@ -277,6 +279,7 @@ impl Stage<'_> {
         let act = Act {
             seat: example.r#as.as_deref().unwrap_or_default(),
             ask: Some((Ask::Tool(tool), Some(&example.call))),
+            answers: example.answers.as_ref(),
             publish: None,
             expect: &example.expect,
             within: example.within.as_deref().and_then(parse_span),
@@ -297,6 +300,7 @@ impl Stage<'_> {
         let act = Act {
             seat: given.r#as.as_deref().unwrap_or_default(),
             ask: ask.map(|ask| (ask, given.args.as_ref())),
+            answers: given.answers.as_ref(),
             publish: given.publish.as_ref(),
             expect: given.expect.as_ref().unwrap_or(&fine),
             within: given.within.as_deref().and_then(parse_span),
@@ -319,9 +323,14 @@ impl Stage<'_> {
         let mut first: Option<String> = None;
         let mut calls = 0_u32;
         while let Some((ask, args)) = act.ask {
-            let reply = self.ask(act.seat, ask, args).await?;
+            let answers = self.answers(act.answers)?;
+            let contact = answers.as_ref().map(Answers::contact);
+            let contact = contact.unwrap_or_default();
+            let reply = self.ask(act.seat, ask, args, contact).await?;
             calls += 1;
             let mut wrong = expect::reply(act.expect, &mut self.words, &reply);
+            let asked = answers.map(|answers| answers.asked()).unwrap_or_default();
+            wrong.extend(expect::asked(act.expect, &asked));
             if wrong.is_empty() {
                 self.name(&reply, act.names)?;
                 break;
@@ -364,11 +373,27 @@ impl Stage<'_> {
         }))
     }
 
+    /// What the client answers; `None` for one that cannot be asked.
+    fn answers(
+        &mut self,
+        given: Option<&Map<Tree>>,
+    ) -> Result<Option<Arc<Answers>>, Vec<Wrong>> {
+        let Some(given) = given else { return Ok(None) };
+        let mut answers = serde_json::Map::new();
+        for (name, answer) in given.iter() {
+            let value = self.words.value(answer);
+            let value = value.map_err(|e| vec![Wrong::plain(format!("the answer {name}"), e)])?;
+            answers.insert(name.to_owned(), value);
+        }
+        Ok(Some(Answers::new(answers)))
+    }
+
     async fn ask(
         &mut self,
         seat: &str,
         ask: Ask<'_>,
         args: Option<&Tree>,
+        contact: Contact,
     ) -> Result<Reply, Vec<Wrong>> {
         let args = match args {
             Some(args) => self.words.value(args),
@@ -385,7 +410,7 @@ impl Stage<'_> {
         let Some(seat) = self.seats.get(seat) else {
             return Err(vec![Wrong::plain("the session", "it has not begun")]);
         };
-        let reply = ask.put(self.gateway, &seat.session, &mut self.words, args);
+        let reply = ask.put(self.gateway, &seat.session, &mut self.words, args, contact);
         let reply = reply.await;
         reply.map_err(|error| vec![Wrong::plain("the address", error)])
     }

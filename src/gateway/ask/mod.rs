@@ -18,6 +18,7 @@ pub(super) use approach::{Again, Came};
 pub(super) use rounds::{Call, declared};
 
 use super::{Client, Gateway};
+use crate::catalog::Catalog;
 use crate::engine::{About, Asker};
 use crate::spec::verbs::{Step, Verb};
 
@@ -73,6 +74,15 @@ fn answers(given: Option<InputResponses>) -> Result<Asker, ErrorData> {
 /// Whether one of these steps asks.
 pub(super) fn asks(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step.verb, Verb::Ask(_)))
+}
+
+/// Whether anything in a catalog asks.
+pub(super) fn any(catalog: &Catalog) -> bool {
+    let tools = catalog.tools();
+    let mut packs = catalog.packs.iter();
+    tools.iter().any(|tool| asks(&tool.spec.steps))
+        || catalog.prompts.iter().any(|p| asks(&p.spec.steps))
+        || packs.any(|pack| pack.pack.resources.iter().any(|(_, made)| asks(&made.steps)))
 }
 
 impl Gateway {

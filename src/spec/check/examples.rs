@@ -169,6 +169,7 @@ impl Check<'_> {
         }
         self.happenings(&join(pointer, "given"), &example.given);
         self.arguments(&join(pointer, "call"), example, input);
+        self.answers(pointer, example.answers.as_ref());
         self.expect(&join(pointer, "expect"), &example.expect, true);
         self.within(pointer, example.within.as_deref());
         self.names(pointer, &example.r#let);
@@ -203,6 +204,13 @@ impl Check<'_> {
         };
         let report = &mut self.report.report;
         schema::check_doc(self.doc, at, &value, &input, &validator, report);
+    }
+
+    fn answers(&mut self, pointer: &str, answers: Option<&Map<Tree>>) {
+        for (name, answer) in answers.into_iter().flat_map(Map::iter) {
+            let at = join(&join(pointer, "answers"), name);
+            check_tree(self.doc, &at, answer, &self.scope, self.report);
+        }
     }
 
     fn happenings(&mut self, pointer: &str, list: &[Given]) {
@@ -243,6 +251,12 @@ impl Check<'_> {
             let help = "leave them out, or name a `tool`, a `prompt` or a `resource`";
             self.wrong(Code::Tool, pointer, message, help);
         }
+        if !given.asks() && given.answers.is_some() {
+            let message = "nothing is asked for here, so nobody asks back".to_owned();
+            let help = "leave `answers` out, or name a `tool`, a `prompt` or a `resource`";
+            self.wrong(Code::Tool, pointer, message, help);
+        }
+        self.answers(pointer, given.answers.as_ref());
         self.offers(pointer, given);
         if let Some(args) = &given.args {
             let at = join(pointer, "args");
@@ -304,6 +318,7 @@ impl Check<'_> {
             || expect.matches.is_some()
             || expect.structured.is_some()
             || expect.content.is_some()
+            || expect.asked.is_some()
             || expect.error.is_some();
         if of_reply && !called {
             let message = "nothing is asked for here, so nothing is answered".to_owned();

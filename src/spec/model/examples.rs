@@ -106,6 +106,10 @@ pub struct Example {
     pub r#as: Option<Text>,
     /// The arguments.
     pub call: Tree,
+    /// What the client answers when it is asked, by the names of the questions: `{content: {…}}` or `{action: decline}` to a form
+    /// or page, `{text: …}` for a model, `{roots: […]}`. Without, it cannot be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Map<Tree>>,
     /// What comes back.
     pub expect: Expect,
     /// The call is made again until all that is expected holds, for this long at the most (`60s` or less): `500ms`, `5s`.
@@ -144,6 +148,9 @@ pub struct Given {
     /// The arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Tree>,
+    /// As those of the example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Map<Tree>>,
     /// What another program says on NATS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Said>,
@@ -206,6 +213,9 @@ pub struct Expect {
     /// Whether the call fails; it must not when this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<bool>,
+    /// The names of the questions that the client is asked, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<List<Text>>,
     /// Messages that are published on NATS meanwhile, in any order. Others may be there.
     #[serde(default)]
     pub messages: List<Said>,

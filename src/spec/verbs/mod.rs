@@ -114,7 +114,7 @@ macro_rules! verbs {
             /// Whatever goes wrong in the step, the steps after it go on: its result is then `{error: {kind, message}}`.
             #[serde(default)]
             continue_on_error: Option<bool>,
-            /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` or `delete` has changed, the `where` of `modify` does not hold, the value of `check` does not fit, no key is free for `lease`, nobody answers a `request`. Anything else that goes wrong keeps its own words.
+            /// What the tool answers when the step does not succeed, instead of the built-in text. Without `error.message` or `error.kind` in it, it speaks only for the outcome that the step is there to find out: the condition of `require` does not hold, the key of `get` is not there, the key of `create` is there already, the revision of `update` or `delete` has changed, the `where` of `modify` does not hold, the value of `check` does not fit, no key is free for `lease`, nobody answers a `request`, the user declines what `ask` asks or the client cannot be asked. Anything else that goes wrong keeps its own words.
             #[serde(default, rename = "else")]
             otherwise: Option<Template>,
         }

@@ -1,6 +1,7 @@
 //! The gateway as MCP clients see it.
 
 mod aliases;
+mod ask;
 mod background;
 mod bare;
 mod beside;

@@ -192,9 +192,14 @@ impl Web {
 
     /// The same for one that logs in, if it has a token.
     pub async fn begin_as(url: &str, token: Option<&str>) -> Self {
+        Self::begin_with(url, token, json!({})).await
+    }
+
+    /// The same for one that can do this.
+    pub async fn begin_with(url: &str, token: Option<&str>, capabilities: Value) -> Self {
         let mut web = Self::new(url);
         web.token = token.map(str::to_owned);
-        let response = web.initialize().await;
+        let response = web.initialize_as(capabilities).await;
         assert_eq!(response.status(), 200);
         let id = response.headers()["mcp-session-id"].to_str().unwrap();
         web.session = Some(id.to_owned());
@@ -223,9 +228,13 @@ impl Web {
     }
 
     pub async fn initialize(&self) -> Response {
+        self.initialize_as(json!({})).await
+    }
+
+    async fn initialize_as(&self, capabilities: Value) -> Response {
         self.post(&json!({
             "jsonrpc": "2.0", "id": 0, "method": "initialize",
-            "params": {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+            "params": {"protocolVersion": VERSION, "capabilities": capabilities, "clientInfo": {"name": "t", "version": "1"}},
         }))
         .await
     }

@@ -62,8 +62,13 @@ impl Raw {
 
     /// Opens the session; gives the answer.
     pub fn initialize(&mut self) -> Value {
+        self.initialize_as(json!({}))
+    }
+
+    /// The same as a client that can do this.
+    pub fn initialize_as(&mut self, capabilities: Value) -> Value {
         let params = json!({
-            "protocolVersion": "2025-06-18", "capabilities": {},
+            "protocolVersion": "2025-06-18", "capabilities": capabilities,
             "clientInfo": {"name": "raw", "version": "1"}
         });
         self.request("init", "initialize", params);
@@ -137,10 +142,15 @@ impl Raw {
 
     /// Waits for the next notification of a method: its parameters.
     pub fn notification(&mut self, method: &str) -> Value {
+        self.message(method)["params"].take()
+    }
+
+    /// Waits for the next message of a method, which may be a request.
+    pub fn message(&mut self, method: &str) -> Value {
         let until = Instant::now() + LIMIT;
         loop {
             if let Some(at) = self.kept.iter().position(|m| m["method"] == method) {
-                return self.kept.remove(at)["params"].take();
+                return self.kept.remove(at);
             }
             let left = until.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
