@@ -75,6 +75,23 @@ pub struct NamedSchema {
 }
 
 impl NamedSchema {
+    /// A schema that is only known now.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, in words.
+    pub fn new(schema: Value) -> Result<Self, String> {
+        let compiled = crate::spec::schema::compile(&schema).map_err(|error| error.to_string());
+        compiled.map(|validator| Self { schema, validator })
+    }
+
+    /// Takes out of an object what the schema does not declare.
+    pub fn keep_declared(&self, value: &mut Value) {
+        let declared = self.schema.get("properties").and_then(Value::as_object);
+        if let (Some(object), Some(declared)) = (value.as_object_mut(), declared) {
+            object.retain(|name, _| declared.contains_key(name));
+        }
+    }
+
     /// The default of the whole.
     pub fn default(&self) -> Option<&Value> {
         self.schema.get("default")

@@ -38,7 +38,7 @@ fn step_repeats(pack: &Pack, step: &Step, age: Duration, depth: usize) -> bool {
 /// The steps with which a tool begins that ask its client, and those between that only look at values: how many there are, up to
 /// the last that asks.
 pub fn leading(tool: &model::Tool) -> usize {
-    let asks = |step: &Step| step.verb.name() == "ask";
+    let asks = |step: &Step| matches!(step.verb, Verb::Ask(_));
     let looks = |step: &Step| {
         matches!(
             step.verb,

@@ -1,13 +1,14 @@
 //! One run of steps in order; and one call of one tool: arguments, steps, reply.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use minijinja::value::{Serde, Value as Jinja};
 use serde_json::{Map, Value};
 
 use super::Engine;
-use super::contact::{Asked, Asker, Contact, Outcome, Question, Stand};
+use super::contact::{About, Asked, Asker, Contact, Outcome, Question, Stand};
 use super::failure::{Failure, FailureKind};
 use super::outlet::{Note, Pressure, WAITING};
 use super::progress::Progress;
@@ -62,6 +63,8 @@ pub(super) struct Call<'a> {
     pub(super) notes: Notes,
     /// Where it tells how far it is.
     pub(super) progress: Progress,
+    /// What its client has said of itself.
+    pub(super) client: Arc<About>,
     /// How its client is asked.
     pub(super) asker: Asker,
     /// What the running step asks, where the run ends with it.
@@ -150,6 +153,7 @@ impl<'a> Call<'a> {
             has_else: false,
             notes: Notes::Sent(Pressure::GivesWay),
             progress: Progress::none(),
+            client: Arc::default(),
             asker: Asker::Nobody,
             asked: Vec::new(),
             answers: Map::new(),
@@ -166,7 +170,10 @@ impl<'a> Call<'a> {
         contact: Contact,
     ) -> Result<Outcome<()>, Failure> {
         self.progress = contact.progress;
+        self.client = contact.client;
         self.asker = contact.asker;
+        self.scope
+            .bind("client", Jinja::from(Serde(self.client.as_ref())));
         let from = contact.from.unwrap_or_default();
         self.scope.bind("call", Running::goes_on(from.id));
         let given = self.scope.count();
@@ -202,14 +209,19 @@ impl<'a> Call<'a> {
         for (name, value) in self.scope.since(given) {
             names.insert(name.to_string(), to_json(value)?);
         }
-        let running = self.scope.get("call");
-        let id = running.and_then(|call| call.get_attr("id").ok());
         Ok(Stand {
             next,
-            id: id.map(|id| id.to_string()).unwrap_or_default(),
+            id: self.id(),
             names,
             answers: self.answers.clone(),
         })
+    }
+
+    /// `call.id`; empty where there is none.
+    pub(super) fn id(&self) -> String {
+        let running = self.scope.get("call");
+        let id = running.and_then(|call| call.get_attr("id").ok());
+        id.map(|id| id.to_string()).unwrap_or_default()
     }
 
     /// Runs steps in order, to the first that fails.
@@ -323,6 +335,7 @@ impl<'a> Call<'a> {
             has_else: false,
             notes: self.notes.beside(),
             progress: self.progress.clone(),
+            client: Arc::clone(&self.client),
             asker: self.asker.clone(),
             asked: Vec::new(),
             answers: Map::new(),

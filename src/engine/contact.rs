@@ -16,6 +16,8 @@ use super::progress::Progress;
 pub struct Contact {
     /// Where the run tells how far it is.
     pub progress: Progress,
+    /// What the client has said of itself.
+    pub client: Arc<About>,
     /// How the client is asked.
     pub asker: Asker,
     /// Who keeps where the run stands.
@@ -34,6 +36,19 @@ impl Contact {
             ..Self::default()
         }
     }
+}
+
+/// What a client has said of itself: `client` in expressions. Empty where there is none, or nothing is known.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The name of the program.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The version of MCP that it speaks.
+    pub protocol: String,
+    /// What it can do, as the protocol has it.
+    pub capabilities: Map<String, Value>,
 }
 
 /// How a client is asked something in the middle of a run.
@@ -130,6 +145,7 @@ impl<T> Outcome<T> {
 impl fmt::Debug for Contact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contact")
+            .field("client", &self.client)
             .field("asker", &self.asker)
             .field("from", &self.from)
             .field("until", &self.until)

@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use serde_json::{Map, Value};
+
 use crate::spec::env::TOKEN_SUFFIX;
 use crate::{bus, files};
 
@@ -19,6 +21,10 @@ pub enum FailureKind {
     Fail,
     /// The run ends with questions to the client. No client sees it.
     Asked,
+    /// The user of the client does not answer a question, and says so.
+    Declined,
+    /// The client cannot be asked.
+    CannotAsk,
     /// An expression or template that cannot be evaluated.
     Template,
     /// Something that should be there is not.
@@ -59,6 +65,8 @@ impl FailureKind {
             Self::Require
                 | Self::NotFound
                 | Self::Invalid
+                | Self::Declined
+                | Self::CannotAsk
                 | Self::File(files::ErrorKind::NotFound | files::ErrorKind::AlreadyExists)
                 | Self::Bus(
                     ErrorKind::AlreadyExists
@@ -79,6 +87,8 @@ impl FailureKind {
             Self::Require => "require",
             Self::Fail => "fail",
             Self::Asked => "asked",
+            Self::Declined => "declined",
+            Self::CannotAsk => "cannot_ask",
             Self::Template => "template",
             Self::NotFound | Self::Bus(ErrorKind::NotFound) => "not_found",
             Self::Bus(ErrorKind::LeaseLost) => "lease_lost",
@@ -134,6 +144,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What happened, to what, and what to do.
     pub message: String,
+    /// What the client would have to be capable of, as the protocol has it.
+    pub lacks: Option<Box<Map<String, Value>>>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -144,14 +156,27 @@ impl Failure {
         Self {
             kind,
             message: message.into(),
+            lacks: None,
             source: None,
         }
     }
 
-    /// The same failure in other words.
+    /// The client lacks these capabilities.
+    pub(super) fn lacking(message: String, capabilities: Map<String, Value>) -> Self {
+        Self {
+            lacks: Some(Box::new(capabilities)),
+            ..Self::new(FailureKind::CannotAsk, message)
+        }
+    }
+
+    /// The same failure in other words, which are an answer of their own.
     #[must_use]
     pub(super) fn reworded(self, message: String) -> Self {
-        Self { message, ..self }
+        Self {
+            message,
+            lacks: None,
+            ..self
+        }
     }
 }
 
@@ -160,6 +185,7 @@ impl From<bus::Error> for Failure {
         Self {
             kind: FailureKind::Bus(error.kind()),
             message: error.to_string(),
+            lacks: None,
             source: Some(Box::new(error)),
         }
     }
@@ -170,6 +196,7 @@ impl From<files::Error> for Failure {
         Self {
             kind: FailureKind::File(error.kind()),
             message: error.to_string(),
+            lacks: None,
             source: Some(Box::new(error)),
         }
     }
@@ -199,6 +226,7 @@ impl From<minijinja::Error> for Failure {
         Self {
             kind: FailureKind::Template,
             message,
+            lacks: None,
             source: Some(Box::new(error)),
         }
     }

@@ -41,7 +41,7 @@ use tokio::task::JoinSet;
 
 pub use background::{Background, Begin};
 pub use call::Reply;
-pub use contact::{Contact, Outcome};
+pub use contact::{About, Asker, Contact, Outcome};
 pub use failure::{Failure, FailureKind};
 pub use offers::{Body, Content, Message};
 pub use outlet::PUSH_TIMEOUT;
@@ -103,6 +103,14 @@ pub enum CallError {
     /// The client took the call back; its steps were stopped.
     #[error("the call was cancelled")]
     Cancelled,
+    /// The client does not do what the tool needs of it, and could be told so.
+    #[error("{message}")]
+    Incapable {
+        /// What the tool wants of it.
+        message: String,
+        /// The capabilities that it lacks, as the protocol has them.
+        lacks: Map<String, Value>,
+    },
 }
 
 impl CallError {
@@ -263,7 +271,7 @@ impl Engine {
     /// Calls a tool. Failures of the tool are replies with `is_error`; so is a panic, which is logged.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`] and [`CallError::Withheld`]. Whoever drops the call stops its steps where they wait.
+    /// [`CallError::UnknownTool`], [`CallError::Withheld`] and [`CallError::Incapable`]. Whoever drops the call stops its steps where they wait.
     pub async fn call(
         &self,
         session: &Session,
@@ -276,28 +284,39 @@ impl Engine {
             return Err(CallError::unknown(name, &now, now.names()));
         };
         self.fit(session);
-        Ok(answer(name, Call::run(self, &tool, session, arguments, contact)).await)
+        let rounds = matches!(contact.asker, Asker::Rounds(_));
+        let run = Call::run(self, &tool, session, arguments, contact);
+        answer(name, run, rounds).await
     }
 }
 
-/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`.
+/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`. With `rounds`, a client
+/// that lacks a capability is told so ([`CallError::Incapable`]).
 async fn answer(
     name: &str,
     work: impl Future<Output = Result<Outcome<Reply>, Failure>>,
-) -> Outcome<Reply> {
+    rounds: bool,
+) -> Result<Outcome<Reply>, CallError> {
     let reply = match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(outcome)) => return outcome,
+        Ok(Ok(outcome)) => return Ok(outcome),
         Ok(Err(failure)) => {
             metrics::counter!(failure::COUNTER, "kind" => failure.kind.as_str()).increment(1);
             tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
-            Reply::error(failure.message)
+            let message = failure.message;
+            match failure.lacks.filter(|_| rounds) {
+                Some(lacks) => {
+                    let lacks = *lacks;
+                    return Err(CallError::Incapable { message, lacks });
+                }
+                None => Reply::error(message),
+            }
         }
         // The panic hook has logged where it happened.
         Err(_) => Reply::error(format!(
             "Error: {name} failed because of a fault in the gateway; the log has the details"
         )),
     };
-    Outcome::Done(reply)
+    Ok(Outcome::Done(reply))
 }
 
 #[cfg(test)]
@@ -307,12 +326,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_call_is_an_answer() {
-        let reply = answer("broken", async { panic!("on purpose") }).await;
-        let reply = reply.done().unwrap();
+        let reply = answer("broken", async { panic!("on purpose") }, false).await;
+        let reply = reply.unwrap().done().unwrap();
         assert!(reply.is_error && reply.text.contains("broken"));
-        let reply = answer("broken", async {
-            Err(Failure::new(FailureKind::Fail, "no"))
-        });
-        assert_eq!(reply.await, Outcome::Done(Reply::error("no")));
+        let reply = async { Err(Failure::new(FailureKind::Fail, "no")) };
+        let reply = answer("broken", reply, true).await.unwrap();
+        assert_eq!(reply, Outcome::Done(Reply::error("no")));
     }
 }

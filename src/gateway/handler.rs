@@ -20,7 +20,7 @@ use super::listing::capabilities;
 use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
 use super::{Client, Gateway, news};
-use crate::engine::contact::Stand;
+use crate::engine::contact::About;
 use crate::engine::session::MAX_SUBSCRIBED;
 use crate::engine::{CallError, Contact, Outcome, Reply, Session, again};
 use crate::spec::model::TaskUse;
@@ -157,22 +157,26 @@ impl Handler {
         found: Found,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
+        contact: Contact,
     ) -> Result<CallToolResponse, ErrorData> {
-        let mut from = None;
         let until = again::leading(&tool.spec);
+        let mut contact = contact;
         if until > 0 {
-            let until = Some(until);
-            let asked = self.call_now(&found, request.clone(), context, None, until);
-            match asked.await? {
-                Outcome::Reached(stand) => from = Some(stand),
+            let asking = Contact {
+                until: Some(until),
+                ..contact.clone()
+            };
+            match self
+                .call_now(&found, request.clone(), context, asking)
+                .await?
+            {
+                Outcome::Reached(stand) => contact.from = Some(stand),
                 other => return answered(other),
             }
         }
-        let arguments = request.arguments.clone();
-        let client = client(context);
-        let begun =
-            self.gateway
-                .begin_task(&client, found.session(), tool, arguments, from.clone());
+        let (client, arguments) = (client(context), request.arguments.clone());
+        let gateway = &self.gateway;
+        let begun = gateway.begin_task(&client, found.session(), tool, arguments, &contact);
         let Some(begun) = begun.await else {
             if tool.spec.task == Some(TaskUse::Required) {
                 let text = format!(
@@ -181,7 +185,7 @@ impl Handler {
                 );
                 return Err(ErrorData::internal_error(text, None));
             }
-            return answered(self.call_now(&found, request, context, from, None).await?);
+            return answered(self.call_now(&found, request, context, contact).await?);
         };
         let task = begun.task.clone();
         let handler = self.clone();
@@ -197,18 +201,25 @@ impl Handler {
         found: &Found,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-        from: Option<Stand>,
-        until: Option<usize>,
+        contact: Contact,
     ) -> Result<Outcome<Reply>, ErrorData> {
         let call = |progress| {
             let contact = Contact {
-                from,
-                until,
-                ..Contact::telling(progress)
+                progress,
+                ..contact
             };
             self.call_in(found, request, &context.ct, contact)
         };
         told(context, call).await.map_err(|error| refusal(&error))
+    }
+}
+
+/// What a client has said of itself.
+fn about(context: &RequestContext<RoleServer>) -> About {
+    let capabilities = context.client_capabilities().unwrap_or_default();
+    About {
+        capabilities: super::tasks::object(&capabilities),
+        ..About::default()
     }
 }
 
@@ -374,17 +385,23 @@ impl ServerHandler for Handler {
         let open = self.gateway.may(&client(&context), &request.name);
         open.map_err(|error| refusal(&error))?;
         let found = self.find(&context.extensions).await?;
+        let contact = Contact {
+            client: Arc::new(about(&context)),
+            ..Contact::default()
+        };
         if let Some(tool) = self.gateway.task_tool(&request.name) {
             let declared = context.client_capabilities();
             if declared.is_some_and(|declared| declared.supports_tasks()) {
-                return self.call_as_task(&tool, found, request, &context).await;
+                return self
+                    .call_as_task(&tool, found, request, &context, contact)
+                    .await;
             }
             if tool.spec.task == Some(TaskUse::Required) {
                 let needed = ClientCapabilities::builder().enable_tasks().build();
                 return Err(ErrorData::missing_required_client_capability(needed));
             }
         }
-        answered(self.call_now(&found, request, &context, None, None).await?)
+        answered(self.call_now(&found, request, &context, contact).await?)
     }
 
     async fn get_task(

@@ -15,6 +15,7 @@ mod progress;
 mod prompts;
 pub mod reload;
 mod resources;
+pub mod seal;
 mod services;
 mod serving;
 pub mod sessions;

@@ -76,6 +76,7 @@ impl<'a> Walk<'a> {
             | Verb::Notify(_)
             | Verb::Progress(_)
             | Verb::Sleep(_)
+            | Verb::Ask(_)
             | Verb::Parse(_) => {}
             Verb::Publish(_)
             | Verb::Request(_)

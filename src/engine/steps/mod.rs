@@ -1,6 +1,7 @@
 //! Running the verbs: one file each. What a verb's keys mean stands in `src/spec/verbs/`.
 
 mod append;
+mod ask;
 mod check;
 mod claim;
 mod complete;
@@ -69,6 +70,7 @@ pub(super) async fn run(verb: &Verb, call: &mut Call<'_>) -> Result<Value, Failu
         Verb::Use(step) => use_::run(step, call).await,
         Verb::Fail(step) => fail::run(step, call),
         Verb::Check(step) => check::run(step, call),
+        Verb::Ask(step) => ask::run(step, call).await,
         Verb::Publish(step) => publish::run(step, call).await,
         Verb::Request(step) => request::run(step, call).await,
         Verb::Notify(step) => notify::run(step, call).await,

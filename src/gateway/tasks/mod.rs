@@ -25,10 +25,11 @@ use uuid::Uuid;
 use super::{Client, Gateway, observe};
 use crate::bus::{Bus, Error};
 use crate::catalog::Tool;
-use crate::engine::contact::{Asker, Stand};
+use crate::engine::contact::{About, Asker, Stand};
 use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session, again};
 use held::Held;
-use record::{End, Origin, Record, now, object};
+pub(super) use record::object;
+use record::{End, Origin, Record, now};
 use store::Store;
 
 pub(super) use store::permits;
@@ -67,6 +68,7 @@ pub(super) struct Begun {
     place: Place,
     /// What the client is told.
     pub(super) task: Task,
+    client: Arc<About>,
     from: Stand,
 }
 
@@ -255,7 +257,7 @@ impl Gateway {
         session: &Session,
         tool: &Tool,
         arguments: Option<Map<String, Value>>,
-        from: Option<Stand>,
+        contact: &Contact,
     ) -> Option<Begun> {
         let tasks = &self.tasks;
         let id = Uuid::new_v4().to_string();
@@ -271,7 +273,8 @@ impl Gateway {
             fingerprint: self.catalog().fingerprint(tool),
             arguments,
             session: origin(client, session),
-            stand: from.unwrap_or_default(),
+            client: contact.client.as_ref().clone(),
+            stand: contact.from.clone().unwrap_or_default(),
             begun: true,
             created: begun,
             updated: begun,
@@ -308,7 +311,7 @@ impl Gateway {
             })
         };
         let task = record.task(&id);
-        let from = record.stand.clone();
+        let (client, from) = (Arc::new(record.client.clone()), record.stand.clone());
         let store = Arc::clone(self.tasks.store());
         let held = Arc::new(Held::new(id.clone(), store, record, revision, repeats));
         self.tasks.all().insert(id, Some(Arc::clone(&held)));
@@ -316,6 +319,7 @@ impl Gateway {
             held,
             place,
             task,
+            client,
             from,
         }
     }
@@ -333,6 +337,7 @@ impl Begun {
         let (progress, told) = Progress::asked();
         held.listen(told);
         let contact = Contact {
+            client: self.client,
             asker: Asker::Waits(held.clone()),
             keeper: Some(held.clone()),
             from: Some(self.from),

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{KEEP, POLL_MS};
-use crate::engine::contact::{Question, Stand};
+use crate::engine::contact::{About, Question, Stand};
 
 /// The form of a record that this program writes, and the highest that it reads.
 const VERSION: u32 = 1;
@@ -29,6 +29,8 @@ pub(super) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) arguments: Option<Map<String, Value>>,
     pub(super) session: Origin,
+    /// What its client has said of itself.
+    pub(super) client: About,
     /// Where the run stands.
     pub(super) stand: Stand,
     /// Whether the step there may have begun.
@@ -111,6 +113,7 @@ impl Record {
         self.end = Some(end);
         self.arguments = None;
         self.session = Origin::default();
+        self.client = About::default();
         self.stand = Stand::default();
         self.pending.clear();
         self.answers.clear();
@@ -162,7 +165,7 @@ impl Record {
 }
 
 /// A part of the protocol as JSON.
-pub(super) fn object(part: &impl Serialize) -> JsonObject {
+pub(in crate::gateway) fn object(part: &impl Serialize) -> JsonObject {
     match serde_json::to_value(part) {
         Ok(Value::Object(object)) => object,
         // These are objects, and have a form.

@@ -1,5 +1,6 @@
 //! Load-time checks: **a spec that loads cannot fail for a typo.**
 
+pub(super) mod ask;
 mod counts;
 mod examples;
 mod foreign;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::routine::{RoutineDraft, RoutineKind, list, step_drafts};
 use super::served::parameters;
 use super::step::StepCheck;
-use super::tool::{Surroundings, call_shape, template_file};
+use super::tool::{Surroundings, call_shape, client_shape, template_file};
 use super::{Findings, check_text, check_tree};
 use crate::spec::data::{List, Map, Text};
 use crate::spec::diag::{Code, Diagnostic};
@@ -116,6 +116,9 @@ impl Offer {
         report: &mut Findings,
     ) {
         scope.bind("call", call_shape());
+        if matches!(self, Self::Prompt(_) | Self::Resource(_)) {
+            scope.bind("client", client_shape());
+        }
         match self {
             Self::Prompt(prompt) => {
                 let mut place = Place {

@@ -48,7 +48,7 @@ pub(super) fn check_schema(
 
 /// What is valid JSON Schema and still makes every call fail: a required argument that is not declared (others are
 /// refused), and a default that does not fit.
-fn check_arguments(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findings) {
+pub(super) fn check_arguments(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findings) {
     let properties = schema.get("properties").and_then(Value::as_object);
     let names: Vec<&str> = properties
         .into_iter()
@@ -214,7 +214,7 @@ fn unknown_keywords(doc: &Doc, pointer: &str, schema: &Value, report: &mut Findi
 }
 
 /// The tree as JSON, without the keys whose values are expressions.
-fn without_expressions(tree: &Tree) -> Option<Value> {
+pub(super) fn without_expressions(tree: &Tree) -> Option<Value> {
     match tree {
         Tree::Literal(json) => Some(json.to_value()),
         Tree::Expr(_) => None,

@@ -20,8 +20,8 @@ use crate::spec::verbs::Verb;
 
 /// Names that a step cannot give to something of its own.
 const TAKEN: &[&str] = &[
-    "args", "call", "session", "project", "config", "env", "tools", "gateway", "item", "result",
-    "error", "omit", "loop",
+    "args", "call", "client", "session", "project", "config", "env", "tools", "gateway", "item",
+    "result", "error", "omit", "loop",
 ];
 
 /// A step's place and surroundings.

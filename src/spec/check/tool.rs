@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::ask;
 use super::examples::check_examples;
 use super::schemas::check_schema;
 use super::step::{StepCheck, check_new_name};
@@ -100,6 +101,7 @@ pub(super) fn check_form(
         .clone()
         .with("args", Shape::from_schema(&input))
         .with("call", call_shape())
+        .with("client", client_shape())
         .with("session", session_shape(around.session))
         .with("gateway", gateway_shape());
     let before = scope.clone();
@@ -127,6 +129,16 @@ pub(super) fn check_form(
 /// What is known of the running call.
 pub(super) fn call_shape() -> Shape {
     Shape::object([("ms", Shape::Number), ("id", Shape::Text)])
+}
+
+/// What is known of the client of a call. Where this name is, there is a client that can be asked.
+pub(super) fn client_shape() -> Shape {
+    Shape::object([
+        ("name", Shape::Text),
+        ("version", Shape::Text),
+        ("protocol", Shape::Text),
+        ("capabilities", Shape::Any),
+    ])
 }
 
 /// What `else` and `failure` call `error`.
@@ -192,6 +204,7 @@ pub(super) fn check_steps(
     around: &Surroundings<'_>,
     report: &mut Findings,
 ) {
+    ask::names_apart(doc, pointer, steps, report);
     for (index, step) in steps.iter().enumerate() {
         let at = join(pointer, &index.to_string());
         match step {
@@ -206,6 +219,7 @@ pub(super) fn check_steps(
 fn within(doc: &Doc, pointer: &str, step: &Step, scope: &Scope, report: &mut Findings) -> Scope {
     let mut inner = scope.clone();
     if let Some(each) = &step.each {
+        ask::not_in_rounds(doc, pointer, step, report);
         let (at, kind) = (join(pointer, "each"), TextKind::Expr);
         let list = check_text(doc, &at, &each.0, kind, &inner, report);
         inner.bind("item", list.element());

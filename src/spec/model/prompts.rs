@@ -73,10 +73,11 @@ pub struct MessageDecl {
 }
 
 /// Who says a message of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The one who picks the prompt.
+    #[default]
     User,
     /// The model.
     Assistant,

@@ -142,6 +142,8 @@ verbs! {
     fail: fail::Fail,
     /// Checks a value against a schema of the pack.
     check: check::Check,
+    /// Asks the client: its user, its model, or for its folders.
+    ask: ask::Ask,
     /// Sends a message: into a declared stream, acknowledged, or to a plain subject.
     publish: publish::Publish,
     /// Sends a message and waits for an answer: a reply, or a message in an inbox.

@@ -19,6 +19,7 @@ mod prompts;
 mod protocol;
 mod queues;
 mod resources;
+mod seal;
 pub mod tasks;
 mod wire;
 

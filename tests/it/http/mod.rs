@@ -4,6 +4,7 @@ mod abandoned;
 mod auth;
 mod bad_input;
 mod client;
+mod errands;
 mod gate;
 mod guards;
 mod health;
