@@ -110,7 +110,7 @@ fn uses(value: &Value, found: &mut Vec<String>) {
 }
 
 /// The same with the keys of its objects in order: in which order they are written says nothing.
-fn sorted(value: Value) -> Value {
+pub fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<(String, Value)> = map.into_iter().collect();

@@ -121,9 +121,7 @@ impl<'a> Call<'a> {
         }
         call.scope.bind("args", Jinja::from(Serde(&arguments)));
         match call.run_steps(&tool.spec.steps, contact).await {
-            Ok(Outcome::Done(())) => call.reply(tool).map(Outcome::Done),
-            Ok(Outcome::Asked(asked)) => Ok(Outcome::Asked(asked)),
-            Ok(Outcome::Reached(stand)) => Ok(Outcome::Reached(stand)),
+            Ok(outcome) => outcome.and_then(|()| call.reply(tool)),
             Err(failure) => Err(call.worded(tool, failure)),
         }
     }

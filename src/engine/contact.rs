@@ -133,6 +133,18 @@ pub enum Outcome<T> {
 }
 
 impl<T> Outcome<T> {
+    /// Makes of what the run is there for what is wanted.
+    ///
+    /// # Errors
+    /// As the work on it.
+    pub fn and_then<U, E>(self, work: impl FnOnce(T) -> Result<U, E>) -> Result<Outcome<U>, E> {
+        Ok(match self {
+            Self::Done(done) => Outcome::Done(work(done)?),
+            Self::Asked(asked) => Outcome::Asked(asked),
+            Self::Reached(stand) => Outcome::Reached(stand),
+        })
+    }
+
     /// What the run is there for, if it got so far.
     pub fn done(self) -> Option<T> {
         match self {

@@ -144,7 +144,7 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What happened, to what, and what to do.
     pub message: String,
-    /// What the client would have to be capable of, as the protocol has it.
+    /// What the client would have to be capable of, as the protocol has it, where it can be told so.
     pub lacks: Option<Box<Map<String, Value>>>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,

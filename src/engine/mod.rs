@@ -284,18 +284,14 @@ impl Engine {
             return Err(CallError::unknown(name, &now, now.names()));
         };
         self.fit(session);
-        let rounds = matches!(contact.asker, Asker::Rounds(_));
-        let run = Call::run(self, &tool, session, arguments, contact);
-        answer(name, run, rounds).await
+        answer(name, Call::run(self, &tool, session, arguments, contact)).await
     }
 }
 
-/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`. With `rounds`, a client
-/// that lacks a capability is told so ([`CallError::Incapable`]).
+/// The reply of a call, whatever becomes of it: a failure, and a panic in it, is a reply with `is_error`.
 async fn answer(
     name: &str,
     work: impl Future<Output = Result<Outcome<Reply>, Failure>>,
-    rounds: bool,
 ) -> Result<Outcome<Reply>, CallError> {
     let reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(outcome)) => return Ok(outcome),
@@ -303,7 +299,7 @@ async fn answer(
             metrics::counter!(failure::COUNTER, "kind" => failure.kind.as_str()).increment(1);
             tracing::debug!(tool = name, kind = failure.kind.as_str(), error = %failure, "call failed");
             let message = failure.message;
-            match failure.lacks.filter(|_| rounds) {
+            match failure.lacks {
                 Some(lacks) => {
                     let lacks = *lacks;
                     return Err(CallError::Incapable { message, lacks });
@@ -326,11 +322,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_call_is_an_answer() {
-        let reply = answer("broken", async { panic!("on purpose") }, false).await;
+        let reply = answer("broken", async { panic!("on purpose") }).await;
         let reply = reply.unwrap().done().unwrap();
         assert!(reply.is_error && reply.text.contains("broken"));
         let reply = async { Err(Failure::new(FailureKind::Fail, "no")) };
-        let reply = answer("broken", reply, true).await.unwrap();
+        let reply = answer("broken", reply).await.unwrap();
         assert_eq!(reply, Outcome::Done(Reply::error("no")));
     }
 }

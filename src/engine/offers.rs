@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::Engine;
 use super::call::Call;
+use super::contact::{Contact, Outcome};
 use super::failure::{COUNTER, Failure, FailureKind};
-use super::progress::Progress;
 use super::scope::Running;
 use super::session::Session;
 use crate::catalog::Prompt;
@@ -69,19 +69,20 @@ impl Engine {
         session: &Session,
         prompt: &Prompt,
         arguments: Map<String, Value>,
-        progress: Progress,
-    ) -> Result<Vec<Message>, Failure> {
+        contact: Contact,
+    ) -> Result<Outcome<Vec<Message>>, Failure> {
         let name = format!("prompt {}", prompt.name);
         guarded(&name, async {
             let mut call = self.offering(&name, prompt.pack, session);
-            call.progress = progress;
             call.scope.bind("args", Jinja::from(Serde(&arguments)));
-            call.steps(&prompt.spec.steps).await?;
-            let mut messages = Vec::new();
-            for message in prompt.spec.messages.iter() {
-                messages.extend(call.message(message)?);
-            }
-            Ok(messages)
+            let outcome = call.run_steps(&prompt.spec.steps, contact).await?;
+            outcome.and_then(|()| {
+                let mut messages = Vec::new();
+                for message in prompt.spec.messages.iter() {
+                    messages.extend(call.message(message)?);
+                }
+                Ok(messages)
+            })
         })
         .await
     }
@@ -134,18 +135,21 @@ impl Engine {
         decl: &ResourceDecl,
         uri: &str,
         args: &Map<String, Value>,
-    ) -> Result<Body, Failure> {
+        contact: Contact,
+    ) -> Result<Outcome<Body>, Failure> {
         let name = format!("resource {name}");
         guarded(&name, async {
             let mut call = self.offering(&name, pack, session);
             call.scope.bind("uri", Jinja::from(uri));
             call.scope.bind("args", Jinja::from(Serde(args)));
-            call.steps(&decl.steps).await?;
-            if let Some(json) = &decl.json {
-                let value = call.templates().json(json, &call.context())?;
-                return Ok(Body::Text(value.to_string()));
-            }
-            call.body(decl.text.as_ref(), decl.blob.as_ref())
+            let outcome = call.run_steps(&decl.steps, contact).await?;
+            outcome.and_then(|()| {
+                if let Some(json) = &decl.json {
+                    let value = call.templates().json(json, &call.context())?;
+                    return Ok(Body::Text(value.to_string()));
+                }
+                call.body(decl.text.as_ref(), decl.blob.as_ref())
+            })
         })
         .await
     }

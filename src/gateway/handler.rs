@@ -16,11 +16,11 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
 
+use super::ask::{Again, Call, Came, incapable};
 use super::listing::capabilities;
 use super::progress::told;
 use super::sessions::{Live, SESSION_NAME, Sessions};
 use super::{Client, Gateway, news};
-use crate::engine::contact::About;
 use crate::engine::session::MAX_SUBSCRIBED;
 use crate::engine::{CallError, Contact, Outcome, Reply, Session, again};
 use crate::spec::model::TaskUse;
@@ -44,7 +44,7 @@ const METHODS: &[&str] = &[
 /// The service of one client, or over HTTP of whoever sends a request.
 #[derive(Clone)]
 pub struct Handler {
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
     whose: Whose,
 }
 
@@ -58,7 +58,7 @@ enum Whose {
 }
 
 /// The session of a request.
-enum Found {
+pub(super) enum Found {
     One(Arc<Session>),
     Live(Arc<Sessions>, Arc<Live>),
     /// Of this request alone.
@@ -103,7 +103,7 @@ impl Handler {
         let name = parts.and_then(|p| p.headers.get(SESSION_NAME));
         match sessions.find_unbegun(name, &client).await? {
             Some(live) => Ok(Found::Live(sessions, live)),
-            None => Ok(Found::Fleeting(Arc::new(fleeting(&client)))),
+            None => Ok(Found::Fleeting(Arc::new(fleeting(Session::new(), &client)))),
         }
     }
 
@@ -121,13 +121,33 @@ impl Handler {
             let gateway = &self.gateway;
             gateway.call_with(session, &name, arguments, cancel, contact)
         };
-        self.within(found, call).await
+        self.within_rounds(found, call).await
     }
 
     /// Does something in a session, and keeps what it has changed there.
     async fn within<'f, T, F: Future<Output = T>>(
         &self,
         found: &'f Found,
+        work: impl FnOnce(&'f Session) -> F,
+    ) -> T {
+        self.within_until(found, |_| true, work).await
+    }
+
+    /// The same for a run that may end with questions: it goes on, and so does its session.
+    async fn within_rounds<'f, T, E, F: Future<Output = Result<Outcome<T>, E>>>(
+        &self,
+        found: &'f Found,
+        work: impl FnOnce(&'f Session) -> F,
+    ) -> Result<Outcome<T>, E> {
+        let is_over =
+            |outcome: &F::Output| !matches!(outcome, Ok(Outcome::Asked(_) | Outcome::Reached(_)));
+        self.within_until(found, is_over, work).await
+    }
+
+    async fn within_until<'f, T, F: Future<Output = T>>(
+        &self,
+        found: &'f Found,
+        is_over: impl FnOnce(&T) -> bool,
         work: impl FnOnce(&'f Session) -> F,
     ) -> T {
         match found {
@@ -141,7 +161,7 @@ impl Handler {
             }
             Found::Fleeting(session) => {
                 let outcome = work(session).await;
-                if session.is_bound() {
+                if session.is_bound() && is_over(&outcome) {
                     self.gateway.finish(session).await;
                 }
                 outcome
@@ -153,25 +173,26 @@ impl Handler {
     /// there is a task.
     async fn call_as_task(
         &self,
-        tool: &crate::catalog::Tool,
-        found: Found,
+        as_task: AsTask<'_>,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-        contact: Contact,
     ) -> Result<CallToolResponse, ErrorData> {
+        let AsTask {
+            tool,
+            found,
+            call,
+            mut contact,
+        } = as_task;
         let until = again::leading(&tool.spec);
-        let mut contact = contact;
         if until > 0 {
             let asking = Contact {
                 until: Some(until),
                 ..contact.clone()
             };
-            match self
-                .call_now(&found, request.clone(), context, asking)
-                .await?
-            {
+            let asked = self.call_now(&found, request.clone(), context, asking);
+            match asked.await? {
                 Outcome::Reached(stand) => contact.from = Some(stand),
-                other => return answered(other),
+                other => return self.answered(other, &found, call.as_ref()).await,
             }
         }
         let (client, arguments) = (client(context), request.arguments.clone());
@@ -179,13 +200,10 @@ impl Handler {
         let begun = gateway.begin_task(&client, found.session(), tool, arguments, &contact);
         let Some(begun) = begun.await else {
             if tool.spec.task == Some(TaskUse::Required) {
-                let text = format!(
-                    "`{}` runs as a task only, and no task can begin here now: there is no NATS, or as many run as may; try again later",
-                    tool.name
-                );
-                return Err(ErrorData::internal_error(text, None));
+                return Err(no_task(&tool.name));
             }
-            return answered(self.call_now(&found, request, context, contact).await?);
+            let outcome = self.call_now(&found, request, context, contact).await?;
+            return self.answered(outcome, &found, call.as_ref()).await;
         };
         let task = begun.task.clone();
         let handler = self.clone();
@@ -203,32 +221,39 @@ impl Handler {
         context: &RequestContext<RoleServer>,
         contact: Contact,
     ) -> Result<Outcome<Reply>, ErrorData> {
-        let call = |progress| {
-            let contact = Contact {
-                progress,
-                ..contact
-            };
-            self.call_in(found, request, &context.ct, contact)
-        };
-        told(context, call).await.map_err(|error| refusal(&error))
+        let run = |contact| self.call_in(found, request, &context.ct, contact);
+        let outcome = told(context, contact, run).await;
+        outcome.map_err(|error| refusal(&error))
+    }
+
+    /// What a client is answered that has waited for a call.
+    async fn answered(
+        &self,
+        outcome: Outcome<Reply>,
+        found: &Found,
+        call: Option<&Call>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        Ok(match self.came(outcome, found, call).await? {
+            Came::Done(reply) => result(reply).into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 }
 
-/// What a client has said of itself.
-fn about(context: &RequestContext<RoleServer>) -> About {
-    let capabilities = context.client_capabilities().unwrap_or_default();
-    About {
-        capabilities: super::tasks::object(&capabilities),
-        ..About::default()
-    }
+/// A call that is to run as a task.
+struct AsTask<'a> {
+    tool: &'a crate::catalog::Tool,
+    found: Found,
+    /// What a state of it is good for, if it can ask.
+    call: Option<Call>,
+    contact: Contact,
 }
 
-/// What a client is answered that waits for a call.
-fn answered(outcome: Outcome<Reply>) -> Result<CallToolResponse, ErrorData> {
-    let reply = outcome
-        .done()
-        .ok_or_else(|| refusal(&CallError::Cancelled))?;
-    Ok(result(reply).into())
+fn no_task(tool: &str) -> ErrorData {
+    let text = format!(
+        "`{tool}` runs as a task only, and no task can begin here now: there is no NATS, or as many run as may; try again later"
+    );
+    ErrorData::internal_error(text, None)
 }
 
 /// What a client is answered.
@@ -251,6 +276,7 @@ pub(super) fn refusal(error: &CallError) -> ErrorData {
         }
         // rmcp sends no response to a cancelled request.
         CallError::Cancelled => ErrorData::internal_error(error.to_string(), None),
+        CallError::Incapable { message, lacks } => incapable(message.clone(), lacks),
     }
 }
 
@@ -284,13 +310,12 @@ impl Handler {
 }
 
 /// Who asks; on stdio there is one client, which may do all that is in the toolset.
-fn client(context: &RequestContext<RoleServer>) -> Client {
+pub(super) fn client(context: &RequestContext<RoleServer>) -> Client {
     Client::of(context).cloned().unwrap_or_default()
 }
 
 /// A session of a single request: nothing goes on beside it.
-fn fleeting(client: &Client) -> Session {
-    let session = Session::new();
+pub(super) fn fleeting(session: Session, client: &Client) -> Session {
     if let Some(principal) = &client.principal {
         session.set_client(&principal.id, &principal.claims);
     }
@@ -330,18 +355,29 @@ impl ServerHandler for Handler {
 
     async fn get_prompt(
         &self,
-        request: GetPromptRequestParams,
+        mut request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let found = self.find(&context.extensions).await?;
+        let mut found = self.find(&context.extensions).await?;
         let client = client(&context);
+        let again = Again {
+            state: request.request_state.take(),
+            answers: request.input_responses.take(),
+        };
+        let call = self.gateway.call_of_prompt(&client, &request, &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let contact = contact.await?;
         let (gateway, client, cancel) = (&self.gateway, &client, &context.ct);
-        let made = told(&context, |progress| {
-            self.within(&found, move |session| {
-                gateway.prompt(session, client, request, cancel, progress)
+        let made = told(&context, contact, |contact| {
+            self.within_rounds(&found, move |session| {
+                gateway.prompt(session, client, request, cancel, contact)
             })
         });
-        Ok(made.await?.into())
+        let made = made.await?;
+        Ok(match self.came(made, &found, call.as_ref()).await? {
+            Came::Done(made) => made.into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 
     async fn complete(
@@ -379,29 +415,38 @@ impl ServerHandler for Handler {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let open = self.gateway.may(&client(&context), &request.name);
+        let client = client(&context);
+        let open = self.gateway.may(&client, &request.name);
         open.map_err(|error| refusal(&error))?;
-        let found = self.find(&context.extensions).await?;
-        let contact = Contact {
-            client: Arc::new(about(&context)),
-            ..Contact::default()
+        let mut found = self.find(&context.extensions).await?;
+        let again = Again {
+            state: request.request_state.take(),
+            answers: request.input_responses.take(),
         };
+        let call = self.gateway.call_of_tool(&client, &request, &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let contact = contact.await?;
         if let Some(tool) = self.gateway.task_tool(&request.name) {
             let declared = context.client_capabilities();
             if declared.is_some_and(|declared| declared.supports_tasks()) {
-                return self
-                    .call_as_task(&tool, found, request, &context, contact)
-                    .await;
+                let as_task = AsTask {
+                    tool: &tool,
+                    found,
+                    call,
+                    contact,
+                };
+                return self.call_as_task(as_task, request, &context).await;
             }
             if tool.spec.task == Some(TaskUse::Required) {
                 let needed = ClientCapabilities::builder().enable_tasks().build();
                 return Err(ErrorData::missing_required_client_capability(needed));
             }
         }
-        answered(self.call_now(&found, request, &context, contact).await?)
+        let outcome = self.call_now(&found, request, &context, contact).await?;
+        self.answered(outcome, &found, call.as_ref()).await
     }
 
     async fn get_task(
@@ -470,14 +515,28 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let (resources, client) = (self.gateway.resources().await, Client::of(&context));
-        let Some(made) = resources.made_at(client, &request.uri) else {
-            return Ok(resources.read(client, &request.uri).await?.into());
+        let (resources, whose) = (self.gateway.resources().await, Client::of(&context));
+        let Some(made) = resources.made_at(whose, &request.uri) else {
+            return Ok(resources.read(whose, &request.uri).await?.into());
         };
-        let found = self.find(&context.extensions).await?;
+        let mut found = self.find(&context.extensions).await?;
+        let again = Again {
+            state: request.request_state,
+            answers: request.input_responses,
+        };
         let (gateway, uri) = (&self.gateway, &request.uri);
-        let read = |session| gateway.read_made(session, &made, uri, &context.ct);
-        Ok(self.within(&found, read).await?.into())
+        let call = made.call(uri, &client(&context), &again);
+        let contact = self.approach(&context, &mut found, call.as_ref(), again);
+        let read = told(&context, contact.await?, |contact| {
+            self.within_rounds(&found, |session| {
+                gateway.read_made(session, &made, uri, &context.ct, contact)
+            })
+        });
+        let read = read.await?;
+        Ok(match self.came(read, &found, call.as_ref()).await? {
+            Came::Done(read) => read.into(),
+            Came::Asks(asks) => asks.into(),
+        })
     }
 
     async fn subscribe(

@@ -1,6 +1,7 @@
 //! The gateway: one catalog on one NATS connection, offered to MCP clients.
 
 pub mod access;
+mod ask;
 mod client;
 mod expose;
 mod handler;
@@ -100,6 +101,7 @@ pub struct Gateway {
     permits: Semaphore,
     news: news::News,
     tasks: tasks::Tasks,
+    seal: seal::Seal,
     sessions: OnceLock<Weak<Sessions>>,
 }
 
@@ -118,6 +120,7 @@ impl Gateway {
         }
         let nats = Nats::start(&setup, env).await.map_err(StartError::Nats)?;
         let engine = Engine::new(catalog, nats.bus().clone()).map_err(StartError::Resources)?;
+        let seal = seal::Seal::new(nats.bus());
         let serving = Serving::new(engine, offer, setup.config.clone())?;
         serving.engine.keep_tables();
         let tasks = tasks::Tasks::new(nats.bus());
@@ -131,6 +134,7 @@ impl Gateway {
             permits: Semaphore::new(MAX_IN_FLIGHT),
             news: news::News::new(),
             tasks,
+            seal,
             sessions: OnceLock::new(),
         }))
     }

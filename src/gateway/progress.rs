@@ -7,7 +7,7 @@ use rmcp::service::{Peer, RequestContext, RoleServer};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::engine::{Done, Progress};
+use crate::engine::{Contact, Done, Progress};
 
 /// How long what a call has told last may take to leave before its answer does.
 const GRACE: Duration = Duration::from_millis(500);
@@ -16,13 +16,17 @@ const GRACE: Duration = Duration::from_millis(500);
 /// does not read is told less, and holds the work up for no longer than a moment at the end.
 pub(super) async fn told<F: Future>(
     context: &RequestContext<RoleServer>,
-    work: impl FnOnce(Progress) -> F,
+    contact: Contact,
+    work: impl FnOnce(Contact) -> F,
 ) -> F::Output {
     let Some(token) = context.meta.get_progress_token() else {
-        return work(Progress::none()).await;
+        return work(contact).await;
     };
     let (progress, waiting) = Progress::asked();
-    let work = work(progress);
+    let work = work(Contact {
+        progress,
+        ..contact
+    });
     let telling = tell(&context.peer, token, waiting);
     tokio::pin!(work, telling);
     let outcome = tokio::select! {

@@ -11,10 +11,13 @@ use rmcp::model::{
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::ask::incapable;
 use super::{Client, Gateway, observe};
 use crate::bus::ErrorKind;
 use crate::catalog;
-use crate::engine::{Body, Content, Engine, Failure, FailureKind, Message, Progress, Session};
+use crate::engine::{
+    Body, Contact, Content, Engine, Failure, FailureKind, Message, Outcome, Session,
+};
 use crate::spec::model;
 use crate::spec::suggest;
 
@@ -45,7 +48,11 @@ impl Gateway {
         open.map(|prompt| listed(prompt)).collect()
     }
 
-    fn prompt_of(&self, client: &Client, name: &str) -> Result<Arc<catalog::Prompt>, ErrorData> {
+    pub(super) fn prompt_of(
+        &self,
+        client: &Client,
+        name: &str,
+    ) -> Result<Arc<catalog::Prompt>, ErrorData> {
         let (catalog, offer) = (self.catalog(), self.offer());
         let open = |prompt: &&Arc<catalog::Prompt>| offer.access.may_prompt(client, &prompt.name);
         let found = catalog.prompts.iter().find(|prompt| prompt.name == name);
@@ -66,23 +73,25 @@ impl Gateway {
         client: &Client,
         request: GetPromptRequestParams,
         cancel: &CancellationToken,
-        progress: Progress,
-    ) -> Result<GetPromptResult, ErrorData> {
+        contact: Contact,
+    ) -> Result<Outcome<GetPromptResult>, ErrorData> {
         let prompt = self.prompt_of(client, &request.name)?;
         let arguments = arguments(&prompt, request.arguments.unwrap_or_default())?;
         let name = prompt.name.as_str();
         let made = self
             .asked(("prompt", name), session, cancel, |engine| {
                 let prompt = &prompt;
-                async move { engine.prompt(session, prompt, arguments, progress).await }
+                async move { engine.prompt(session, prompt, arguments, contact).await }
             })
             .await;
-        let messages = made.map_err(|failure| self.refused("prompt", name, &failure))?;
-        let messages = messages.into_iter().map(message).collect();
-        let result = GetPromptResult::new(messages);
-        Ok(match &prompt.description {
-            Some(text) => result.with_description(text.clone()),
-            None => result,
+        let made = made.map_err(|failure| self.refused("prompt", name, &failure))?;
+        made.and_then(|messages| {
+            let messages = messages.into_iter().map(message).collect();
+            let result = GetPromptResult::new(messages);
+            Ok(match &prompt.description {
+                Some(text) => result.with_description(text.clone()),
+                None => result,
+            })
         })
     }
 
@@ -174,9 +183,17 @@ impl Gateway {
             text.push_str("\nThere is no NATS: ");
             text.push_str(&reason);
         }
+        if let Some(lacks) = &failure.lacks {
+            return incapable(text, lacks);
+        }
         let own = matches!(
             failure.kind,
-            FailureKind::Require | FailureKind::Fail | FailureKind::NotFound | FailureKind::Invalid
+            FailureKind::Require
+                | FailureKind::Fail
+                | FailureKind::NotFound
+                | FailureKind::Invalid
+                | FailureKind::Declined
+                | FailureKind::CannotAsk
         );
         let absent = failure.kind == FailureKind::Bus(ErrorKind::NotFound);
         if own || absent {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::words::Words;
-use crate::engine::{Progress, Reply, Session};
+use crate::engine::{Contact, Outcome, Reply, Session};
 use crate::gateway::{Client, Gateway};
 use crate::spec::model::Given;
 use crate::spec::tree::Template;
@@ -66,14 +66,15 @@ impl<'a> Ask<'a> {
             }
             Self::Prompt(name) => {
                 let request = GetPromptRequestParams::new(name).with_arguments(args);
-                let progress = Progress::none();
-                let made = gateway.prompt(session, &client, request, &never, progress);
-                return Ok(reply(made.await, of_prompt));
+                let contact = Contact::default();
+                let made = gateway.prompt(session, &client, request, &never, contact);
+                return Ok(reply(done(made.await), of_prompt));
             }
             Self::Resource(uri) => {
                 let uri = words.text(uri)?;
-                let read = gateway.read_resource(session, &uri, &never);
-                return Ok(reply(read.await, of_resource));
+                let contact = Contact::default();
+                let read = gateway.read_resource(session, &uri, &never, contact);
+                return Ok(reply(done(read.await), of_resource));
             }
             Self::Argument(prompt, name) => completing(Reference::for_prompt(prompt), name, args),
             Self::Parameter(uri, name) => {
@@ -104,6 +105,12 @@ fn refused(text: String) -> Reply {
         structured: None,
         is_error: true,
     }
+}
+
+/// What a run has come to that does not end with questions.
+fn done<T>(outcome: Result<Outcome<T>, ErrorData>) -> Result<T, ErrorData> {
+    let ended = || ErrorData::internal_error("the run has ended before its end", None);
+    outcome?.done().ok_or_else(ended)
 }
 
 fn reply<T>(outcome: Result<T, ErrorData>, of: impl FnOnce(T) -> (String, Option<Value>)) -> Reply {

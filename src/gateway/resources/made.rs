@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::read::not_found;
 use crate::catalog::Catalog;
-use crate::engine::{Failure, FailureKind, Session};
-use crate::gateway::Gateway;
+use crate::engine::{Contact, Failure, FailureKind, Outcome, Session};
+use crate::gateway::ask::{Again, Call, asks, declared};
 use crate::gateway::prompts::contents;
+use crate::gateway::{Client, Gateway};
 use crate::spec::model::ResourceDecl;
 use crate::spec::tree::Template;
 use crate::spec::uri::{UriTemplate, names_in};
@@ -163,6 +164,17 @@ impl Made {
         values.collect()
     }
 
+    /// What a state of a request is good for that reads this; `None` where its steps do not ask and it brings none.
+    pub(in crate::gateway) fn call(
+        &self,
+        uri: &str,
+        client: &Client,
+        again: &Again,
+    ) -> Option<Call> {
+        (again.state.is_some() || asks(&self.decl.steps))
+            .then(|| Call::new("resources/read", uri, None, &declared(&self.decl), client))
+    }
+
     /// The address that an address means, as lists show it.
     pub(super) fn canonical(&self, uri: &str) -> Option<String> {
         let args = self.args(uri)?;
@@ -207,11 +219,15 @@ impl Gateway {
         session: &Session,
         uri: &str,
         cancel: &CancellationToken,
-    ) -> Result<ReadResourceResult, ErrorData> {
+        contact: Contact,
+    ) -> Result<Outcome<ReadResourceResult>, ErrorData> {
         let resources = self.resources().await;
         match resources.made_at(None, uri) {
-            Some(made) => self.read_made(session, &made, uri, cancel).await,
-            None => resources.read(None, uri).await,
+            Some(made) => {
+                let outcome = self.read_made(session, &made, uri, cancel, contact);
+                outcome.await
+            }
+            None => resources.read(None, uri).await.map(Outcome::Done),
         }
     }
 
@@ -225,7 +241,8 @@ impl Gateway {
         made: &Made,
         uri: &str,
         cancel: &CancellationToken,
-    ) -> Result<ReadResourceResult, ErrorData> {
+        contact: Contact,
+    ) -> Result<Outcome<ReadResourceResult>, ErrorData> {
         let args = made.args(uri).ok_or_else(|| not_found(uri))?;
         let name = made.name.as_str();
         let body = self
@@ -233,7 +250,9 @@ impl Gateway {
                 let args = &args;
                 async move {
                     let whose = (made.pack, name);
-                    engine.resource(session, whose, &made.decl, uri, args).await
+                    engine
+                        .resource(session, whose, &made.decl, uri, args, contact)
+                        .await
                 }
             })
             .await;
@@ -245,8 +264,10 @@ impl Gateway {
             }
             _ => self.refused("resource", name, &failure),
         })?;
-        let mime = Some(made.mime.clone());
-        Ok(ReadResourceResult::new(vec![contents(body, uri, mime)]))
+        body.and_then(|body| {
+            let mime = Some(made.mime.clone());
+            Ok(ReadResourceResult::new(vec![contents(body, uri, mime)]))
+        })
     }
 
     /// The resources of a section, as `resources/list` shows them.

@@ -28,8 +28,7 @@ use crate::catalog::Tool;
 use crate::engine::contact::{About, Asker, Stand};
 use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session, again};
 use held::Held;
-pub(super) use record::object;
-use record::{End, Origin, Record, now};
+use record::{End, Origin, Record, now, object};
 use store::Store;
 
 pub(super) use store::permits;

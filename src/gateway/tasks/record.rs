@@ -165,7 +165,7 @@ impl Record {
 }
 
 /// A part of the protocol as JSON.
-pub(in crate::gateway) fn object(part: &impl Serialize) -> JsonObject {
+pub(super) fn object(part: &impl Serialize) -> JsonObject {
     match serde_json::to_value(part) {
         Ok(Value::Object(object)) => object,
         // These are objects, and have a form.

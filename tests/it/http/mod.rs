@@ -14,7 +14,7 @@ mod owners;
 mod replicas;
 mod resume;
 mod sessions;
-mod stateless;
+pub mod stateless;
 mod tasks;
 
 use jacquard::gateway::Setup;

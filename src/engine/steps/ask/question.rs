@@ -159,7 +159,11 @@ fn cannot_ask(lacking: &[(&str, Kind)], asker: &Asker) -> Failure {
         "this client cannot be asked {}, which it has not declared; use a client that can",
         words.join(", ")
     );
-    Failure::lacking(text, capabilities)
+    match asker {
+        // The protocol has a way to say it.
+        Asker::Rounds(_) => Failure::lacking(text, capabilities),
+        Asker::Nobody | Asker::Waits(_) => Failure::new(FailureKind::CannotAsk, text),
+    }
 }
 
 struct Maker<'a> {
