@@ -260,9 +260,8 @@ impl Gateway {
     ) -> Option<Begun> {
         let tasks = &self.tasks;
         let id = Uuid::new_v4().to_string();
-        if !tasks.store().is_connected() {
-            return None;
-        }
+        // A local server may be just about to start.
+        self.nats.settle(super::START_GRACE).await;
         let place = tasks.place(&id, owner(client))?;
         let begun = now();
         let record = Record {
