@@ -38,7 +38,7 @@ fn step_repeats(pack: &Pack, step: &Step, age: Duration, depth: usize) -> bool {
 /// The steps with which a tool begins that ask its client, and those between that only look at values: how many there are, up to
 /// the last that asks.
 pub fn leading(tool: &model::Tool) -> usize {
-    let asks = |step: &Step| step.verb.name() == "ask";
+    let asks = |step: &Step| matches!(step.verb, Verb::Ask(_));
     let looks = |step: &Step| {
         matches!(
             step.verb,
@@ -51,4 +51,62 @@ pub fn leading(tool: &model::Tool) -> usize {
         .take_while(|step| asks(step) || looks(step));
     let last = first.enumerate().filter(|(_, step)| asks(step)).last();
     last.map_or(0, |(index, _)| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::spec::files::PackFiles;
+    use crate::spec::load::load;
+    use crate::spec::source::Source;
+
+    const SPEC: &str = r#"
+pack: {name: p}
+streams: {s: {name: S, subjects: [s]}}
+macros:
+  keep: {steps: [publish: {stream: s, payload: x}]}
+  call: {steps: [use: {macro: keep}, request: {subject: a, payload: x}]}
+tools:
+  t:
+    description: Does things.
+    steps:
+      - require: true
+      - ask: {questions: {a: {roots: {}}}}
+      - let: {x: 1}
+      - ask: {questions: {b: {roots: {}}}}
+      - let: {y: 1}
+      - sleep: 1
+      - ask: {questions: {c: {roots: {}}}}
+      - publish: {subject: a, payload: x}
+      - use: {macro: keep}
+      - use: {macro: call}
+    reply: {text: x}
+  safe:
+    description: Does things that may be done twice.
+    annotations: {idempotent: true}
+    steps: [publish: {subject: a, payload: x}]
+    reply: {text: x}
+"#;
+
+    #[test]
+    fn it_is_known_which_steps_ask_first_and_which_can_run_again() {
+        let (pack, report) = load(&PackFiles {
+            name: "p".to_owned(),
+            specs: vec![Source::new("p.yaml", SPEC)],
+            ..PackFiles::default()
+        });
+        let pack = pack.unwrap_or_else(|| panic!("{}", report.render(false)));
+        let tool = |name: &str| pack.tools.get(name).unwrap();
+        assert_eq!(leading(tool("t")), 4);
+        assert_eq!(leading(tool("safe")), 0);
+        let lost = |name: &str, age| {
+            let all = 0..=tool(name).steps.len();
+            let cut = all.filter(|index| !repeats(&pack, tool(name), *index, age));
+            cut.collect::<Vec<_>>()
+        };
+        assert_eq!(lost("t", Duration::ZERO), [7, 9]);
+        assert_eq!(lost("t", WINDOW), [7, 8, 9]);
+        assert!(lost("safe", WINDOW).is_empty());
+    }
 }

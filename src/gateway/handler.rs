@@ -147,7 +147,8 @@ impl Handler {
         found: &'f Found,
         work: impl FnOnce(&'f Session) -> F,
     ) -> Result<Outcome<T>, E> {
-        let is_over = |outcome: &F::Output| !matches!(outcome, Ok(Outcome::Asked(_)));
+        let is_over =
+            |outcome: &F::Output| !matches!(outcome, Ok(Outcome::Asked(_) | Outcome::Reached(_)));
         self.within_until(found, is_over, work).await
     }
 
@@ -180,40 +181,35 @@ impl Handler {
     /// there is a task.
     async fn call_as_task(
         &self,
-        tool: &crate::catalog::Tool,
-        found: Found,
+        as_task: AsTask<'_>,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-        (contact, call): (Contact, Option<Call>),
     ) -> Result<CallToolResponse, ErrorData> {
-        let mut from = contact.from.clone();
+        let AsTask {
+            tool,
+            found,
+            call,
+            mut contact,
+        } = as_task;
         let until = again::leading(&tool.spec);
-        if until > from.as_ref().map_or(0, |stand| stand.next) {
-            let contact = Contact {
+        if until > contact.from.as_ref().map_or(0, |stand| stand.next) {
+            let asking = Contact {
                 until: Some(until),
                 ..contact.clone()
             };
-            let asked = self.call_now(&found, request.clone(), context, contact);
+            let asked = self.call_now(&found, request.clone(), context, asking);
             match asked.await? {
-                Outcome::Reached(stand) => from = Some(stand),
+                Outcome::Reached(stand) => contact.from = Some(stand),
                 other => return self.answered(other, &found, call.as_ref()).await,
             }
         }
-        let arguments = request.arguments.clone();
-        let (client, about) = (client(context), &contact.client);
-        let session = found.session();
-        let begun = self
-            .gateway
-            .begin_task(&client, session, tool, arguments, from.clone(), about);
+        let (client, arguments) = (client(context), request.arguments.clone());
+        let gateway = &self.gateway;
+        let begun = gateway.begin_task(&client, found.session(), tool, arguments, &contact);
         let Some(begun) = begun.await else {
             if tool.spec.task == Some(TaskUse::Required) {
-                let text = format!(
-                    "`{}` runs as a task only, and no task can begin here now: there is no NATS, or as many run as may; try again later",
-                    tool.name
-                );
-                return Err(ErrorData::internal_error(text, None));
+                return Err(no_task(&tool.name));
             }
-            let contact = Contact { from, ..contact };
             let outcome = self.call_now(&found, request, context, contact).await?;
             return self.answered(outcome, &found, call.as_ref()).await;
         };
@@ -243,7 +239,7 @@ impl Handler {
         outcome.map_err(|error| refusal(&error))
     }
 
-    /// What a client is answered that waits for a call.
+    /// What a client is answered that has waited for a call.
     async fn answered(
         &self,
         outcome: Outcome<Reply>,
@@ -255,6 +251,22 @@ impl Handler {
             Came::Asks(asks) => asks.into(),
         })
     }
+}
+
+/// A call that is to run as a task.
+struct AsTask<'a> {
+    tool: &'a crate::catalog::Tool,
+    found: Found,
+    /// What a state of it is good for, if it can ask.
+    call: Option<Call>,
+    contact: Contact,
+}
+
+fn no_task(tool: &str) -> ErrorData {
+    let text = format!(
+        "`{tool}` runs as a task only, and no task can begin here now: there is no NATS, or as many run as may; try again later"
+    );
+    ErrorData::internal_error(text, None)
 }
 
 /// What a client is answered.
@@ -484,14 +496,6 @@ impl ServerHandler for Handler {
         let open = self.gateway.may(&client, &request.name);
         open.map_err(|error| refusal(&error))?;
         let mut found = self.find(&context.extensions).await?;
-        let task = self.gateway.task_tool(&request.name);
-        let declared = context.client_capabilities();
-        let knows_tasks = declared.is_some_and(|declared| declared.supports_tasks());
-        let required = |tool: &Arc<crate::catalog::Tool>| tool.spec.task == Some(TaskUse::Required);
-        if task.as_ref().is_some_and(required) && !knows_tasks {
-            let needed = ClientCapabilities::builder().enable_tasks().build();
-            return Err(ErrorData::missing_required_client_capability(needed));
-        }
         let again = Again {
             state: request.request_state.take(),
             answers: request.input_responses.take(),
@@ -499,9 +503,21 @@ impl ServerHandler for Handler {
         let call = self.gateway.call_of_tool(&client, &request, &again);
         let contact = self.approach(&context, &mut found, call.as_ref(), again);
         let contact = contact.await?;
-        if let Some(tool) = task.filter(|_| knows_tasks) {
-            let task = self.call_as_task(&tool, found, request, &context, (contact, call));
-            return task.await;
+        if let Some(tool) = self.gateway.task_tool(&request.name) {
+            let declared = context.client_capabilities();
+            if declared.is_some_and(|declared| declared.supports_tasks()) {
+                let as_task = AsTask {
+                    tool: &tool,
+                    found,
+                    call,
+                    contact,
+                };
+                return self.call_as_task(as_task, request, &context).await;
+            }
+            if tool.spec.task == Some(TaskUse::Required) {
+                let needed = ClientCapabilities::builder().enable_tasks().build();
+                return Err(ErrorData::missing_required_client_capability(needed));
+            }
         }
         let outcome = self.call_now(&found, request, &context, contact).await?;
         self.answered(outcome, &found, call.as_ref()).await

@@ -25,8 +25,8 @@ use uuid::Uuid;
 use super::{Client, Gateway, observe};
 use crate::bus::{Bus, Error};
 use crate::catalog::Tool;
-use crate::engine::contact::{Asker, Stand};
-use crate::engine::{About, CallError, Contact, Outcome, Progress, Reply, Session, again};
+use crate::engine::contact::{About, Asker, Stand};
+use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session, again};
 use held::Held;
 use record::{End, Origin, Record, now, object};
 use store::Store;
@@ -67,6 +67,7 @@ pub(super) struct Begun {
     place: Place,
     /// What the client is told.
     pub(super) task: Task,
+    client: Arc<About>,
     from: Stand,
 }
 
@@ -255,14 +256,12 @@ impl Gateway {
         session: &Session,
         tool: &Tool,
         arguments: Option<Map<String, Value>>,
-        from: Option<Stand>,
-        about: &About,
+        contact: &Contact,
     ) -> Option<Begun> {
         let tasks = &self.tasks;
         let id = Uuid::new_v4().to_string();
-        if !tasks.store().is_connected() {
-            return None;
-        }
+        // A local server may be just about to start.
+        self.nats.settle(super::START_GRACE).await;
         let place = tasks.place(&id, owner(client))?;
         let begun = now();
         let record = Record {
@@ -272,8 +271,8 @@ impl Gateway {
             fingerprint: self.catalog().fingerprint(tool),
             arguments,
             session: origin(client, session),
-            client: about.clone(),
-            stand: from.unwrap_or_default(),
+            client: contact.client.as_ref().clone(),
+            stand: contact.from.clone().unwrap_or_default(),
             begun: true,
             created: begun,
             updated: begun,
@@ -310,7 +309,7 @@ impl Gateway {
             })
         };
         let task = record.task(&id);
-        let from = record.stand.clone();
+        let (client, from) = (Arc::new(record.client.clone()), record.stand.clone());
         let store = Arc::clone(self.tasks.store());
         let held = Arc::new(Held::new(id.clone(), store, record, revision, repeats));
         self.tasks.all().insert(id, Some(Arc::clone(&held)));
@@ -318,6 +317,7 @@ impl Gateway {
             held,
             place,
             task,
+            client,
             from,
         }
     }
@@ -335,8 +335,8 @@ impl Begun {
         let (progress, told) = Progress::asked();
         held.listen(told);
         let contact = Contact {
+            client: self.client,
             asker: Asker::Waits(held.clone()),
-            client: Arc::new(held.record().client),
             keeper: Some(held.clone()),
             from: Some(self.from),
             ..Contact::telling(progress)

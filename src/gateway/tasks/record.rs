@@ -114,6 +114,7 @@ impl Record {
         self.end = Some(end);
         self.arguments = None;
         self.session = Origin::default();
+        self.client = About::default();
         self.stand = Stand::default();
         self.pending.clear();
         self.answers.clear();

@@ -140,6 +140,7 @@ impl Grammar for Ask {
         }
         ask::check(self, cx)
     }
+
     fn repeats(&self) -> bool {
         true
     }

@@ -4,6 +4,7 @@ mod abandoned;
 mod auth;
 mod bad_input;
 mod client;
+mod errands;
 mod gate;
 mod guards;
 mod health;
@@ -14,7 +15,7 @@ mod polling;
 mod replicas;
 mod resume;
 mod sessions;
-mod stateless;
+pub mod stateless;
 mod tasks;
 
 use jacquard::gateway::Setup;

@@ -31,6 +31,9 @@ const RARE: &[&str] = &[
     // The examples use one channel of three, and one kind of subagent.
     "publish NAMESPACE.parallel-work",
     "subagent/reviewer",
+    // Calls as tasks: of clients that know them, which examples are not.
+    "jacquard-tasks",
+    "jacquard.gateways.*.tasks",
     // Where a task is answered on the subject that tasks come in on.
     "subscribe loom.tasks.incoming",
 ];

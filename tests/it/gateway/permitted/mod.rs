@@ -127,6 +127,10 @@ where
     let place = Place::without_nats();
     place.project(r#"{"namespace": "shop"}"#);
     place.write("desk/desk.yaml", include_str!("../../http/desk.yaml"));
+    place.write(
+        "errands/errands.yaml",
+        include_str!("../../http/errands.yaml"),
+    );
     let config = place.write("config.yaml", config);
     let config = config.to_str().unwrap();
     let args = [&["permissions", "-c", config, "--format", "json"], options].concat();

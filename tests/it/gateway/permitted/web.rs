@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Site, prove, unrefused};
+use crate::http::stateless::request;
 use crate::support::LIMIT;
 use crate::support::http::{Served, Web};
 
@@ -72,6 +73,39 @@ async fn served(site: Site<'_>) -> Result<(), String> {
         .ok_or("no closing steps")?;
     let stopped = [first.stop(), second.stop()];
     assert!(stopped.iter().all(|status| status.success()));
+    fine()
+}
+
+/// Lines that tasks need.
+const OF_TASKS: &[&str] = &["jacquard-tasks", "jacquard.gateways.*.tasks"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_need_each_line() {
+    let config = "packs: [./errands]\n";
+    prove(config, &["--http"], OF_TASKS, &[], tasks).await;
+}
+
+/// A task that is begun at one gateway of a user and stopped at another one.
+async fn tasks(site: Site<'_>) -> Result<(), String> {
+    let start = || Served::run(site.command(&["--http", "127.0.0.1:0"]));
+    let (first, second) = (start(), start());
+    let fine = || unrefused(&site.log(), site.account);
+    let ask = async |gateway: &Served, method: &str, params: Value| {
+        let answer = request(&gateway.url, None, method, params).send().await;
+        let answer: Result<Value, _> = answer.unwrap().json().await;
+        answer.map_err(|error| error.to_string())
+    };
+    let call = json!({"name": "errand_run", "arguments": {"name": "a", "seconds": 300}});
+    let begun = ask(&first, "tools/call", call).await?;
+    fine()?;
+    let id = &begun["result"]["taskId"];
+    ask(&second, "tasks/get", json!({"taskId": id})).await?;
+    let cancelled = ask(&second, "tasks/cancel", json!({"taskId": id})).await?;
+    if cancelled["result"].is_null() {
+        return Err(cancelled.to_string());
+    }
+    // It is looked for lost tasks, too.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     fine()
 }
 
