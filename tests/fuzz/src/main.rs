@@ -1,5 +1,7 @@
 //! The fuzz targets, in one binary, for libFuzzer. `FUZZ_TARGET` names the one that runs.
 #![no_main]
+// A session of the gateway is a deep future.
+#![recursion_limit = "256"]
 
 mod mutate;
 mod targets;

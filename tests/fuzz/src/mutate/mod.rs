@@ -1,6 +1,9 @@
 //! Mutations that know what an input is: most random changes of bytes are refused by the first parser.
 
+mod bodies;
 mod chance;
+mod json;
+mod lines;
 mod yaml;
 
 use crate::targets::Target;
@@ -18,6 +21,8 @@ pub fn mutated(target: Target, input: &[u8], seed: u32) -> Option<Vec<u8>> {
     for _ in 0..rounds {
         made = match target {
             Target::Specs => yaml::mutated(&made, &mut chance),
+            Target::Lines => lines::mutated(&made, &mut chance),
+            Target::Bodies => bodies::mutated(&made, &mut chance),
         };
     }
     (made != text).then(|| made.into_bytes())

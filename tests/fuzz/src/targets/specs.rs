@@ -42,6 +42,12 @@ static BED: LazyLock<Bed> = LazyLock::new(|| {
     }
 });
 
+/// The config of an input without one. It is read once: that takes longer than most specs.
+static PLAIN: LazyLock<Config> = LazyLock::new(|| {
+    let (config, report) = config::load(Source::new("config.yaml", CONFIG), None);
+    config.unwrap_or_else(|| panic!("{report}"))
+});
+
 /// The files of an input.
 #[derive(Default)]
 struct Files {
@@ -61,7 +67,7 @@ pub fn run(input: &[u8]) {
     if sound {
         write(&files.pack);
         if files.config.is_none() {
-            config(&Source::new("config.yaml", CONFIG));
+            built(&PLAIN, BED.folder.path());
         }
     }
     if let Some(source) = &files.config {
