@@ -54,9 +54,12 @@ impl Bed {
             allow_local: false,
         };
         let gateway = runtime.block_on(Gateway::start(setup.clone(), &env));
+        let gateway = gateway.unwrap_or_else(|error| panic!("{error}"));
+        let watching = Arc::clone(&gateway);
+        runtime.spawn(async move { watching.keep_watched().await });
         Self {
             runtime,
-            gateway: gateway.unwrap_or_else(|error| panic!("{error}")),
+            gateway,
             setup,
             _folder: folder,
         }

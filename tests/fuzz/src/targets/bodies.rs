@@ -21,6 +21,8 @@ use super::judge::{Sent, answered, at_most_one_each};
 const LIMIT: Duration = Duration::from_secs(15);
 /// How long a stream is listened to.
 const LISTEN: Duration = Duration::from_millis(20);
+/// How long an answer may take to a request whose body may never end.
+const ENDLESS: Duration = Duration::from_millis(200);
 /// The most requests of an input.
 const MOST: usize = 40;
 /// What the client writes into the head by itself; an input that says more of these need not be understood.
@@ -162,7 +164,7 @@ impl<'a> Request<'a> {
         // Who refuses a request need not read it.
         let _ = stream.write_all(&self.bytes(address, session)).await;
         let mut bytes = Vec::new();
-        let mut limit = LIMIT;
+        let mut limit = if self.is_framed() { ENDLESS } else { LIMIT };
         loop {
             let read = tokio::time::timeout(limit, stream.read_buf(&mut bytes)).await;
             match read {

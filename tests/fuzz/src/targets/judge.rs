@@ -6,9 +6,9 @@ use serde_json::Value;
 
 /// A message that was sent to the gateway.
 pub struct Sent {
-    /// Its id, as JSON. Requests alone have one.
+    /// Its id, as JSON. Notifications have none.
     pub id: Option<String>,
-    /// Its method.
+    /// Its method; empty where it has none.
     pub method: String,
     /// What it says.
     pub value: Value,
@@ -17,14 +17,15 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// The message of a text; `None` where it is none with a method.
+    /// The message of a text; `None` where it is no JSON object.
     pub fn of(text: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(text).ok()?;
         let map = value.as_object()?;
-        let method = map.get("method")?.as_str()?.to_owned();
+        let method = map.get("method").and_then(Value::as_str);
         let id = map.get("id");
         let known = ["jsonrpc", "id", "method", "params"];
-        let plain = map.keys().all(|key| known.contains(&key.as_str()))
+        let plain = method.is_some()
+            && map.keys().all(|key| known.contains(&key.as_str()))
             && map.get("jsonrpc").is_some_and(|v| v == "2.0")
             && map.get("params").is_none_or(Value::is_object)
             && id.is_none_or(|id| id.is_string() || id.is_i64())
@@ -32,7 +33,7 @@ impl Sent {
             && value.to_string().as_bytes() == text;
         Some(Self {
             id: id.map(Value::to_string),
-            method,
+            method: method.unwrap_or_default().to_owned(),
             plain,
             value,
         })

@@ -19,6 +19,8 @@ const PIPE: usize = 64 * 1024;
 const LIMIT: Duration = Duration::from_secs(15);
 /// How long a session may go on by itself when its client is gone.
 const LINGER: Duration = Duration::from_millis(1500);
+/// The same of one with a stream of news, which ends by itself only then.
+const LISTEN: Duration = Duration::from_millis(20);
 
 /// Takes an input.
 pub fn run(input: &[u8]) {
@@ -104,7 +106,9 @@ async fn session(bed: &Bed, input: &[u8], sent: &[Sent]) -> Vec<(String, bool)> 
     }
     let client = writing.await;
     drop(client);
-    if tokio::time::timeout(LINGER, &mut serving).await.is_err() {
+    let listens = sent.iter().any(|sent| sent.method == "subscriptions/listen");
+    let linger = if listens { LISTEN } else { LINGER };
+    if tokio::time::timeout(linger, &mut serving).await.is_err() {
         stop.cancel();
         let ended = tokio::time::timeout(LIMIT, &mut serving).await;
         assert!(ended.is_ok(), "the session does not end");
