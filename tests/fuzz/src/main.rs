@@ -23,14 +23,12 @@ fn target() -> Target {
 
 fuzz_target!(|input: &[u8]| target().run(input));
 
-fuzz_mutator!(
-    |data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-        match mutate::mutated(target(), &data[..size], seed) {
-            Some(made) if made.len() <= max_size => {
-                data[..made.len()].copy_from_slice(&made);
-                made.len()
-            }
-            _ => fuzzer_mutate(data, size, max_size),
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    match mutate::mutated(target(), &data[..size], seed) {
+        Some(made) if made.len() <= max_size => {
+            data[..made.len()].copy_from_slice(&made);
+            made.len()
         }
+        _ => fuzzer_mutate(data, size, max_size),
     }
-);
+});

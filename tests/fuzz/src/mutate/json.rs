@@ -9,9 +9,43 @@ const DEEP: usize = 200;
 
 /// Texts that something hangs on.
 const TEXTS: &[&str] = &[
-    "", "a", "echo", "count", "steps", "2.0", "2025-11-25", "2026-07-28", "1999-01-01", "word://x", "word://{name}", "logo://us", "pair://a/b.json",
-    "file:///etc/passwd", "words", "ask", "ref/prompt", "ref/resource", "\u{0}", "é\u{1f600}\u{202e}", "a\nb", "{{ 1 }}", "{% x", "%2e%2e%2f",
-    "notifications/cancelled", "tools/call", "AAAA", "18446744073709551616", "job", "json", "yaml", "&a [*a, *a]", "[[[[", "a: {b: [", "*", "(", "2020-02-30T25:61:00Z",
+    "",
+    "a",
+    "echo",
+    "count",
+    "steps",
+    "2.0",
+    "2025-11-25",
+    "2026-07-28",
+    "1999-01-01",
+    "word://x",
+    "word://{name}",
+    "logo://us",
+    "pair://a/b.json",
+    "file:///etc/passwd",
+    "words",
+    "ask",
+    "ref/prompt",
+    "ref/resource",
+    "\u{0}",
+    "é\u{1f600}\u{202e}",
+    "a\nb",
+    "{{ 1 }}",
+    "{% x",
+    "%2e%2e%2f",
+    "notifications/cancelled",
+    "tools/call",
+    "AAAA",
+    "18446744073709551616",
+    "job",
+    "json",
+    "yaml",
+    "&a [*a, *a]",
+    "[[[[",
+    "a: {b: [",
+    "*",
+    "(",
+    "2020-02-30T25:61:00Z",
 ];
 
 /// A message with one change.
@@ -95,8 +129,22 @@ fn within(part: &mut Value, donors: &[Value], chance: &mut Chance) {
 
 fn plain(chance: &mut Chance) -> Value {
     let all = [
-        json!(null), json!(true), json!(false), json!(0), json!(-1), json!(1), json!(2), json!(1.5), json!(1e300), json!(i64::MAX),
-        json!(i64::MIN), json!(u64::MAX), json!({}), json!([]), json!([1, 2]), json!(""),
+        json!(null),
+        json!(true),
+        json!(false),
+        json!(0),
+        json!(-1),
+        json!(1),
+        json!(2),
+        json!(1.5),
+        json!(1e300),
+        json!(i64::MAX),
+        json!(i64::MIN),
+        json!(u64::MAX),
+        json!({}),
+        json!([]),
+        json!([1, 2]),
+        json!(""),
     ];
     chance.of(&all).cloned().unwrap_or_default()
 }
@@ -126,5 +174,7 @@ fn donated(donors: &[Value], chance: &mut Chance) -> Value {
         return plain(chance);
     };
     let mut left = chance.below(count(&donor));
-    nth(&mut donor, &mut left).map(std::mem::take).unwrap_or_default()
+    nth(&mut donor, &mut left)
+        .map(std::mem::take)
+        .unwrap_or_default()
 }

@@ -14,13 +14,17 @@ pub static MESSAGES: LazyLock<Vec<Value>> = LazyLock::new(|| {
         include_str!("../../seeds/lines/new.jsonl"),
     ];
     let lines = seeds.iter().flat_map(|seed| seed.lines());
-    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 });
 
 /// One change.
 pub fn mutated(text: &str, chance: &mut Chance) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let at = chance.below(lines.len() + 1).min(lines.len().saturating_sub(1));
+    let at = chance
+        .below(lines.len() + 1)
+        .min(lines.len().saturating_sub(1));
     match chance.below(8) {
         0 => lines.insert(at, another(lines.len(), chance)),
         1 => lines.push(another(lines.len(), chance)),
@@ -36,7 +40,10 @@ pub fn mutated(text: &str, chance: &mut Chance) -> String {
             }
         }
     }
-    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    lines
+        .iter()
+        .flat_map(|line| [line.as_str(), "\n"])
+        .collect()
 }
 
 /// A message with a change.

@@ -17,13 +17,71 @@ const FOLDERS: &[&str] = &["specs", "configs", "templates/new", "src/spec/testda
 
 /// Values that something hangs on.
 const VALUES: &[&str] = &[
-    "", "~", "null", "true", "no", "0", "-1", "1", "1.5", "1e308", "-9223372036854775808", "18446744073709551615", ".nan",
-    "\"\"", "'*'", "'>'", "'a.*.b'", "'a b'", "'é\u{1f600}\u{202e}'", "[]", "{}", "[1, [2, {a: 3}]]", "1s", "0ms", "99999999d",
-    "1KiB", "\"{{ args.a }}\"", "\"{{ result.x }}\"", "\"{{ item }}\"", "\"{{ args.a\"", "\"{% for x in args %}{{ x }}{% endfor %}\"",
-    "\"{{ 'a' * 1000000 }}\"", "\"{{ range(9999999) | list }}\"", "\"{{ [[[[[[1]]]]]] }}\"", "\"{{ a if b else c }}\"", "\"{{ config.x }}\"",
-    "\"{{ env.HOME }}\"", "\"${HOME}\"", "\"${A:-b}\"", "\"${file:x}\"", "\"{{ session.id }}\"", "args.a", "args.a > 1 and not args.b",
-    "item.seq > 1", "'^(a+)+$'", "'('", "'#/$defs/x'", "'#'", "&a [*a]", "*a", "<<", "!!binary x", "|\n  a\n  b", ">-\n a", "\"\\u0000\"",
-    "../x", "/etc/passwd", "a/b.txt", "file:///", "x://{a}/{+b}", "https://127.0.0.1:1/{{ args.a }}", "string", "integer", "object", "array",
+    "",
+    "~",
+    "null",
+    "true",
+    "no",
+    "0",
+    "-1",
+    "1",
+    "1.5",
+    "1e308",
+    "-9223372036854775808",
+    "18446744073709551615",
+    ".nan",
+    "\"\"",
+    "'*'",
+    "'>'",
+    "'a.*.b'",
+    "'a b'",
+    "'é\u{1f600}\u{202e}'",
+    "[]",
+    "{}",
+    "[1, [2, {a: 3}]]",
+    "1s",
+    "0ms",
+    "99999999d",
+    "1KiB",
+    "\"{{ args.a }}\"",
+    "\"{{ result.x }}\"",
+    "\"{{ item }}\"",
+    "\"{{ args.a\"",
+    "\"{% for x in args %}{{ x }}{% endfor %}\"",
+    "\"{{ 'a' * 1000000 }}\"",
+    "\"{{ range(9999999) | list }}\"",
+    "\"{{ [[[[[[1]]]]]] }}\"",
+    "\"{{ a if b else c }}\"",
+    "\"{{ config.x }}\"",
+    "\"{{ env.HOME }}\"",
+    "\"${HOME}\"",
+    "\"${A:-b}\"",
+    "\"${file:x}\"",
+    "\"{{ session.id }}\"",
+    "args.a",
+    "args.a > 1 and not args.b",
+    "item.seq > 1",
+    "'^(a+)+$'",
+    "'('",
+    "'#/$defs/x'",
+    "'#'",
+    "&a [*a]",
+    "*a",
+    "<<",
+    "!!binary x",
+    "|\n  a\n  b",
+    ">-\n a",
+    "\"\\u0000\"",
+    "../x",
+    "/etc/passwd",
+    "a/b.txt",
+    "file:///",
+    "x://{a}/{+b}",
+    "https://127.0.0.1:1/{{ args.a }}",
+    "string",
+    "integer",
+    "object",
+    "array",
 ];
 
 /// What mutations choose from.
@@ -80,7 +138,12 @@ fn properties(schema: &Value, keys: &mut BTreeSet<String>) {
         Value::Object(map) => {
             for (key, value) in map {
                 if key == "properties" {
-                    keys.extend(value.as_object().into_iter().flat_map(|m| m.keys().cloned()));
+                    keys.extend(
+                        value
+                            .as_object()
+                            .into_iter()
+                            .flat_map(|m| m.keys().cloned()),
+                    );
                 }
                 properties(value, keys);
             }

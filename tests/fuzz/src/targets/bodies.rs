@@ -26,7 +26,14 @@ const ENDLESS: Duration = Duration::from_millis(200);
 /// The most requests of an input.
 const MOST: usize = 40;
 /// What the client writes into the head by itself; an input that says more of these need not be understood.
-const FRAMING: &[&str] = &["content-length", "transfer-encoding", "connection", "expect", "upgrade", "te"];
+const FRAMING: &[&str] = &[
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "expect",
+    "upgrade",
+    "te",
+];
 
 /// A request of an input.
 struct Request<'a> {
@@ -75,7 +82,9 @@ async fn requests(address: SocketAddr, input: &[u8]) {
     for request in Request::all(input).into_iter().take(MOST) {
         let answer = request.send(address, &session).await;
         request.judge(answer.as_ref());
-        let named = answer.as_ref().and_then(|answer| answer.header("mcp-session-id"));
+        let named = answer
+            .as_ref()
+            .and_then(|answer| answer.header("mcp-session-id"));
         if let Some(named) = named {
             session = named.to_owned();
             begun.push(session.clone());
@@ -125,7 +134,8 @@ impl<'a> Request<'a> {
 
     fn header(&self, name: &str) -> Option<&str> {
         let mut all = self.headers.iter();
-        all.find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+        all.find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| *value)
     }
 
     /// Whether it says how it is sent, so that it may be no HTTP at all.
@@ -180,7 +190,12 @@ impl<'a> Request<'a> {
 
     fn judge(&self, answer: Option<&Answer>) {
         let Some(answer) = answer else {
-            assert!(!self.is_plain(), "no answer to {} {:?}", self.line, self.headers);
+            assert!(
+                !self.is_plain(),
+                "no answer to {} {:?}",
+                self.line,
+                self.headers
+            );
             return;
         };
         let said = || String::from_utf8_lossy(&answer.body).into_owned();
@@ -191,14 +206,23 @@ impl<'a> Request<'a> {
             at_most_one_each(&sent, &answers);
         }
         let due = |sent: &Sent| sent.plain && sent.id.is_some() && !self.listens();
-        if self.is_plain() && answer.status == 200 && sent.iter().any(due) && self.line == "POST /mcp" {
+        if self.is_plain()
+            && answer.status == 200
+            && sent.iter().any(due)
+            && self.line == "POST /mcp"
+        {
             assert_eq!(answers.len(), 1, "{}", said());
         }
     }
 
     /// Whether it is HTTP as every client speaks it.
     fn is_plain(&self) -> bool {
-        let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let word = |text: &str| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
         let printed = |text: &str| text.bytes().all(|b| (b'!'..=b'~').contains(&b));
         let Some((method, path)) = self.line.split_once(' ') else {
             return false;
@@ -207,7 +231,9 @@ impl<'a> Request<'a> {
         known.contains(&method)
             && path.starts_with('/')
             && printed(path)
-            && self.headers.iter().all(|(name, value)| word(name) && value.bytes().all(|b| (b' '..=b'~').contains(&b)))
+            && self.headers.iter().all(|(name, value)| {
+                word(name) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
+            })
             && !self.is_framed()
     }
 }
@@ -249,7 +275,11 @@ impl Answer {
         let value: Result<Value, _> = serde_json::from_str(&text);
         let value = value.unwrap_or_else(|error| panic!("no JSON ({error}): {text}"));
         let is_message = value.get("jsonrpc").is_some();
-        is_message.then(|| answered(&text)).flatten().into_iter().collect()
+        is_message
+            .then(|| answered(&text))
+            .flatten()
+            .into_iter()
+            .collect()
     }
 }
 

@@ -25,7 +25,10 @@ const LISTEN: Duration = Duration::from_millis(20);
 /// Takes an input.
 pub fn run(input: &[u8]) {
     // What ends without a line end is no line.
-    let end = input.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    let end = input
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
     let lines = input[..end].split(|b| *b == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let sent: Vec<Sent> = lines.filter_map(Sent::of).collect();
@@ -56,8 +59,14 @@ fn has_begun(sent: &[Sent], answers: &[(String, bool)]) -> bool {
     let Some(first) = sent.first() else {
         return false;
     };
-    let next = sent.get(1).is_some_and(|s| s.method == "notifications/initialized" && s.plain);
-    let well = |id: &String| answers.first().is_some_and(|(first, well)| first == id && *well);
+    let next = sent
+        .get(1)
+        .is_some_and(|s| s.method == "notifications/initialized" && s.plain);
+    let well = |id: &String| {
+        answers
+            .first()
+            .is_some_and(|(first, well)| first == id && *well)
+    };
     first.plain && first.id.as_ref().is_some_and(well) && (next || first.method != "initialize")
 }
 
@@ -106,7 +115,9 @@ async fn session(bed: &Bed, input: &[u8], sent: &[Sent]) -> Vec<(String, bool)> 
     }
     let client = writing.await;
     drop(client);
-    let listens = sent.iter().any(|sent| sent.method == "subscriptions/listen");
+    let listens = sent
+        .iter()
+        .any(|sent| sent.method == "subscriptions/listen");
     let linger = if listens { LISTEN } else { LINGER };
     if tokio::time::timeout(linger, &mut serving).await.is_err() {
         stop.cancel();

@@ -32,7 +32,10 @@ impl Target {
 
     /// The target of this name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|target| target.name() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|target| target.name() == name)
     }
 
     /// Takes an input.

@@ -5,10 +5,11 @@
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use jacquard::bus::{Bus, BusConfig};
 use jacquard::catalog::{Catalog, lint as served, packs};
-use jacquard::engine::Engine;
+use jacquard::engine::{Contact, Engine, Outcome};
 use jacquard::gateway::Access;
 use jacquard::project::check_project_file;
 use jacquard::spec::config::{self, Around, Config};
@@ -18,7 +19,7 @@ use jacquard::spec::fix::{Kind, fixed};
 use jacquard::spec::lint;
 use jacquard::spec::load::load;
 use jacquard::spec::source::Source;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -26,6 +27,11 @@ use tokio::runtime::Runtime;
 const PACK: &str = "p";
 /// What a config that names no pack of its own is tried with.
 const CONFIG: &str = "packs: [./p]\n";
+
+/// The most tools of a pack that are called.
+const MOST_CALLS: usize = 4;
+/// How long a call may wait.
+const WAIT: Duration = Duration::from_millis(20);
 
 /// Where packs are written to be built.
 struct Bed {
@@ -67,7 +73,10 @@ pub fn run(input: &[u8]) {
     if sound {
         write(&files.pack);
         if files.config.is_none() {
-            built(&PLAIN, BED.folder.path());
+            // It allows nothing of this machine, so that tools can be called.
+            if let Some(catalog) = built(&PLAIN, BED.folder.path()) {
+                BED.runtime.block_on(calls(catalog));
+            }
         }
     }
     if let Some(source) = &files.config {
@@ -227,43 +236,90 @@ fn config(source: &Source) {
     for lookup in [Some(&value as config::Lookup<'_>), None] {
         let (config, report) = read(source.clone(), lookup);
         shown(&report);
-        assert_eq!(config.is_some(), !report.has_errors(), "a config, or errors");
+        assert_eq!(
+            config.is_some(),
+            !report.has_errors(),
+            "a config, or errors"
+        );
         if lookup.is_none() {
-            mended(source, Kind::Config, &report, |source| read(source.clone(), None).1);
+            mended(source, Kind::Config, &report, |source| {
+                read(source.clone(), None).1
+            });
         }
         if let Some(config) = config.filter(|_| lookup.is_none()) {
-            built(&config, base);
+            if let Some(catalog) = built(&config, base) {
+                BED.runtime.block_on(engine(catalog));
+            }
         }
     }
 }
 
 /// Builds what a config serves, as far as that needs no server.
-fn built(config: &Config, base: &Path) {
+fn built(config: &Config, base: &Path) -> Option<Catalog> {
     // Folders of this machine are no part of an input.
     let own = |name: &String| !name.contains(['/', '\\']) || name == "./p";
     if !config.packs.iter().all(own) {
-        return;
+        return None;
     }
     let project = json!({"name": "fuzz", "id": "0123456789abcdef", "path": "/fuzz", "namespace": "fuzz", "channels": []});
     match Catalog::build(config, base, &project) {
-        Err(report) => shown(&report),
+        Err(report) => {
+            shown(&report);
+            None
+        }
         Ok((catalog, warnings)) => {
             shown(&warnings);
             let (_, found) = Access::new(config, &catalog.tools(), &catalog.prompts);
             shown(&found);
             shown(&served::config(&catalog, config, warnings));
             let _ = catalog.whole_fingerprint();
-            engine(catalog);
+            Some(catalog)
         }
     }
 }
 
-/// Streams and buckets are worked out without a server.
-fn engine(catalog: Catalog) {
-    BED.runtime.block_on(async {
-        let bus = Bus::idle(BusConfig::default()).await;
-        let bus = bus.unwrap_or_else(|error| panic!("an idle connection: {error}"));
-        // What cannot be made of this project is refused.
-        drop(Engine::new(Arc::new(catalog), bus));
-    });
+/// Streams and buckets are worked out without a server. What cannot be made of this project is refused.
+async fn engine(catalog: Catalog) -> Option<Engine> {
+    let bus = Bus::idle(BusConfig::default()).await;
+    let bus = bus.unwrap_or_else(|error| panic!("an idle connection: {error}"));
+    Engine::new(Arc::new(catalog), bus).ok()
+}
+
+/// Calls some of the tools: what needs no server runs, and whatever comes of it is an answer.
+async fn calls(catalog: Catalog) {
+    let Some(engine) = engine(catalog).await else {
+        return;
+    };
+    let session = engine.session();
+    for tool in engine.catalog().tools().iter().take(MOST_CALLS) {
+        for arguments in [Map::new(), arguments(&tool.input)] {
+            let call = engine.call(&session, &tool.name, Some(arguments), Contact::default());
+            // What waits for others, or for its time, is dropped.
+            if let Ok(Ok(Outcome::Done(reply))) = tokio::time::timeout(WAIT, call).await {
+                assert!(
+                    !(reply.is_error && reply.text.contains("a fault in the gateway")),
+                    "a call has panicked: {}",
+                    reply.text
+                );
+            }
+        }
+    }
+}
+
+/// Arguments of the types that a schema asks for.
+fn arguments(schema: &Map<String, Value>) -> Map<String, Value> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let value = |form: &Value| match form["type"].as_str() {
+        _ if form["enum"].is_array() => form["enum"][0].clone(),
+        Some("integer") => json!(3),
+        Some("number") => json!(2.5),
+        Some("boolean") => json!(true),
+        Some("array") => json!(["a", "b"]),
+        Some("object") => json!({"a": 1}),
+        _ => json!("a"),
+    };
+    let properties = properties.into_iter().flatten();
+    properties
+        .map(|(name, form)| (name.clone(), value(form)))
+        .collect()
 }
