@@ -232,7 +232,7 @@ fn config(source: &Source) {
         };
         config::load_with(source, &around)
     };
-    let value = |name: &str| (name.len() % 2 == 0).then(|| format!("{name}: [1"));
+    let value = |name: &str| name.len().is_multiple_of(2).then(|| format!("{name}: [1"));
     for lookup in [Some(&value as config::Lookup<'_>), None] {
         let (config, report) = read(source.clone(), lookup);
         shown(&report);
@@ -246,10 +246,9 @@ fn config(source: &Source) {
                 read(source.clone(), None).1
             });
         }
-        if let Some(config) = config.filter(|_| lookup.is_none()) {
-            if let Some(catalog) = built(&config, base) {
-                BED.runtime.block_on(engine(catalog));
-            }
+        let config = config.filter(|_| lookup.is_none());
+        if let Some(catalog) = config.and_then(|config| built(&config, base)) {
+            BED.runtime.block_on(engine(catalog));
         }
     }
 }
