@@ -7,6 +7,7 @@ mod bus;
 mod cli;
 mod docs;
 mod engine;
+mod fuzzed;
 mod gateway;
 mod http;
 mod local;
