@@ -90,9 +90,7 @@ fn a_call_goes_on_where_it_asked_and_defaults_fill_in() {
     let more = json!({"requestState": state, "inputResponses": {"confirm": accepted(json!({"sure": true, "odd": 1}))}});
     let said = client.said("deploy", args.clone(), more);
     let expected = r#"web {"sure":true,"replicas":2,"where":"here"} true"#;
-    let (left, right) = (said.as_str(), expected);
-    assert_eq!(left.len(), right.len(), "{left}");
-    assert!(left.ends_with(" true") && left.contains(r#""replicas":2"#));
+    assert_eq!(said, expected);
 
     // What does not fit is asked again, and so is what is missing; what is unknown is passed over.
     for answers in [
@@ -169,7 +167,7 @@ fn a_client_is_only_asked_what_it_can() {
     let (who, version) = ("new 7", VERSION);
     assert_eq!(
         client.said("who", json!({}), json!({})),
-        format!("{who} {version} False")
+        format!("{who} {version} false")
     );
     client.capabilities = all();
     let decline = json!({"inputResponses": {"sure": {"action": "decline"}}});
@@ -215,7 +213,7 @@ fn several_questions_are_put_at_once_and_answers_are_kept() {
     let rest = json!({"name": accepted(json!({"name": "ada"}))});
     let more = json!({"requestState": state, "inputResponses": rest});
     let said = client.said("several", json!({}), more);
-    assert_eq!(said, "ada roses m1 file:///a,file:///b True True");
+    assert_eq!(said, "ada roses m1 file:///a,file:///b true true");
 }
 
 #[test]

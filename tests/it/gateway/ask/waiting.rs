@@ -119,7 +119,7 @@ fn a_user_a_model_and_a_client_are_asked_at_once() {
     ] {
         raw.line(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string());
     }
-    let expected = "ada roses m1 file:///a False True";
+    let expected = "ada roses m1 file:///a false true";
     assert_eq!(said(&mut raw, "c1"), (expected.to_owned(), false));
     raw.close();
 }
@@ -150,7 +150,7 @@ fn a_client_that_cannot_or_will_not_is_told_in_words() {
     raw.line(&cancel.to_string());
     let cancelled = raw.notification("notifications/cancelled");
     assert_eq!(cancelled["requestId"], asked["id"]);
-    assert_eq!(raw.tool("c3", "who", json!({})).0, "raw 1 2025-06-18 True");
+    assert_eq!(raw.tool("c3", "who", json!({})).0, "raw 1 2025-06-18 true");
     raw.close();
 }
 
