@@ -98,7 +98,13 @@ pub(super) fn reply(expect: &Expect, words: &mut Words, reply: &Reply) -> Vec<Wr
 pub(super) fn asked(expect: &Expect, asked: &[String]) -> Option<Wrong> {
     let expected = expect.asked.as_ref()?;
     let expected: Vec<&str> = expected.iter().map(AsRef::as_ref).collect();
-    let shown = |names: String| if names.is_empty() { "nothing".to_owned() } else { names };
+    let shown = |names: String| {
+        if names.is_empty() {
+            "nothing".to_owned()
+        } else {
+            names
+        }
+    };
     (expected != asked).then(|| {
         let (expected, came) = (shown(expected.join(", ")), shown(asked.join(", ")));
         Wrong::new("what the client is asked", expected, came)

@@ -374,10 +374,7 @@ impl Stage<'_> {
     }
 
     /// What the client answers; `None` for one that cannot be asked.
-    fn answers(
-        &mut self,
-        given: Option<&Map<Tree>>,
-    ) -> Result<Option<Arc<Answers>>, Vec<Wrong>> {
+    fn answers(&mut self, given: Option<&Map<Tree>>) -> Result<Option<Arc<Answers>>, Vec<Wrong>> {
         let Some(given) = given else { return Ok(None) };
         let mut answers = serde_json::Map::new();
         for (name, answer) in given.iter() {

@@ -82,7 +82,12 @@ pub(super) fn any(catalog: &Catalog) -> bool {
     let mut packs = catalog.packs.iter();
     tools.iter().any(|tool| asks(&tool.spec.steps))
         || catalog.prompts.iter().any(|p| asks(&p.spec.steps))
-        || packs.any(|pack| pack.pack.resources.iter().any(|(_, made)| asks(&made.steps)))
+        || packs.any(|pack| {
+            pack.pack
+                .resources
+                .iter()
+                .any(|(_, made)| asks(&made.steps))
+        })
 }
 
 impl Gateway {

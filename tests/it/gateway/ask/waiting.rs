@@ -35,33 +35,56 @@ fn the_call_waits_for_the_answer() {
     let place = Place::on(&server);
     let mut raw = client(&place, all());
     raw.call("c1", "deploy", json!({"what": "web"}));
-    let params = answer(&mut raw, "elicitation/create", accepted(json!({"sure": true})));
+    let params = answer(
+        &mut raw,
+        "elicitation/create",
+        accepted(json!({"sure": true})),
+    );
     assert_eq!(params["message"], "Deploy web?");
-    assert_eq!(params["requestedSchema"]["properties"]["replicas"]["default"], 2);
+    assert_eq!(
+        params["requestedSchema"]["properties"]["replicas"]["default"],
+        2
+    );
     let (text, is_error) = said(&mut raw, "c1");
     assert!(!is_error && text.contains(r#""replicas":2"#), "{text}");
 
     raw.call("c2", "polite", json!({}));
     answer(&mut raw, "elicitation/create", json!({"action": "cancel"}));
-    assert_eq!(said(&mut raw, "c2"), ("as you wish (declined)".to_owned(), true));
+    assert_eq!(
+        said(&mut raw, "c2"),
+        ("as you wish (declined)".to_owned(), true)
+    );
 
     raw.call("c3", "deploy", json!({"what": "web"}));
     answer(&mut raw, "elicitation/create", accepted(json!({"sure": 5})));
     let (text, is_error) = said(&mut raw, "c3");
-    assert!(is_error && text.contains("`confirm` does not fit") && text.contains("sure"), "{text}");
+    assert!(
+        is_error && text.contains("`confirm` does not fit") && text.contains("sure"),
+        "{text}"
+    );
 
     raw.call("c4", "rounds", json!({}));
     answer(&mut raw, "elicitation/create", accepted(json!({"v": "1"})));
     let second = raw.message("elicitation/create");
     let (text, is_error) = said(&mut raw, "c4");
-    assert!(is_error && text.contains("has not answered `two`"), "{text}");
+    assert!(
+        is_error && text.contains("has not answered `two`"),
+        "{text}"
+    );
     let cancelled = raw.notification("notifications/cancelled");
     assert_eq!(cancelled["requestId"], second["id"]);
 
     raw.request("p1", "prompts/get", json!({"name": "review"}));
-    answer(&mut raw, "elicitation/create", accepted(json!({"path": "a.rs"})));
+    answer(
+        &mut raw,
+        "elicitation/create",
+        accepted(json!({"path": "a.rs"})),
+    );
     let prompt = raw.answer("p1");
-    assert_eq!(prompt["result"]["messages"][0]["content"]["text"], "Review a.rs.");
+    assert_eq!(
+        prompt["result"]["messages"][0]["content"]["text"],
+        "Review a.rs."
+    );
     raw.request("p2", "resources/read", json!({"uri": "mood://ada"}));
     answer(&mut raw, "sampling/createMessage", sampled("fine"));
     assert_eq!(raw.answer("p2")["result"]["contents"][0]["text"], "fine");
@@ -75,9 +98,15 @@ fn a_user_a_model_and_a_client_are_asked_at_once() {
     let mut raw = client(&place, all());
     raw.call("c1", "several", json!({}));
     // All of them are there before any is answered.
-    let mut forms = [raw.message("elicitation/create"), raw.message("elicitation/create")];
+    let mut forms = [
+        raw.message("elicitation/create"),
+        raw.message("elicitation/create"),
+    ];
     forms.sort_by_key(|form| form["params"]["mode"] == "url");
-    let (poem, folders) = (raw.message("sampling/createMessage"), raw.message("roots/list"));
+    let (poem, folders) = (
+        raw.message("sampling/createMessage"),
+        raw.message("roots/list"),
+    );
     let [form, page] = forms;
     let url = page["params"]["url"].as_str().unwrap();
     assert!(url.starts_with("https://example.org/"), "{url}");
@@ -90,7 +119,7 @@ fn a_user_a_model_and_a_client_are_asked_at_once() {
     ] {
         raw.line(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string());
     }
-    let expected = "ada roses m1 file:///a False True";
+    let expected = "ada roses m1 file:///a false true";
     assert_eq!(said(&mut raw, "c1"), (expected.to_owned(), false));
     raw.close();
 }
@@ -109,7 +138,10 @@ fn a_client_that_cannot_or_will_not_is_told_in_words() {
     let asked = raw.message("elicitation/create");
     let error = json!({"code": -32603, "message": "no user here"});
     raw.line(&json!({"jsonrpc": "2.0", "id": asked["id"], "error": error}).to_string());
-    assert_eq!(said(&mut raw, "c1"), ("as you wish (cannot_ask)".to_owned(), true));
+    assert_eq!(
+        said(&mut raw, "c1"),
+        ("as you wish (cannot_ask)".to_owned(), true)
+    );
 
     // A call that is taken back takes its question back.
     raw.call("c2", "deploy", json!({"what": "web"}));
@@ -118,7 +150,7 @@ fn a_client_that_cannot_or_will_not_is_told_in_words() {
     raw.line(&cancel.to_string());
     let cancelled = raw.notification("notifications/cancelled");
     assert_eq!(cancelled["requestId"], asked["id"]);
-    assert_eq!(raw.tool("c3", "who", json!({})).0, "raw 1 2025-06-18 True");
+    assert_eq!(raw.tool("c3", "who", json!({})).0, "raw 1 2025-06-18 true");
     raw.close();
 }
 
@@ -136,7 +168,8 @@ async fn over_http_the_question_comes_on_the_stream_of_its_call() {
     let mut events = Events::of(web.post(&called(1, "deploy", json!({"what": "web"}))).await);
     let asked = events.push().await.data;
     assert_eq!(asked["method"], "elicitation/create");
-    let result = json!({"jsonrpc": "2.0", "id": asked["id"], "result": accepted(json!({"sure": true}))});
+    let result =
+        json!({"jsonrpc": "2.0", "id": asked["id"], "result": accepted(json!({"sure": true}))});
     assert_eq!(web.post(&result).await.status(), 202);
     let answer = events.push().await.data;
     let text = answer["result"]["content"][0]["text"].as_str().unwrap();
@@ -145,7 +178,8 @@ async fn over_http_the_question_comes_on_the_stream_of_its_call() {
     // Where a session goes to another gateway, nobody waits for an answer that arrives there.
     let mut events = Events::of(web.post(&called(2, "deploy", json!({"what": "web"}))).await);
     let asked = events.push().await.data;
-    let result = json!({"jsonrpc": "2.0", "id": asked["id"], "result": accepted(json!({"sure": true}))});
+    let result =
+        json!({"jsonrpc": "2.0", "id": asked["id"], "result": accepted(json!({"sure": true}))});
     assert_eq!(web.at(&other.url).post(&result).await.status(), 202);
     let answer = events.push().await.data;
     assert_eq!(answer["result"]["isError"], true, "{answer}");
