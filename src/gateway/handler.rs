@@ -11,8 +11,7 @@ use rmcp::model::{
     GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig,
-    SubscribeRequestParams,
-    SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
+    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +46,15 @@ const METHODS: &[&str] = &[
     "tasks/update",
     "tools/call",
     "tools/list",
+];
+
+/// Those of them that there are only in versions of MCP with sessions.
+const OF_SESSIONS: &[&str] = &[
+    "initialize",
+    "logging/setLevel",
+    "ping",
+    "resources/subscribe",
+    "resources/unsubscribe",
 ];
 
 /// The service of one client, or over HTTP of whoever sends a request.
@@ -472,10 +480,11 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method: String = request.method.chars().take(128).collect();
-        if METHODS.contains(&method.as_str()) {
+        let removed = stands_alone(&context) && OF_SESSIONS.contains(&method.as_str());
+        if METHODS.contains(&method.as_str()) && !removed {
             let text = format!("the parameters do not fit {method}");
             return Err(ErrorData::invalid_params(text, None));
         }

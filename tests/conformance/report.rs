@@ -124,15 +124,13 @@ pub fn summary(reports: &[Report]) -> String {
                 let word = match check.status {
                     Status::Failure => "fails",
                     Status::Warning => "warns",
-                    Status::Skipped => "is not applicable",
-                    Status::Success | Status::Info => continue,
+                    Status::Success | Status::Skipped | Status::Info => continue,
                 };
                 writeln!(text, "{scenario}: {} {word}: {why}", check.id).unwrap();
             }
         }
-        let warned = report.log.lines().filter(|line| !line.contains(" INFO "));
-        for line in warned {
-            writeln!(text, "log: {line}").unwrap();
+        if !report.failures().is_empty() {
+            writeln!(text, "{}", report.log).unwrap();
         }
         text.push('\n');
     }
