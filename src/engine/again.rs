@@ -71,7 +71,7 @@ tools:
   t:
     description: Does things.
     steps:
-      - require: true
+      - require: "true"
       - ask: {questions: {a: {roots: {}}}}
       - let: {x: 1}
       - ask: {questions: {b: {roots: {}}}}

@@ -1,6 +1,5 @@
 //! Blocks of YAML: whole files are loaded, parts have the form of what they are a part of.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jacquard::spec::config;
