@@ -104,7 +104,7 @@ async fn serve(
             Some((listener, settings)) => {
                 http::serve(gateway.clone(), listener, settings, stop).await
             }
-            None => stdio::serve(gateway.clone(), stop).await,
+            None => Box::pin(stdio::serve(gateway.clone(), stop)).await,
         }
     };
     let outcome = tokio::select! {

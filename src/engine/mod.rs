@@ -27,6 +27,7 @@ pub mod scope;
 pub mod session;
 mod sieve;
 mod sources;
+mod stand;
 mod steps;
 mod sweep;
 mod tables;

@@ -1,30 +1,35 @@
 //! MCP, by rmcp: what a client may ask, and how it is answered.
 
+mod calls;
+mod found;
+
 use std::sync::{Arc, Weak};
 
-use axum::http::request::Parts;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
-    ClientCapabilities, CompleteRequestParams, CompleteResult, CreateTaskResult, CustomRequest,
-    CustomResult, DiscoverResult, ErrorCode, ErrorData, Extensions, GetPromptRequestParams,
-    GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig,
-    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, ClientCapabilities,
+    CompleteRequestParams, CompleteResult, CustomRequest, CustomResult, DiscoverResult, ErrorCode,
+    ErrorData, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+    Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
-use tokio_util::sync::CancellationToken;
 
-use super::ask::{Again, Call, Came, incapable};
+use super::ask::{Again, Came};
 use super::listing::capabilities;
 use super::paging::page;
 use super::progress::{stands_alone, told, wanted};
-use super::sessions::{Live, SESSION_NAME, Sessions};
-use super::{Client, Gateway, content, news};
+use super::sessions::Sessions;
+use super::{Client, Gateway, news};
 use crate::engine::session::MAX_SUBSCRIBED;
-use crate::engine::{CallError, Contact, Level, Outcome, Reply, Session, again};
+use crate::engine::{Level, Session};
 use crate::spec::model::TaskUse;
+use calls::AsTask;
+pub(super) use calls::{refusal, result};
+pub(super) use found::{Found, fleeting};
+use found::{Whose, keep};
 
 /// The methods that are answered here.
 const METHODS: &[&str] = &[
@@ -64,32 +69,6 @@ pub struct Handler {
     whose: Whose,
 }
 
-/// Where a handler finds the session of a request.
-#[derive(Clone)]
-enum Whose {
-    /// There is only one.
-    One(Arc<Session>),
-    /// The request names it.
-    Named(Weak<Sessions>),
-}
-
-/// The session of a request.
-pub(super) enum Found {
-    One(Arc<Session>),
-    Live(Arc<Sessions>, Arc<Live>),
-    /// Of this request alone.
-    Fleeting(Arc<Session>),
-}
-
-impl Found {
-    fn session(&self) -> &Session {
-        match self {
-            Self::One(session) | Self::Fleeting(session) => session,
-            Self::Live(_, live) => live.session(),
-        }
-    }
-}
-
 impl Handler {
     /// For one session of a gateway.
     pub fn new(gateway: Arc<Gateway>, session: Arc<Session>) -> Self {
@@ -101,205 +80,6 @@ impl Handler {
     pub(super) fn over_http(gateway: Arc<Gateway>, sessions: Weak<Sessions>) -> Self {
         let whose = Whose::Named(sessions);
         Self { gateway, whose }
-    }
-
-    async fn find(&self, extensions: &Extensions) -> Result<Found, ErrorData> {
-        let sessions = match &self.whose {
-            Whose::One(session) => return Ok(Found::One(Arc::clone(session))),
-            Whose::Named(sessions) => sessions.upgrade(),
-        };
-        let ended = || ErrorData::internal_error("this server is stopping", None);
-        let sessions = sessions.ok_or_else(ended)?;
-        let parts = extensions.get::<Parts>();
-        if let Some(live) = parts.and_then(|p| p.extensions.get::<Arc<Live>>()) {
-            return Ok(Found::Live(sessions, Arc::clone(live)));
-        }
-        let client = parts.and_then(|p| p.extensions.get::<Client>().cloned());
-        let client = client.unwrap_or_default();
-        let name = parts.and_then(|p| p.headers.get(SESSION_NAME));
-        match sessions.find_unbegun(name, &client).await? {
-            Some(live) => Ok(Found::Live(sessions, live)),
-            None => Ok(Found::Fleeting(Arc::new(fleeting(Session::new(), &client)))),
-        }
-    }
-
-    async fn call_in(
-        &self,
-        found: &Found,
-        request: CallToolRequestParams,
-        cancel: &CancellationToken,
-        contact: Contact,
-    ) -> Result<Outcome<Reply>, CallError> {
-        let CallToolRequestParams {
-            name, arguments, ..
-        } = request;
-        let call = |session| {
-            let gateway = &self.gateway;
-            gateway.call_with(session, &name, arguments, cancel, contact)
-        };
-        self.within_rounds(found, call).await
-    }
-
-    /// Does something in a session, and keeps what it has changed there.
-    async fn within<'f, T, F: Future<Output = T>>(
-        &self,
-        found: &'f Found,
-        work: impl FnOnce(&'f Session) -> F,
-    ) -> T {
-        self.within_until(found, |_| true, work).await
-    }
-
-    /// The same for a run that may end with questions: it goes on, and so does its session.
-    async fn within_rounds<'f, T, E, F: Future<Output = Result<Outcome<T>, E>>>(
-        &self,
-        found: &'f Found,
-        work: impl FnOnce(&'f Session) -> F,
-    ) -> Result<Outcome<T>, E> {
-        let is_over =
-            |outcome: &F::Output| !matches!(outcome, Ok(Outcome::Asked(_) | Outcome::Reached(_)));
-        self.within_until(found, is_over, work).await
-    }
-
-    async fn within_until<'f, T, F: Future<Output = T>>(
-        &self,
-        found: &'f Found,
-        is_over: impl FnOnce(&T) -> bool,
-        work: impl FnOnce(&'f Session) -> F,
-    ) -> T {
-        match found {
-            Found::One(session) => work(session).await,
-            Found::Live(sessions, live) => {
-                let _busy = live.busy();
-                let outcome = work(live.session()).await;
-                // Whoever has the answer can rely on it, whatever becomes of this gateway.
-                sessions.keep(live).await;
-                outcome
-            }
-            Found::Fleeting(session) => {
-                let outcome = work(session).await;
-                if session.is_bound() && is_over(&outcome) {
-                    self.gateway.finish(session).await;
-                }
-                outcome
-            }
-        }
-    }
-
-    /// A call of a tool that runs as a task, for a client that knows tasks. What the tool asks before it does anything, it asks before
-    /// there is a task.
-    async fn call_as_task(
-        &self,
-        as_task: AsTask<'_>,
-        request: CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let AsTask {
-            tool,
-            found,
-            call,
-            mut contact,
-        } = as_task;
-        let until = again::leading(&tool.spec);
-        if until > contact.from.as_ref().map_or(0, |stand| stand.next) {
-            let asking = Contact {
-                until: Some(until),
-                ..contact.clone()
-            };
-            let asked = self.call_now(&found, request.clone(), context, asking);
-            match asked.await? {
-                Outcome::Reached(stand) => contact.from = Some(stand),
-                other => return self.answered(other, &found, call.as_ref()).await,
-            }
-        }
-        let (client, arguments) = (client(context), request.arguments.clone());
-        let gateway = &self.gateway;
-        let begun = gateway.begin_task(&client, found.session(), tool, arguments, &contact);
-        let Some(begun) = begun.await else {
-            if tool.spec.task == Some(TaskUse::Required) {
-                return Err(no_task(&tool.name));
-            }
-            let outcome = self.call_now(&found, request, context, contact).await?;
-            return self.answered(outcome, &found, call.as_ref()).await;
-        };
-        let task = begun.task.clone();
-        let handler = self.clone();
-        tokio::spawn(begun.run(move |contact, cancel| async move {
-            handler.call_in(&found, request, &cancel, contact).await
-        }));
-        Ok(CallToolResponse::Task(CreateTaskResult::new(task)))
-    }
-
-    /// Calls a tool while its client waits.
-    async fn call_now(
-        &self,
-        found: &Found,
-        request: CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
-        mut contact: Contact,
-    ) -> Result<Outcome<Reply>, ErrorData> {
-        contact.wire = match found {
-            Found::Live(_, live) => Some(live.response(context.id.clone())),
-            Found::One(_) | Found::Fleeting(_) => None,
-        };
-        let run = |contact| self.call_in(found, request, &context.ct, contact);
-        let least = wanted(context, found.session());
-        let outcome = told(context, least, contact, run).await;
-        outcome.map_err(|error| refusal(&error))
-    }
-
-    /// What a client is answered that has waited for a call.
-    async fn answered(
-        &self,
-        outcome: Outcome<Reply>,
-        found: &Found,
-        call: Option<&Call>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        Ok(match self.came(outcome, found, call).await? {
-            Came::Done(reply) => result(reply).into(),
-            Came::Asks(asks) => asks.into(),
-        })
-    }
-}
-
-/// A call that is to run as a task.
-struct AsTask<'a> {
-    tool: &'a crate::catalog::Tool,
-    found: Found,
-    /// What a state of it is good for, if it can ask.
-    call: Option<Call>,
-    contact: Contact,
-}
-
-fn no_task(tool: &str) -> ErrorData {
-    let text = format!(
-        "`{tool}` runs as a task only, and no task can begin here now: there is no NATS, or as many run as may; try again later"
-    );
-    ErrorData::internal_error(text, None)
-}
-
-/// What a client is answered.
-pub(super) fn result(mut reply: Reply) -> CallToolResult {
-    let (structured, is_error) = (reply.structured.take(), reply.is_error);
-    let content = content::of_reply(reply);
-    let mut result = if is_error {
-        CallToolResult::error(content)
-    } else {
-        CallToolResult::success(content)
-    };
-    result.structured_content = structured;
-    result
-}
-
-/// Protocol errors are for what the client did wrong; models see only results.
-pub(super) fn refusal(error: &CallError) -> ErrorData {
-    match error {
-        CallError::UnknownTool { .. } | CallError::Withheld { .. } => {
-            ErrorData::invalid_params(error.to_string(), None)
-        }
-        CallError::Refused { code, text } => ErrorData::new(ErrorCode(*code), text.clone(), None),
-        // rmcp sends no response to a cancelled request.
-        CallError::Cancelled => ErrorData::internal_error(error.to_string(), None),
-        CallError::Incapable { message, lacks } => incapable(message.clone(), lacks),
     }
 }
 
@@ -344,25 +124,9 @@ impl Handler {
     }
 }
 
-/// Keeps what a request has changed in its session.
-async fn keep(found: &Found) {
-    if let Found::Live(sessions, live) = found {
-        let _busy = live.busy();
-        sessions.keep(live).await;
-    }
-}
-
 /// Who asks; on stdio there is one client, which may do all that is in the toolset.
 pub(super) fn client(context: &RequestContext<RoleServer>) -> Client {
     Client::of(context).cloned().unwrap_or_default()
-}
-
-/// A session of a single request: nothing goes on beside it.
-pub(super) fn fleeting(session: Session, client: &Client) -> Session {
-    if let Some(principal) = &client.principal {
-        session.set_client(&principal.id, &principal.claims);
-    }
-    session
 }
 
 impl ServerHandler for Handler {

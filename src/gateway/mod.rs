@@ -27,6 +27,7 @@ mod serving;
 pub mod sessions;
 pub mod stdio;
 mod tasks;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -35,7 +36,6 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -63,8 +63,6 @@ use crate::spec::verbs::Verb;
 const MAX_IN_FLIGHT: usize = 256;
 /// How long a call waits for a local server that is just being started, and for the listeners of its session.
 const START_GRACE: Duration = Duration::from_secs(1);
-/// How long the resources of before are watched beside those that have taken their place.
-const RETIRE: Duration = Duration::from_secs(2);
 
 /// What a gateway is started from.
 #[derive(Debug, Clone)]
@@ -143,81 +141,6 @@ impl Gateway {
             seal,
             sessions: OnceLock::new(),
         }))
-    }
-
-    /// Makes the streams of the catalog whenever the connection comes up: at start, and after a server came back empty.
-    /// So messages of other programs are kept before the first call. Ends with the gateway's connection.
-    pub async fn keep_prepared(&self) {
-        let mut states = self.nats.bus().watch();
-        let mut engines = self.engines.subscribe();
-        while states.wait_for(bus::State::is_connected).await.is_ok() {
-            let engine = Arc::clone(&engines.borrow_and_update());
-            engine.prepare().await;
-            loop {
-                tokio::select! {
-                    // Looked at within: what it answers with must not be held while others wait.
-                    lost = async { states.wait_for(|s| !s.is_connected()).await.is_ok() } => {
-                        if lost {
-                            break;
-                        }
-                        return;
-                    },
-                    Ok(()) = engines.changed() => {
-                        // Mostly it was prepared before it was served.
-                        let engine = Arc::clone(&engines.borrow_and_update());
-                        if !engine.unready().is_empty() {
-                            engine.prepare().await;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Looks after the queues of the catalog while there is a connection: what died with its holder becomes a dead letter
-    /// although nobody claims. Ends with the gateway's connection.
-    pub async fn keep_swept(&self) {
-        let mut states = self.nats.bus().watch();
-        while states.wait_for(bus::State::is_connected).await.is_ok() {
-            let mut engines = self.engines.subscribe();
-            let pause = self.serving.load_full().engine.sweep().await;
-            let _ = timeout(pause, engines.changed()).await;
-        }
-    }
-
-    /// Watches the folders of resources and tells clients what has changed. Ends never.
-    pub async fn keep_watched(self: &Arc<Self>) {
-        let gateway = Arc::downgrade(self);
-        let tell = move |change| {
-            if let Some(gateway) = gateway.upgrade() {
-                gateway.announce(change);
-            }
-        };
-        let mut engines = self.engines.subscribe();
-        let mut old = JoinSet::new();
-        loop {
-            engines.mark_unchanged();
-            let resources = Arc::clone(&self.serving.load().resources);
-            let (watched, bus, tell) = (
-                Arc::clone(&resources),
-                self.nats.bus().clone(),
-                tell.clone(),
-            );
-            let mut now = JoinSet::new();
-            now.spawn(async move { watched.watch(&bus, tell).await });
-            // Those before go on for a while: what they are about to tell is not lost.
-            resources.watched().await;
-            tokio::time::sleep(RETIRE).await;
-            drop(std::mem::replace(&mut old, now));
-            if engines.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// Tells clients what steps announce, here and in the project's other gateways. Ends never.
-    pub async fn keep_announced(self: &Arc<Self>) {
-        announced::keep(Arc::downgrade(self), self.engines.subscribe()).await;
     }
 
     /// Whether resources are served.

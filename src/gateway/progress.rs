@@ -42,7 +42,7 @@ pub(super) async fn told<F: Future>(
 ) -> F::Output {
     let token = context.meta.get_progress_token();
     if token.is_none() && least.is_none() {
-        return work(contact).await;
+        return Box::pin(work(contact)).await;
     }
     let mut told = Told {
         peer: &context.peer,
@@ -60,9 +60,10 @@ pub(super) async fn told<F: Future>(
         contact.log = log;
         told.lines = Some(lines);
     }
-    let work = work(contact);
+    // Boxed: the futures of all requests are part of one another otherwise.
+    let mut work = Box::pin(work(contact));
     let telling = told.tell();
-    tokio::pin!(work, telling);
+    tokio::pin!(telling);
     let outcome = tokio::select! {
         biased;
         outcome = &mut work => outcome,

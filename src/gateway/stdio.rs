@@ -34,7 +34,7 @@ const END: Duration = Duration::from_millis(1300);
 /// A client that speaks something else than MCP.
 pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(), String> {
     let (reader, writer) = stdio_pipes();
-    serve_on(gateway, reader, writer, stop).await
+    Box::pin(serve_on(gateway, reader, writer, stop)).await
 }
 
 /// The same over any two pipes.

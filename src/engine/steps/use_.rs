@@ -19,8 +19,8 @@ pub(super) async fn run(step: &Use, call: &mut Call<'_>) -> Result<Value, Failur
         return Err(Failure::new(FailureKind::NotFound, text));
     };
     let outer = std::mem::replace(&mut call.scope, inner);
-    // Boxed: the steps of a macro may use another one. None uses itself, so this ends.
-    let outcome = Box::pin(call.steps(&named.steps)).await;
+    // The steps of a macro may use another one. None uses itself, so this ends.
+    let outcome = call.steps(&named.steps).await;
     let result = outcome.and_then(|()| match &named.result {
         Some(tree) => Ok(templates.tree(tree, &call.context())?),
         None => Ok(Value::from(())),

@@ -60,6 +60,7 @@ enum To {
 }
 
 /// What goes over the response of a request.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are messages")]
 enum Said {
     Message(ServerJsonRpcMessage),
     /// The end: the client is to come back after this time.

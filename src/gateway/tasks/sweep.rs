@@ -154,7 +154,7 @@ impl Gateway {
         observe::task_taken();
         let begun = self.hold(place, record.clone(), revision);
         let gateway = Arc::clone(self);
-        tokio::spawn(async move { gateway.go_on(record, begun).await });
+        tokio::spawn(async move { Box::pin(gateway.go_on(record, begun)).await });
         Ok(())
     }
 
