@@ -97,7 +97,7 @@ fn a_block_that_cannot_be_made_is_an_error_that_names_it() {
     let mut raw = started(&place);
     for (args, part) in [
         (
-            json!({"data": "no base64"}),
+            json!({"data": "not base64!"}),
             "the block 3 of the reply: `data` is no base64",
         ),
         (
