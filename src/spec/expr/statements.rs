@@ -7,7 +7,7 @@ use super::walker::{Walker, bytes};
 use crate::spec::diag::Code;
 use crate::spec::shape::{Field, Fields, Shape};
 
-/// What `loop` tells as numbers. (It has more: `first`, `last`, the items beside this one, and functions.)
+/// What `loop` tells as numbers. (It has more: `first`, `last` and the items beside this one.)
 const COUNTS: &[&str] = &[
     "index",
     "index0",
