@@ -194,18 +194,27 @@ fn split(pair: &str) -> Result<(&str, &str), String> {
 }
 
 /// What a schema says of an argument, also where it is declared elsewhere in the schema (`$ref`).
-fn declared<'a>(input: &'a Value, name: &str) -> Option<&'a Value> {
+fn declared<'a>(input: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     /// A `$ref` may lead to another, and in a circle.
     const MOST: usize = 8;
     let mut schema = input.get("properties")?.get(name)?;
     for _ in 0..MOST {
         let place = schema.get("$ref").and_then(Value::as_str);
-        match place.and_then(|place| input.pointer(place.strip_prefix('#')?)) {
+        match place.and_then(|place| within(input, place)) {
             Some(meant) => schema = meant,
             None => break,
         }
     }
     Some(schema)
+}
+
+/// What stands at a place (`#/$defs/size`) of a schema.
+fn within<'a>(input: &'a Map<String, Value>, place: &str) -> Option<&'a Value> {
+    let place = place.strip_prefix("#/")?;
+    match place.split_once('/') {
+        Some((first, rest)) => input.get(first)?.pointer(&format!("/{rest}")),
+        None => input.get(place),
+    }
 }
 
 /// What a person typed, as the type that the argument has: a number for a number, JSON for lists and objects, the text
@@ -238,9 +247,10 @@ mod tests {
             "properties": {"n": {"$ref": "#/$defs/n"}, "x": {"$ref": "#/properties/x"}},
             "$defs": {"n": number}
         });
-        assert_eq!(declared(&input, "n"), Some(&number));
-        assert_eq!(declared(&input, "x"), input.pointer("/properties/x"));
-        assert_eq!(declared(&input, "y"), None);
+        let input = input.as_object().unwrap();
+        assert_eq!(declared(input, "n"), Some(&number));
+        assert_eq!(declared(input, "x"), input["properties"].get("x"));
+        assert_eq!(declared(input, "y"), None);
         assert!(split("novalue").is_err());
         assert_eq!(split("a=b=c"), Ok(("a", "b=c")));
     }
