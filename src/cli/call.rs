@@ -170,9 +170,7 @@ fn prepared(request: &Request, gateway: &Gateway) -> Result<(Session, Map<String
     let mut arguments = Map::new();
     for pair in &request.arguments {
         let (name, text) = split(pair)?;
-        let schema = tool
-            .as_ref()
-            .and_then(|t| t.input.get("properties")?.get(name));
+        let schema = tool.as_ref().and_then(|t| declared(&t.input, name));
         arguments.insert(name.to_owned(), typed(text, schema));
     }
     Ok((session, arguments))
@@ -193,6 +191,30 @@ fn check_form(request: &Request) -> Result<(), String> {
 fn split(pair: &str) -> Result<(&str, &str), String> {
     pair.split_once('=')
         .ok_or_else(|| format!("`{pair}` is not of the form name=value"))
+}
+
+/// What a schema says of an argument, also where it is declared elsewhere in the schema (`$ref`).
+fn declared<'a>(input: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    /// A `$ref` may lead to another, and in a circle.
+    const MOST: usize = 8;
+    let mut schema = input.get("properties")?.get(name)?;
+    for _ in 0..MOST {
+        let place = schema.get("$ref").and_then(Value::as_str);
+        match place.and_then(|place| within(input, place)) {
+            Some(meant) => schema = meant,
+            None => break,
+        }
+    }
+    Some(schema)
+}
+
+/// What stands at a place (`#/$defs/size`) of a schema.
+fn within<'a>(input: &'a Map<String, Value>, place: &str) -> Option<&'a Value> {
+    let place = place.strip_prefix("#/")?;
+    match place.split_once('/') {
+        Some((first, rest)) => input.get(first)?.pointer(&format!("/{rest}")),
+        None => input.get(place),
+    }
 }
 
 /// What a person typed, as the type that the argument has: a number for a number, JSON for lists and objects, the text
@@ -221,6 +243,14 @@ mod tests {
         assert_eq!(typed("5", Some(&number)), json!(5));
         assert_eq!(typed("x", Some(&number)), json!("x"));
         assert_eq!(typed("[1]", Some(&json!({"type": "array"}))), json!([1]));
+        let input = json!({
+            "properties": {"n": {"$ref": "#/$defs/n"}, "x": {"$ref": "#/properties/x"}},
+            "$defs": {"n": number}
+        });
+        let input = input.as_object().unwrap();
+        assert_eq!(declared(input, "n"), Some(&number));
+        assert_eq!(declared(input, "x"), input["properties"].get("x"));
+        assert_eq!(declared(input, "y"), None);
         assert!(split("novalue").is_err());
         assert_eq!(split("a=b=c"), Ok(("a", "b=c")));
     }

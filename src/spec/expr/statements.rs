@@ -5,7 +5,18 @@ use minijinja::machinery::ast::{self, Expr, Stmt};
 
 use super::walker::{Walker, bytes};
 use crate::spec::diag::Code;
-use crate::spec::shape::Shape;
+use crate::spec::shape::{Field, Fields, Shape};
+
+/// What `loop` tells as numbers. (It has more: `first`, `last` and the items beside this one.)
+const COUNTS: &[&str] = &[
+    "index",
+    "index0",
+    "revindex",
+    "revindex0",
+    "length",
+    "depth",
+    "depth0",
+];
 
 impl<'a> Walker<'a> {
     pub(super) fn stmt_shape(&mut self, stmt: &Stmt<'a>) -> Shape {
@@ -74,7 +85,7 @@ impl<'a> Walker<'a> {
         let element = self.expr(&node.iter).element();
         let mark = self.scope.mark();
         self.bind(&node.target, element);
-        self.scope.bind("loop", Shape::Any);
+        self.scope.bind("loop", of_loop());
         if let Some(filter) = &node.filter_expr {
             self.condition(filter);
         }
@@ -99,4 +110,19 @@ impl<'a> Walker<'a> {
             _ => {}
         }
     }
+}
+
+/// The shape of `loop`.
+fn of_loop() -> Shape {
+    let count = |name: &&str| {
+        let field = Field {
+            shape: Shape::Number,
+            optional: false,
+        };
+        ((*name).to_owned(), field)
+    };
+    Shape::Object(Fields {
+        known: COUNTS.iter().map(count).collect(),
+        open: true,
+    })
 }

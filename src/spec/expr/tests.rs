@@ -38,6 +38,7 @@ fn right_names_pass() {
         "args.limit * 2",
         "args.note is defined and args.note | length > 3",
         "{% for x in args.list %}{{ x.name | default('-') }}{{ loop.index }}{% endfor %}",
+        "{% for x in args.list %}{{ 20 * loop.index0 }}{{ loop.first }}{% endfor %}",
         "{% if args.note %}{{ args.note }}{% endif %}",
         "{{ args.note | default(omit) }}",
         "{{ args.note if args.note else 'none' }}",
