@@ -101,12 +101,18 @@ mod tests {
         );
         // Something else has gone, and something new has come before.
         let now = vec!["new", "a", "b"];
-        assert_eq!(page("letters", now, |it| it, asked(&next), 2).unwrap().0, ["b"]);
+        assert_eq!(
+            page("letters", now, |it| it, asked(&next), 2).unwrap().0,
+            ["b"]
+        );
         let gone = page("letters", vec!["b"], |it| it, asked(&next), 2).unwrap_err();
         assert!(gone.message.contains("has changed"), "{gone:?}");
         assert!(page("words", all(), |it| it, asked(&next), 2).is_err());
         for bad in ["", "?", "_w", "YQ"] {
-            assert!(page("letters", all(), |it| it, asked(bad), 2).is_err(), "{bad}");
+            assert!(
+                page("letters", all(), |it| it, asked(bad), 2).is_err(),
+                "{bad}"
+            );
         }
     }
 }

@@ -159,8 +159,12 @@ fn nothing_announced(
         if announces(step, &around.resources.announcing) {
             let at = join(&join(pointer, &index.to_string()), step.verb.name());
             let message = "what is only read has nothing to announce";
-            let found =
-                Diagnostic::error(Code::Verb, &doc.source, doc.key_range(&at), message.to_owned());
+            let found = Diagnostic::error(
+                Code::Verb,
+                &doc.source,
+                doc.key_range(&at),
+                message.to_owned(),
+            );
             report.push(
                 found.help("announce it where it changes: in a tool, a timer, a listener or `on`"),
             );
