@@ -32,7 +32,7 @@ tools:
     reply: {text: Yes.}
 timers:
   look:
-    every: 300ms
+    every: 1s
     when: session.watched
     steps: [{announce: {resources: true}}]
 listeners:

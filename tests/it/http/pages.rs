@@ -102,13 +102,7 @@ async fn each_list_comes_in_pages_and_takes_its_own_cursors_alone() {
     for (list, (method, ..)) in LISTS.iter().enumerate() {
         let others = cursors.iter().enumerate().filter(|(at, _)| *at != list);
         let mut bad: Vec<Value> = others.map(|(_, cursor)| cursor.clone()).collect();
-        bad.extend([
-            json!("x!"),
-            json!(""),
-            json!("Zmlyc3Q"),
-            json!(5),
-            json!({}),
-        ]);
+        bad.extend([json!("x!"), json!(""), json!("Zmlyc3Q")]);
         for cursor in bad {
             let answer = ask(&served.url, method, json!({"cursor": cursor})).await;
             let code = &answer["error"]["code"];

@@ -18,7 +18,7 @@ tools:
     reply: {text: "{{ left.hung_up }}"}
   steps:
     description: Tells how far it is while the client is away.
-    input: {type: object, properties: {name: {type: string}}}
+    input: {type: object, required: [name], properties: {name: {type: string}}}
     steps:
       - progress: {done: 1, total: 3, message: begun}
       - hang_up: {retry: 100ms}
@@ -122,11 +122,17 @@ async fn hung_up_on(web: &Web, id: u32, name: &str) -> String {
         json!({"name": "steps", "arguments": {"name": name}, "_meta": {"progressToken": name}});
     let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
     let mut events = Events::of(web.post(&call).await);
-    let begun = events.push().await;
-    assert_eq!(begun.data["params"]["message"], "begun", "{begun:?}");
-    assert_eq!(events.next().await.unwrap().retry, Some(100));
+    // What it told just before may come before or after.
+    let mut last = None;
+    loop {
+        let event = events.next().await.expect("the end comes with a time");
+        last = event.id.or(last);
+        if event.retry == Some(100) {
+            break;
+        }
+    }
     assert_eq!(events.next().await, None);
-    begun.id.unwrap()
+    last.unwrap()
 }
 
 #[tokio::test]
@@ -143,14 +149,17 @@ async fn two_that_come_back_at_once_get_each_their_own() {
     assert_eq!(nothing.next().await, None);
     for (id, last, name) in [(1, ann, "ann"), (2, bob, "bob")] {
         let mut again = web.listen(Some(&last)).await;
-        let away = again.push().await.data;
-        assert_eq!(
-            away["params"]["message"],
-            format!("{name} is away"),
-            "{away}"
-        );
-        assert_eq!(away["params"]["progressToken"], name);
-        let answer = again.push().await.data;
+        let mut told = Vec::new();
+        let answer = loop {
+            let event = again.push().await.data;
+            if event["method"].is_string() {
+                assert_eq!(event["params"]["progressToken"], name, "{event}");
+                told.push(event["params"]["message"].as_str().unwrap().to_owned());
+                continue;
+            }
+            break event;
+        };
+        assert_eq!(told.last(), Some(&format!("{name} is away")));
         assert_eq!((said(&answer), &answer["id"]), (name, &json!(id)));
         assert_eq!(again.next().await, None);
     }
