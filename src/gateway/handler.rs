@@ -25,7 +25,7 @@ use super::sessions::Sessions;
 use super::{Client, Gateway, news};
 use crate::engine::session::MAX_SUBSCRIBED;
 use crate::engine::{Level, Session};
-use crate::spec::model::TaskUse;
+use crate::spec::model::{ResourceCache, TaskUse};
 use calls::AsTask;
 pub(super) use calls::{refusal, result};
 pub(super) use found::{Found, fleeting};
@@ -117,9 +117,14 @@ impl Handler {
     fn hinted(
         &self,
         mut read: ReadResourceResult,
+        own: Option<&ResourceCache>,
         context: &RequestContext<RoleServer>,
     ) -> ReadResourceResult {
-        (read.ttl_ms, read.cache_scope) = self.hints(context);
+        if stands_alone(context) {
+            let hints = self.gateway.hints_of(own);
+            read.ttl_ms = Some(hints.ttl);
+            read.cache_scope = Some(hints.scope);
+        }
         read
     }
 }
@@ -177,7 +182,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         let tools = self.gateway.tools_for(&client(&context));
         let most = self.gateway.page_size();
-        let (tools, next) = page(tools, |tool| &tool.name, request, most)?;
+        let (tools, next) = page("tools", tools, |tool| &tool.name, request, most)?;
         let mut listed = ListToolsResult::with_all_items(tools);
         listed.next_cursor = next;
         (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
@@ -191,7 +196,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListPromptsResult, ErrorData> {
         let prompts = self.gateway.prompts_for(&client(&context));
         let most = self.gateway.page_size();
-        let (prompts, next) = page(prompts, |prompt| &prompt.name, request, most)?;
+        let (prompts, next) = page("prompts", prompts, |prompt| &prompt.name, request, most)?;
         let mut listed = ListPromptsResult::with_all_items(prompts);
         listed.next_cursor = next;
         (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
@@ -359,7 +364,13 @@ impl ServerHandler for Handler {
         let resources = self.gateway.resources().await;
         let all = resources.templates(Client::of(&context));
         let most = self.gateway.page_size();
-        let (templates, next) = page(all, |template| &template.uri_template, request, most)?;
+        let (templates, next) = page(
+            "templates",
+            all,
+            |template| &template.uri_template,
+            request,
+            most,
+        )?;
         let mut listed = ListResourceTemplatesResult::with_all_items(templates);
         listed.next_cursor = next;
         (listed.ttl_ms, listed.cache_scope) = self.hints(&context);
@@ -373,8 +384,8 @@ impl ServerHandler for Handler {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let (resources, whose) = (self.gateway.resources().await, Client::of(&context));
         let Some(made) = resources.made_at(whose, &request.uri) else {
-            let read = resources.read(whose, &request.uri).await?;
-            return Ok(self.hinted(read, &context).into());
+            let (read, cache) = resources.read(whose, &request.uri).await?;
+            return Ok(self.hinted(read, cache.as_ref(), &context).into());
         };
         let mut found = self.find(&context.extensions).await?;
         let again = Again {
@@ -393,7 +404,7 @@ impl ServerHandler for Handler {
         });
         let read = read.await?;
         Ok(match self.came(read, &found, call.as_ref()).await? {
-            Came::Done(read) => self.hinted(read, &context).into(),
+            Came::Done(read) => self.hinted(read, made.cache(), &context).into(),
             Came::Asks(asks) => asks.into(),
         })
     }

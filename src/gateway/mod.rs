@@ -57,6 +57,7 @@ use crate::engine::{
 use crate::project::{Environment, Facts, project_places};
 use crate::spec::config::Config;
 use crate::spec::diag::Report;
+use crate::spec::model::ResourceCache;
 use crate::spec::verbs::Verb;
 
 /// The most calls that run at once; further ones wait their turn.
@@ -259,9 +260,14 @@ impl Gateway {
         page.unwrap_or(paging::PAGE)
     }
 
-    /// How long clients may keep lists and what resources say.
+    /// How long clients may keep lists.
     fn hints(&self) -> paging::Hints {
-        paging::Hints::of(&self.serving.load().config)
+        self.hints_of(None)
+    }
+
+    /// How long clients may keep what a resource says, which may have its own word on it.
+    fn hints_of(&self, own: Option<&ResourceCache>) -> paging::Hints {
+        paging::Hints::of(&self.serving.load().config, own)
     }
 
     fn has_step(&self, wanted: &dyn Fn(&Verb) -> bool) -> bool {

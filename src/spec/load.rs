@@ -278,6 +278,7 @@ impl Lowering<'_> {
         for (_, draft) in &all {
             check::note_macro(draft, resources);
         }
+        check::note_announcing(&all, resources);
         let mut results = Vec::new();
         for (doc, draft) in &all {
             let around = check::Surroundings {

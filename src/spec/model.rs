@@ -42,7 +42,7 @@ pub use macros::Macro;
 pub use prompts::{Argument, CompletionDecl, Embedded, PromptDecl, Role};
 pub use queues::{DeadLetters, QueueDecl};
 pub use routines::{Listener, On, TIMER_PERIOD, Timer};
-pub use served::{Parameter, RESOURCE_BYTES, ResourceDecl};
+pub use served::{Parameter, RESOURCE_BYTES, ResourceCache, ResourceDecl};
 pub use stores::{BucketDecl, Discard, KeyRef, Retention, Storage, StreamDecl};
 pub use tables::{JournalDecl, TABLE_ENTRIES, TABLE_TTL, TableDecl};
 pub use tools::{Annotations, Reply, TaskUse, Tool};

@@ -11,7 +11,7 @@ use crate::engine::{Contact, Failure, FailureKind, Outcome, Session};
 use crate::gateway::ask::{Again, Call, asks, declared};
 use crate::gateway::content::{contents, face};
 use crate::gateway::{Client, Gateway};
-use crate::spec::model::ResourceDecl;
+use crate::spec::model::{ResourceCache, ResourceDecl};
 use crate::spec::tree::Template;
 use crate::spec::uri::{UriTemplate, names_in};
 
@@ -95,6 +95,11 @@ impl Made {
             shown,
             template,
         }))
+    }
+
+    /// How long clients may keep what is read, if that is declared.
+    pub(in crate::gateway) fn cache(&self) -> Option<&ResourceCache> {
+        self.decl.cache.as_ref()
     }
 
     /// As `resources/templates/list` shows it; `None` for a single resource.
@@ -236,7 +241,10 @@ impl Gateway {
                 let outcome = self.read_made(session, &made, uri, cancel, contact);
                 outcome.await
             }
-            None => resources.read(None, uri).await.map(Outcome::Done),
+            None => {
+                let read = resources.read(None, uri).await;
+                read.map(|(read, _)| Outcome::Done(read))
+            }
         }
     }
 

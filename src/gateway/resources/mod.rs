@@ -30,6 +30,7 @@ use crate::engine::resources::cannot_be_made;
 use crate::files;
 use crate::spec::data::Text;
 use crate::spec::kind;
+use crate::spec::model::ResourceCache;
 
 /// Lists and reads at once: each may hold a whole file in memory.
 const AT_ONCE: usize = 8;
@@ -226,7 +227,7 @@ impl Resources {
         templates.chain(made).collect()
     }
 
-    /// `resources/read` of a file.
+    /// `resources/read` of a file, and how long clients may keep it if that is declared.
     ///
     /// # Errors
     /// An address that means no file, or one that is not served, and a file that cannot be read or is too large.
@@ -234,11 +235,11 @@ impl Resources {
         &self,
         client: Option<&Client>,
         uri: &str,
-    ) -> Result<ReadResourceResult, ErrorData> {
+    ) -> Result<(ReadResourceResult, Option<ResourceCache>), ErrorData> {
         let source = self.file_of(client, uri)?;
-        let uri = uri.to_owned();
+        let (uri, cache) = (uri.to_owned(), source.cache.clone());
         let contents = self.blocking(move || read::read(&source, &uri)).await?;
-        Ok(ReadResourceResult::new(vec![contents]))
+        Ok((ReadResourceResult::new(vec![contents]), cache))
     }
 
     /// The section of files that an address belongs to.

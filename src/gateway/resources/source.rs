@@ -12,7 +12,7 @@ use crate::engine::{Failure, FailureKind};
 use crate::files::{self, ErrorKind, Folder, Listing};
 use crate::spec::check::address_problem;
 use crate::spec::env::is_omit;
-use crate::spec::model::{RESOURCE_BYTES, ResourceDecl};
+use crate::spec::model::{RESOURCE_BYTES, ResourceCache, ResourceDecl};
 use crate::spec::tree::Tree;
 
 /// The largest file that is read when a declaration does not say.
@@ -39,6 +39,8 @@ pub(super) struct Source {
     /// Subjects by which others say that something has changed.
     pub(super) changed: Vec<String>,
     pub(super) scopes: Vec<String>,
+    /// How long clients may keep what is read, if that is declared.
+    pub(super) cache: Option<ResourceCache>,
     place: Option<FolderPlace>,
     /// All files when not given.
     patterns: Option<Vec<String>>,
@@ -89,6 +91,7 @@ impl Source {
             max_bytes,
             changed: changed.collect::<Result<_, _>>()?,
             scopes: decl.scopes.iter().map(ToString::to_string).collect(),
+            cache: decl.cache.clone(),
             place: catalog.machine.folder(pack, folder).cloned(),
             patterns: patterns(&reader, decl.patterns.as_ref())?,
             recursive: reader.flag("recursive", decl.recursive.as_ref())?,
@@ -103,6 +106,7 @@ impl Source {
             && self.max_bytes == other.max_bytes
             && self.changed == other.changed
             && self.scopes == other.scopes
+            && self.cache == other.cache
             && self.place == other.place
             && self.patterns == other.patterns
             && self.recursive == other.recursive

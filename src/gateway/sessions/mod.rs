@@ -8,6 +8,7 @@
 //!   run. It goes on at its next request.
 //! - Clients know a session by a secret, which is neither stored nor logged. Its id is made from that.
 
+mod answered;
 mod front;
 mod key;
 mod live;

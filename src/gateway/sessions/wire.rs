@@ -23,6 +23,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Sleep, sleep};
 
+use super::answered::Answered;
 use super::live::{Busy, Gone};
 
 /// Messages that wait for a session's service. Whoever brings more waits.
@@ -78,6 +79,8 @@ pub(super) struct Returns {
 #[derive(Default)]
 pub(super) struct Routes {
     asked: Mutex<HashMap<RequestId, Asked>>,
+    /// What was answered to clients that know how to come back.
+    answered: Answered,
     unasked: Mutex<VecDeque<ServerJsonRpcMessage>>,
     more: Notify,
 }
@@ -113,6 +116,7 @@ impl Routes {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
                 place.insert(asked);
+                self.answered.forget(&asks.id);
                 let events = returns.map(|it| Events::new(self, asks.id, 0, it));
                 Some(Answers { messages, events })
             }
@@ -156,7 +160,12 @@ impl Routes {
         let mut all = self.asked();
         forget_old(&mut all);
         let Some(asked) = all.get_mut(&id) else {
-            return Some(Err(Gone));
+            let Some((answer, count)) = self.answered.after(&id, count) else {
+                return Some(Err(Gone));
+            };
+            let _ = answers.try_send(Said::Message(answer));
+            let events = Some(Events::new(self, id, count, Returns::default()));
+            return Some(Ok(Answers { messages, events }));
         };
         let Some(returns) = asked.returns else {
             return Some(Err(Gone));
@@ -176,6 +185,26 @@ impl Routes {
         drop(all);
         let events = Some(Events::new(self, id, count, returns));
         Some(Ok(Answers { messages, events }))
+    }
+
+    /// Takes back what was on its way to a client that has gone; `seen` are the events that went before.
+    fn unread(&self, id: &RequestId, seen: u64, message: ServerJsonRpcMessage) {
+        if answers_to(&message).is_some() {
+            return self.answered.keep(id, seen + 1, Arc::new(message));
+        }
+        let mut all = self.asked();
+        let room = away(&all) < AWAY;
+        let Some(asked) = all.get_mut(id).filter(|asked| asked.returns.is_some()) else {
+            return;
+        };
+        match &mut asked.answers {
+            To::Open(answers) if answers.is_closed() && room => {
+                asked.answers = To::Away(Instant::now(), VecDeque::from([message]));
+            }
+            To::Away(_, kept) if kept.len() + 1 < ANSWERS => kept.push_back(message),
+            // The client has come back meanwhile.
+            _ => {}
+        }
     }
 
     /// Sends a message of the service on its way. Never waits: an answer has a place of its own, and what else does not
@@ -321,6 +350,17 @@ impl Events {
         let id = serde_json::to_vec(&self.id).unwrap_or_default();
         format!("{EVENT}{}.{}", URL_SAFE_NO_PAD.encode(id), self.count)
     }
+
+    /// Keeps what was sent now, if it is the answer: nobody knows whether the client gets it.
+    fn keep_answer(&self, event: &ServerSseMessage) {
+        let answer = event.message.as_ref();
+        if let Some(answer) = answer.filter(|message| answers_to(message).is_some())
+            && let Some(routes) = self.routes.upgrade()
+        {
+            let answer = Arc::clone(answer);
+            routes.answered.keep(&self.id, self.count, answer);
+        }
+    }
 }
 
 /// The request that an event belongs to, and how many events there were.
@@ -378,10 +418,28 @@ impl Stream for Answers {
         Poll::Ready(said.map(|said| match (said, &mut this.events) {
             (Said::Message(message), None) => ServerSseMessage::from_message(message),
             (Said::Message(message), Some(events)) => {
-                ServerSseMessage::new(events.next_id(), message)
+                let event = ServerSseMessage::new(events.next_id(), message);
+                events.keep_answer(&event);
+                event
             }
             (Said::Later(retry), _) => ServerSseMessage::retry(retry),
         }))
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        let Some(events) = &self.events else { return };
+        let Some(routes) = events.routes.upgrade() else {
+            return;
+        };
+        // From here on its messages go elsewhere.
+        self.messages.close();
+        while let Ok(said) = self.messages.try_recv() {
+            if let Said::Message(message) = said {
+                routes.unread(&events.id, events.count, message);
+            }
+        }
     }
 }
 
@@ -517,13 +575,20 @@ mod tests {
         drop(routes.resume(&last).unwrap().unwrap());
         routes.route(answer(1));
         let second = all(routes.resume(&last).unwrap().unwrap()).await;
-        assert_eq!(second.len(), 2, "where it is, and the answer");
+        assert_eq!(
+            second.len(),
+            ANSWERS + 1,
+            "where it is, and all that it lacks"
+        );
+        let end = second.last().and_then(|event| event.event_id.clone());
+        let end = end.unwrap();
         assert!(
             first
                 .iter()
-                .all(|event| event.event_id != second[1].event_id)
+                .all(|event| event.event_id.as_ref() != Some(&end))
         );
-        assert!(routes.resume(&last).unwrap().is_err(), "it has its answer");
+        assert!(routes.resume(&end).unwrap().is_err(), "it has its answer");
+        assert!(routes.resume(&last).unwrap().is_ok(), "it may have lost it");
         assert!(routes.resume("f;a:1").is_none(), "an event of the session");
         assert!(routes.asked().is_empty());
     }

@@ -1,6 +1,6 @@
 //! Macros: their steps, and that none uses itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::shape::Shape;
 use crate::spec::tree::Tree;
-use crate::spec::verbs::Verb;
+use crate::spec::verbs::{Step, Verb};
 
 /// A macro whose steps may be broken one by one.
 pub struct MacroDraft {
@@ -49,6 +49,30 @@ pub(crate) fn macro_drafts(section: &serde_json::Map<String, Value>) -> Vec<Macr
 pub(crate) fn note_macro(draft: &MacroDraft, resources: &mut Resources) {
     let info = (draft.params.clone(), Shape::Any);
     resources.macros.insert(draft.name.clone(), info);
+}
+
+/// Notes which macros tell clients what has changed.
+pub(crate) fn note_announcing(drafts: &[(&Doc, &MacroDraft)], resources: &mut Resources) {
+    loop {
+        let known = &resources.announcing;
+        let more = drafts.iter().map(|(_, draft)| draft).find(|draft| {
+            let mut steps = draft.steps.iter().flatten();
+            !known.contains(&draft.name) && steps.any(|step| announces(step, known))
+        });
+        match more {
+            Some(draft) => resources.announcing.insert(draft.name.clone()),
+            None => return,
+        };
+    }
+}
+
+/// Whether a step tells clients what has changed; `macros` are those that do.
+pub(super) fn announces(step: &Step, macros: &BTreeSet<String>) -> bool {
+    match &step.verb {
+        Verb::Announce(_) => true,
+        Verb::Use(inner) => macros.contains(inner.r#macro.as_ref()),
+        _ => false,
+    }
 }
 
 /// Checks the steps of a macro; answers with the shape of what it yields.

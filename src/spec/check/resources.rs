@@ -57,6 +57,8 @@ pub struct Resources {
     pub tables: BTreeMap<String, Shape>,
     /// Macros: their parameters, and the shape of what each yields.
     pub macros: BTreeMap<String, MacroInfo>,
+    /// Those of them that tell clients what has changed, themselves or by way of others.
+    pub announcing: BTreeSet<String>,
     /// Inboxes.
     pub inboxes: BTreeSet<String>,
     /// Journals.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::macros::announces;
 use super::offers::{Offer, offer_drafts};
 use super::resources::check_token;
 use super::tool::{StepDraft, Surroundings, check_steps, session_shape};
@@ -131,6 +132,9 @@ pub(crate) fn check_routine(
         RoutineKind::Timer(None) | RoutineKind::Moment => {}
     }
     let steps = at(routine.key);
+    if let RoutineKind::Offer(_) = &routine.kind {
+        nothing_announced(doc, &steps, &routine.steps, around, report);
+    }
     check_steps(doc, &steps, &routine.steps, &mut scope, around, report);
     if let RoutineKind::Listener(Some(listener)) = &routine.kind
         && let Some(reply) = &listener.reply
@@ -139,6 +143,32 @@ pub(crate) fn check_routine(
     }
     if let RoutineKind::Offer(offer) = &routine.kind {
         offer.end(doc, &routine.pointer, &scope, around, report);
+    }
+}
+
+/// What is only read changes nothing, and clients read as often as they like: each would send all others to read again.
+fn nothing_announced(
+    doc: &Doc,
+    pointer: &str,
+    steps: &[StepDraft],
+    around: &Surroundings<'_>,
+    report: &mut Findings,
+) {
+    for (index, step) in steps.iter().enumerate() {
+        let Ok(step) = step else { continue };
+        if announces(step, &around.resources.announcing) {
+            let at = join(&join(pointer, &index.to_string()), step.verb.name());
+            let message = "what is only read has nothing to announce";
+            let found = Diagnostic::error(
+                Code::Verb,
+                &doc.source,
+                doc.key_range(&at),
+                message.to_owned(),
+            );
+            report.push(
+                found.help("announce it where it changes: in a tool, a timer, a listener or `on`"),
+            );
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::ask;
 use super::content::BlockCheck;
 use super::examples::check_examples;
 use super::face::{Shown, check_face};
+use super::headers::check_headers;
 use super::schemas::check_schema;
 use super::step::{StepCheck, check_new_name};
 use super::{Findings, Resources, check_file, check_text, check_tree, gateway_shape};
@@ -102,6 +103,7 @@ pub(super) fn check_form(
         around.base,
         report,
     );
+    check_headers(doc, &join(pointer, "input"), &input, report);
     if let Some(tree) = &tool.output {
         let at = join(pointer, "output");
         output = Some(check_schema(doc, &at, Some(tree), around.base, report));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::spec::tree::parse_span;
 
@@ -21,7 +21,7 @@ pub struct CacheConfig {
 }
 
 /// A time: seconds, or a time span.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Ttl {
     /// Seconds: a week at the most.
@@ -31,7 +31,7 @@ pub enum Ttl {
 }
 
 /// Who may keep what a client is told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Only the client itself, for its user. It is always so where clients log in.
@@ -41,12 +41,12 @@ pub enum Scope {
     Public,
 }
 
-impl CacheConfig {
-    /// For how long.
-    pub fn ttl(&self) -> Option<Duration> {
-        match self.ttl.as_ref()? {
-            Ttl::Seconds(seconds) => Some(Duration::from_secs(*seconds)),
-            Ttl::Span(text) => parse_span(text),
+impl Ttl {
+    /// The time.
+    pub fn time(&self) -> Option<Duration> {
+        match self {
+            Self::Seconds(seconds) => Some(Duration::from_secs(*seconds)),
+            Self::Span(text) => parse_span(text),
         }
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::IconDecl;
+use crate::spec::config::cache::{Scope, Ttl};
 use crate::spec::data::{List, Map, Text};
 use crate::spec::tree::{Expr, Flag, Size, Template, Token, Tree};
 use crate::spec::verbs::Step;
@@ -84,6 +85,21 @@ pub struct ResourceDecl {
     /// `{uris: […]}` names the resources; any other says that one should look.
     #[serde(default)]
     pub changed: List<Token>,
+    /// How long clients of MCP 2026-07-28 and later may keep what is read, where it is another time than the config's `cache`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<ResourceCache>,
+}
+
+/// How long clients may keep what is read. What is not given is as the config says.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceCache {
+    /// For how long: a number of seconds or a time span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+    /// Who may keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
 }
 
 /// A parameter in the address of a resource.

@@ -1,16 +1,19 @@
 //! The gateway over HTTP: what stands in front, and its sessions.
 
 mod abandoned;
+mod announce;
 mod auth;
 mod bad_input;
 mod client;
 mod errands;
 mod gate;
 mod guards;
+mod headers;
 mod health;
 mod news;
 mod outage;
 mod owners;
+mod pages;
 mod polling;
 mod replicas;
 mod resume;

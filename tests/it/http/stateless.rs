@@ -21,13 +21,13 @@ pub fn request(
     method: &str,
     mut params: Value,
 ) -> reqwest::RequestBuilder {
-    let name = params["name"].as_str().or(params["taskId"].as_str());
+    let names = ["name", "taskId", "uri"].map(|key| params[key].as_str());
+    let name = names.into_iter().flatten().next();
     let name = name.map(str::to_owned);
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": VERSION,
-        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}},
-    });
+    let meta = &mut params["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"] = json!(VERSION);
+    meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "t", "version": "1"});
+    meta["io.modelcontextprotocol/clientCapabilities"] = json!({"extensions": {TASKS: {}}});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let mut request = Web::new(url).request(Method::POST).json(&body);
     request = request.header("mcp-protocol-version", VERSION);
