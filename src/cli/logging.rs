@@ -24,7 +24,14 @@ pub fn start(setup: &Setup, env: &Environment, usual: LevelFilter) {
         .or(config.format.map(|format| format == LogFormat::Json))
         .or(logging.format.map(|format| format == Format::Json))
         .unwrap_or(false);
-    let filter = EnvFilter::builder().parse_lossy(format!("warn,jacquard={level}"));
+    // The library tells as a warning that a client was refused something, and as an error that one is gone.
+    let clients = if level >= LevelFilter::DEBUG {
+        "warn"
+    } else {
+        "off"
+    };
+    let filter = format!("warn,rmcp::service={clients},jacquard={level}");
+    let filter = EnvFilter::builder().parse_lossy(filter);
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -70,8 +70,8 @@ impl Ask for Asking {
                 biased;
                 answers = try_join_all(answers) => Ok(answers?.into_iter().collect()),
                 () = self.left() => {
-                    let text = "the session of this call went to another gateway while its client was asked, so the answer \
-                                does not arrive here; call again";
+                    let text = "the session of this call has ended here (it was closed, went to another gateway, or this one \
+                                stops) while its client was asked, so the answer does not arrive; call again";
                     Err(Failure::new(FailureKind::Timeout, text))
                 }
             }

@@ -117,7 +117,7 @@ impl Call {
             ),
             error => {
                 let text = format!(
-                    "{name} needs an answer of its client, and what it has found until there cannot be sealed: {}",
+                    "{name} needs an answer of its client, and what it has found until there cannot be sealed or opened: {}",
                     full(error)
                 );
                 ErrorData::internal_error(text, None)

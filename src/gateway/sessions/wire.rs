@@ -25,11 +25,14 @@ use tokio::time::{Sleep, sleep};
 
 use super::answered::Answered;
 use super::live::{Busy, Gone};
+use crate::spec::verbs::ask::MOST_QUESTIONS;
 
 /// Messages that wait for a session's service. Whoever brings more waits.
 const INBOX: usize = 64;
-/// Messages that wait on the stream of one request; the last place is for its answer.
-const ANSWERS: usize = 16;
+/// Messages that wait on the stream of one request: places for what it is told, for all questions of a step, and for its answer.
+const ANSWERS: usize = TOLD + MOST_QUESTIONS + 1;
+/// How many of them are for what it is told, of which more is dropped.
+const TOLD: usize = 15;
 /// Messages that wait for the client to open a stream; the oldest are dropped.
 const UNASKED: usize = 64;
 
@@ -278,11 +281,16 @@ impl Routes {
         let Some(asked) = found else {
             return Some(message);
         };
+        // A question that is dropped is not answered.
+        let kept_free = match &message {
+            JsonRpcMessage::Request(_) => 1,
+            _ => ANSWERS - TOLD,
+        };
         match &mut asked.answers {
-            To::Open(answers) if answers.capacity() > 1 => {
+            To::Open(answers) if answers.capacity() > kept_free => {
                 let _ = answers.try_send(Said::Message(message));
             }
-            To::Away(_, kept) if kept.len() + 1 < ANSWERS => kept.push_back(message),
+            To::Away(_, kept) if kept.len() + kept_free < ANSWERS => kept.push_back(message),
             _ => {}
         }
         None
@@ -516,7 +524,8 @@ mod tests {
     use super::*;
     use crate::gateway::sessions::live::Usage;
     use rmcp::model::{
-        EmptyResult, NumberOrString, ProgressNotification, ProgressNotificationParam, ServerResult,
+        CustomRequest, EmptyResult, NumberOrString, ProgressNotification,
+        ProgressNotificationParam, ServerRequest, ServerResult,
     };
 
     fn progress(token: i64) -> ServerJsonRpcMessage {
@@ -634,13 +643,53 @@ mod tests {
         while let Some(message) = answers.next().await {
             seen.push(message);
         }
-        assert_eq!(seen.len(), ANSWERS);
+        assert_eq!(seen.len(), TOLD + 1);
         assert!(matches!(seen.last(), Some(JsonRpcMessage::Response(_))));
         assert!(matches!(
             routes.next().await,
             JsonRpcMessage::Notification(_)
         ));
         assert!(ask().is_some(), "the id is free again");
+    }
+
+    #[tokio::test]
+    async fn every_question_of_a_step_has_room_behind_what_is_told() {
+        let (routes, usage) = (Arc::new(Routes::default()), Usage::new());
+        let question = || {
+            let mut request = CustomRequest::new("elicitation/create", None);
+            let during = OriginatingRequestId(NumberOrString::Number(1));
+            request.extensions.insert(during);
+            let request = ServerRequest::CustomRequest(request);
+            ServerJsonRpcMessage::request(request, NumberOrString::Number(0))
+        };
+        for away in [false, true] {
+            let returns = Some(Returns::default());
+            let asked = routes.ask(call(1, Some(7)), returns, usage.begin(false));
+            let mut answers = asked.unwrap();
+            let id = NumberOrString::Number(1);
+            assert!(!away || routes.hang_up(&id, RETRY));
+            for _ in 0..ANSWERS {
+                routes.route(progress(7));
+            }
+            for _ in 0..MOST_QUESTIONS {
+                routes.route(question());
+            }
+            routes.route(answer(1));
+            if away {
+                answers = routes
+                    .resume(&answers.events.unwrap().next_id())
+                    .unwrap()
+                    .unwrap();
+            }
+            let mut questions = 0;
+            let mut last = None;
+            while let Some(message) = answers.next().await {
+                questions += usize::from(matches!(message, JsonRpcMessage::Request(_)));
+                last = Some(message);
+            }
+            assert_eq!(questions, MOST_QUESTIONS);
+            assert!(matches!(last, Some(JsonRpcMessage::Response(_))));
+        }
     }
 
     #[tokio::test]

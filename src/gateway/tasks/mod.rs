@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Client, Gateway, observe};
-use crate::bus::{Bus, Error};
+use crate::bus::{Bus, Error, ErrorKind};
 use crate::catalog::Tool;
 use crate::engine::contact::{About, Asker, Stand};
 use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session, again};
@@ -58,6 +58,8 @@ struct Inner {
     held: Mutex<HashMap<String, Option<Arc<Held>>>>,
     /// Nothing more is begun.
     leaving: AtomicBool,
+    /// Somebody has asked for a task that runs elsewhere, or nowhere.
+    asked: AtomicBool,
 }
 
 /// A task that has begun, and is about to run.
@@ -90,6 +92,7 @@ impl Tasks {
             store: Arc::new(Store::new(bus)),
             held: Mutex::default(),
             leaving: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
         }))
     }
 
@@ -145,6 +148,9 @@ impl Tasks {
         };
         let found = found.filter(|record| record.owner == owner(client));
         let record = found.ok_or_else(|| unknown(&id))?;
+        if record.end.is_none() && self.held(&id).is_none() {
+            self.0.asked.store(true, Ordering::Relaxed);
+        }
         Ok(record.detailed(&id))
     }
 
@@ -397,6 +403,10 @@ fn unknown(id: &str) -> ErrorData {
 }
 
 fn away(error: &Error) -> ErrorData {
+    if error.kind() == ErrorKind::TooLarge {
+        let text = format!("the answers are more than is kept for a task: {error}");
+        return ErrorData::invalid_params(text, None);
+    }
     ErrorData::internal_error(
         format!("the task cannot be looked up at this moment: {error}"),
         None,

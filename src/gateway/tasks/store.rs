@@ -40,6 +40,14 @@ pub(super) struct Stored {
     pub(super) at: Option<SystemTime>,
 }
 
+/// A task that has not ended.
+pub(super) struct Open {
+    /// Who runs it.
+    pub(super) holder: String,
+    /// When that was noted, by the clock of the server.
+    pub(super) noted: Option<SystemTime>,
+}
+
 /// The gateways, and when they last showed that they live, by the clock of the server.
 pub(super) struct Gateways {
     beats: HashMap<String, SystemTime>,
@@ -129,13 +137,16 @@ impl Store {
         })
     }
 
-    /// The tasks that have not ended, with who runs them as far as is known without reading their records.
-    pub(super) async fn open(&self) -> Result<BTreeMap<String, String>, Error> {
+    /// The tasks that have not ended, as far as is known without reading their records.
+    pub(super) async fn open(&self) -> Result<BTreeMap<String, Open>, Error> {
         let listed = self.bucket.list(&open_key("*"), MAX_OPEN).await?;
         let entries = listed.entries.iter();
         let named = entries.map(|entry| {
-            let holder = String::from_utf8_lossy(&entry.value).into_owned();
-            (name_of(&entry.key).to_owned(), holder)
+            let open = Open {
+                holder: String::from_utf8_lossy(&entry.value).into_owned(),
+                noted: entry.stored_at(),
+            };
+            (name_of(&entry.key).to_owned(), open)
         });
         Ok(named.collect())
     }

@@ -1,13 +1,14 @@
 //! Tasks that nobody runs: found, and gone on with.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::held::cut_off;
 use super::record::{End, Record, now};
-use super::store::{Gateways, Stored};
+use super::store::{Gateways, Open, Stored};
 use super::{BEAT, Gateway, LOOK};
 use crate::bus::{Error, ErrorKind, Subscription};
 use crate::catalog::Tool;
@@ -16,8 +17,10 @@ use crate::gateway::observe;
 
 /// For how long nothing is heard of a gateway that is taken for gone.
 const LATE: Duration = Duration::from_secs(8);
-/// How long a task waits for a gateway with its tool before one with a tool of the same name says that it has changed.
+/// How long a task waits for a gateway with its tool before one without it says that there is none.
 const CHANGED: Duration = Duration::from_secs(60);
+/// How often a gateway that has the tool and no room says that a task is to wait for it.
+const WAITS: Duration = Duration::from_secs(20);
 /// How long after a refused subscription it is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -35,7 +38,8 @@ impl Gateway {
         let mut looked = tokio::time::Instant::now();
         loop {
             ticks.tick().await;
-            if !self.has_tasks() || !self.tasks.store().is_connected() {
+            let asked = self.tasks.0.asked.swap(false, Ordering::Relaxed);
+            if !(self.has_tasks() || asked) || !self.tasks.store().is_connected() {
                 continue;
             }
             match self.sweep_once().await {
@@ -66,18 +70,24 @@ impl Gateway {
             return Ok(());
         }
         let gateways = store.gateways().await?;
-        for (id, holder) in open {
+        for (id, open) in open {
             // The record of one that is in good hands is not read.
-            let lives = holder != store.gateway && gateways.silent(&holder) < LATE;
+            let holder = &open.holder;
+            let lives = *holder != store.gateway && gateways.silent(holder) < LATE;
             if holder.is_empty() || !lives {
-                self.find_task(&id, &gateways).await?;
+                self.find_task(&id, &open, &gateways).await?;
             }
         }
         Ok(())
     }
 
     /// Goes on with a task if nobody runs it.
-    async fn find_task(self: &Arc<Self>, id: &str, gateways: &Gateways) -> Result<(), Error> {
+    async fn find_task(
+        self: &Arc<Self>,
+        id: &str,
+        open: &Open,
+        gateways: &Gateways,
+    ) -> Result<(), Error> {
         let store = self.tasks.store();
         let Some(Stored {
             record,
@@ -101,33 +111,38 @@ impl Gateway {
         if !ours && silent < LATE {
             return Ok(());
         }
+        if record.namespace != self.started.facts.namespace {
+            return Ok(());
+        }
         let catalog = self.catalog();
         let tool = catalog.tool(&record.tool);
-        let Some(tool) = tool.filter(|_| record.namespace == self.started.facts.namespace) else {
-            return Ok(());
-        };
-        let age = age(at, gateways.now);
-        if catalog.fingerprint(&tool) == record.fingerprint {
-            self.take_task(id, record, revision, age, &tool).await
-        } else if age > CHANGED {
-            let text = format!(
-                "the gateway that ran the task is gone, and the tool `{}` is another one now: call it again",
-                record.tool
-            );
-            self.fail_task(id, record, revision, text).await
-        } else {
-            Ok(())
+        let now = gateways.now;
+        let noted = age(open.noted, now);
+        let known = tool.as_ref().map(|tool| catalog.fingerprint(tool));
+        match tool {
+            Some(tool) if known.as_ref() == Some(&record.fingerprint) => {
+                let lost = Lost {
+                    record,
+                    revision,
+                    age: age(at, now),
+                    noted,
+                };
+                self.take_task(id, lost, &tool).await
+            }
+            tool => match nobody_has(&record, tool.is_some(), noted.min(age(at, now))) {
+                Some(text) => self.fail_task(id, record, revision, text).await,
+                None => Ok(()),
+            },
         }
     }
 
-    async fn take_task(
-        self: &Arc<Self>,
-        id: &str,
-        mut record: Record,
-        revision: u64,
-        age: Duration,
-        tool: &Tool,
-    ) -> Result<(), Error> {
+    async fn take_task(self: &Arc<Self>, id: &str, lost: Lost, tool: &Tool) -> Result<(), Error> {
+        let Lost {
+            mut record,
+            revision,
+            age,
+            noted,
+        } = lost;
         let Some(pack) = self.catalog().packs.get(tool.pack).map(|p| p.pack.clone()) else {
             return Ok(());
         };
@@ -135,10 +150,13 @@ impl Gateway {
             let text = cut_off(&record);
             return self.fail_task(id, record, revision, text).await;
         }
+        let store = self.tasks.store();
         let Some(place) = self.tasks.place(id, &record.owner) else {
+            if noted > WAITS {
+                store.note(id, &record.holder).await?;
+            }
             return Ok(());
         };
-        let store = self.tasks.store();
         store.beat().await?;
         record.holder.clone_from(&store.gateway);
         record.begun = true;
@@ -230,8 +248,59 @@ impl Gateway {
     }
 }
 
+/// A task that nobody runs.
+struct Lost {
+    record: Record,
+    revision: u64,
+    /// How long ago its record was written.
+    age: Duration,
+    /// How long ago somebody noted that it is open.
+    noted: Duration,
+}
+
+/// What is said of a task whose tool no gateway has as it was, once it has waited for one for so long.
+fn nobody_has(record: &Record, changed: bool, waited: Duration) -> Option<String> {
+    let tool = &record.tool;
+    let why = if changed {
+        format!("the tool `{tool}` is another one now: call it again")
+    } else {
+        format!("no gateway that runs has the tool `{tool}` any more")
+    };
+    let text = format!("the gateway that ran the task is gone, and {why}");
+    (waited > CHANGED).then_some(text)
+}
+
 /// How long ago something was stored, by the clock of the server.
 fn age(at: Option<SystemTime>, now: SystemTime) -> Duration {
     let since = at.and_then(|at| now.duration_since(at).ok());
     since.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_waits_for_its_tool_and_not_for_ever() {
+        let record = Record {
+            tool: "chart".to_owned(),
+            ..Record::default()
+        };
+        let after = |changed, waited| nobody_has(&record, changed, waited);
+        assert_eq!(after(false, CHANGED), None);
+        let gone = after(false, CHANGED + RETRY).unwrap_or_default();
+        assert!(
+            gone.contains("no gateway that runs has the tool `chart`"),
+            "{gone}"
+        );
+        let other = after(true, CHANGED + RETRY).unwrap_or_default();
+        assert!(other.contains("is another one now"), "{other}");
+    }
+
+    #[test]
+    fn what_was_stored_by_a_clock_ahead_has_just_been() {
+        let now = SystemTime::now();
+        assert_eq!(age(Some(now + RETRY), now), Duration::ZERO);
+        assert_eq!(age(Some(now), now + RETRY), RETRY);
+    }
 }

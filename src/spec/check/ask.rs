@@ -12,7 +12,7 @@ use crate::spec::diag::{Code, Diagnostic};
 use crate::spec::doc::{Doc, join};
 use crate::spec::shape::Shape;
 use crate::spec::tree::Tree;
-use crate::spec::verbs::ask::{Ask, Form, MOST_TOKENS, Prefer, Question, Sample};
+use crate::spec::verbs::ask::{Ask, Form, MOST_QUESTIONS, MOST_TOKENS, Prefer, Question, Sample};
 use crate::spec::verbs::{Step, Verb};
 
 /// What clients show as a field of a form.
@@ -36,6 +36,11 @@ pub(in crate::spec) fn check(ask: &Ask, cx: &mut StepCheck<'_>) -> Shape {
             "nothing is asked".to_owned(),
             help,
         );
+    }
+    if ask.questions.0.len() > MOST_QUESTIONS {
+        let message = format!("{} questions are asked at once", ask.questions.0.len());
+        let help = format!("ask {MOST_QUESTIONS} at the most: a form may have many fields");
+        cx.problem(Code::Schema, "questions", message, &help);
     }
     let mut questions = cx.inside("questions");
     let shapes: Vec<(&str, Shape)> = ask

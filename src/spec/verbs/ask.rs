@@ -14,6 +14,8 @@ use crate::spec::tree::{Expr, Span, Template, Tree, Whole};
 
 /// The longest wait for the answers.
 pub const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// The most questions of one step: as many wait on a client's stream.
+pub const MOST_QUESTIONS: usize = 32;
 /// The most tokens of a sampled message.
 pub const MOST_TOKENS: u64 = 1_000_000;
 

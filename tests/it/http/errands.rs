@@ -273,6 +273,9 @@ async fn a_task_that_asks_takes_its_answers_at_any_gateway() {
     };
     let odd = answer(&second, json!({"sure": 1})).await;
     assert_eq!(odd["error"]["code"], -32602, "{odd}");
+    let huge = json!({"sure": {"action": "accept", "content": {"yes": "x".repeat(1 << 20)}}});
+    let huge = answer(&second, huge).await;
+    assert_eq!(huge["error"]["code"], -32602, "{huge}");
     let given = json!({"sure": {"action": "accept", "content": {"yes": true}}, "other": {}});
     let taken = answer(&second, given).await;
     assert_eq!(

@@ -27,7 +27,8 @@ pub fn request(
     let meta = &mut params["_meta"];
     meta["io.modelcontextprotocol/protocolVersion"] = json!(VERSION);
     meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "t", "version": "1"});
-    meta["io.modelcontextprotocol/clientCapabilities"] = json!({"extensions": {TASKS: {}}});
+    meta["io.modelcontextprotocol/clientCapabilities"] =
+        json!({"elicitation": {}, "extensions": {TASKS: {}}});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let mut request = Web::new(url).request(Method::POST).json(&body);
     request = request.header("mcp-protocol-version", VERSION);

@@ -186,3 +186,39 @@ async fn over_http_the_question_comes_on_the_stream_of_its_call() {
     let text = answer["result"]["content"][0]["text"].as_str().unwrap();
     assert!(text.contains("another gateway"), "{text}");
 }
+
+#[tokio::test]
+async fn over_http_all_questions_of_a_crowd_arrive_and_a_session_that_ends_takes_its_questions_along()
+ {
+    let server = NatsServer::start();
+    let place = Place::on(&server);
+    config(&place);
+    let served = Served::with(&place, CONFIG);
+    let web = Web::begin_with(&served.url, None, all()).await;
+    let mut events = Events::of(web.post(&called(1, "crowd", json!({}))).await);
+    // Nothing is answered until all have been asked.
+    let mut asked = Vec::new();
+    while asked.len() < 24 {
+        asked.push(events.push().await.data["id"].clone());
+    }
+    for id in asked {
+        let result = json!({"jsonrpc": "2.0", "id": id, "result": {"roots": []}});
+        assert_eq!(web.post(&result).await.status(), 202);
+    }
+    let answer = events.push().await.data;
+    assert_eq!(answer["result"]["content"][0]["text"], "24", "{answer}");
+
+    let mut events = Events::of(web.post(&called(2, "deploy", json!({"what": "web"}))).await);
+    events.push().await;
+    web.end().await;
+    let answer = events.push().await.data;
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("it was closed"), "{text}");
+
+    // What a client is refused is no trouble of the gateway.
+    let web = Web::begin_with(&served.url, None, all()).await;
+    let (_, refused) = web.call("nothing", json!({})).await;
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    let log = served.stderr();
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+}
