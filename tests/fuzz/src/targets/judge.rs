@@ -27,10 +27,7 @@ impl Sent {
         let plain = method.is_some()
             && map.keys().all(|key| known.contains(&key.as_str()))
             && map.get("jsonrpc").is_some_and(|v| v == "2.0")
-            && map.get("params").is_none_or(|params| {
-                // What is no metadata is answered without the id: the library reads no message around it.
-                params.is_object() && params.get("_meta").is_none_or(Value::is_object)
-            })
+            && map.get("params").is_none_or(Value::is_object)
             && id.is_none_or(|id| id.is_string() || id.is_i64())
             // No key twice, and nothing that a parser could read in two ways.
             && value.to_string().as_bytes() == text;
