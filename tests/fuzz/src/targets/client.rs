@@ -25,10 +25,10 @@ impl Seen {
         self.task = task.or(self.task.take());
     }
 
-    /// Whether all is known that stands in a text.
-    pub fn knows(&self, text: &str) -> bool {
-        let lacks = |name: &str, value: &Option<String>| value.is_none() && text.contains(name);
-        !(lacks("$STATE", &self.state) || lacks("$TASK", &self.task))
+    /// Whether all is known that stands in a text, and a state in it is another one than before.
+    pub fn knows(&self, text: &str, before: &Self) -> bool {
+        let state = !text.contains("$STATE") || self.state != before.state;
+        state && (!text.contains("$TASK") || self.task.is_some())
     }
 
     /// A text with what is known.

@@ -77,16 +77,18 @@ async fn speak(
     mut more: mpsc::UnboundedReceiver<String>,
     mut seen: watch::Receiver<Seen>,
 ) -> DuplexStream {
+    let mut before = Seen::default();
     // A gateway that has ended takes no more.
     for mut line in lines {
         let text = std::str::from_utf8(&line).ok();
         if let Some(text) = text.filter(|text| text.contains('$')) {
-            let known = seen.wait_for(|seen| seen.knows(text));
+            let known = seen.wait_for(|seen| seen.knows(text, &before));
             let _ = tokio::time::timeout(WAIT, known).await;
+            before = seen.borrow().clone();
             // Its id stays the one that an answer is waited for.
             let its = Sent::of(text.as_bytes()).and_then(|sent| sent.id);
             if !its.is_some_and(|id| id.contains('$')) {
-                line = seen.borrow().fill(text).into_bytes();
+                line = before.fill(text).into_bytes();
             }
         }
         line.push(b'\n');
@@ -161,7 +163,7 @@ async fn session(bed: &Bed, script: Script, sent: &[Sent]) -> (Vec<(String, bool
     while !(open.is_empty() || serving.is_finished()) {
         tokio::select! {
             Some(line) = told.recv() => {
-                see.send_modify(|seen| seen.note(&line));
+                            see.send_modify(|seen| seen.note(&line));
                 if let Some(answer) = own.next(&line) {
                     said.push(answer.clone());
                     let _ = say.send(answer);
