@@ -39,6 +39,12 @@ impl Sent {
         })
     }
 
+    /// Whether it is no request, whatever is wrong with it: then nothing is said with its id.
+    fn answers(&self) -> bool {
+        let has = |key| self.value.get(key).is_some();
+        !has("method") && (has("result") || has("error"))
+    }
+
     /// The id of the request that this takes back.
     pub fn cancels(&self) -> Option<String> {
         let id = &self.value["params"]["requestId"];
@@ -82,7 +88,8 @@ pub fn answered(text: &str) -> Option<(String, bool)> {
 /// No request has more answers than there are requests with its id.
 pub fn at_most_one_each(sent: &[Sent], answers: &[(String, bool)]) {
     let mut open: HashMap<&str, isize> = HashMap::new();
-    for id in sent.iter().filter_map(|sent| sent.id.as_deref()) {
+    let asking = sent.iter().filter(|sent| !sent.answers());
+    for id in asking.filter_map(|sent| sent.id.as_deref()) {
         *open.entry(id).or_default() += 1;
     }
     for (id, _) in answers {

@@ -20,13 +20,15 @@ use super::judge::{Sent, answered, at_most_one_each};
 const PIPE: usize = 64 * 1024;
 /// How long an answer may take, and the end: far more than either ever does.
 const LIMIT: Duration = Duration::from_secs(15);
+/// How long a session that has not begun may take to refuse to.
+const BEGIN: Duration = Duration::from_millis(300);
 /// How long a session may go on by itself when its client is gone.
 const LINGER: Duration = Duration::from_millis(1500);
 /// The same of one with a stream of news, which ends by itself only then.
 const LISTEN: Duration = Duration::from_millis(20);
 
 /// How long a line waits for what it brings back.
-const WAIT: Duration = Duration::from_millis(150);
+const WAIT: Duration = Duration::from_millis(60);
 /// What begins a line that is an answer.
 const ANSWER: &[u8] = b"%% ";
 
@@ -65,7 +67,7 @@ pub fn run(input: &[u8]) {
     let script = Script::of(input);
     let mut sent = script.sent();
     let (answers, said) = bed::with(|bed| bed.runtime.block_on(session(bed, script, &sent)));
-    // Where an answer is none, that is told once, too.
+    // Where one of its answers looks like a request, that is told once, too.
     sent.extend(said.iter().filter_map(|line| Sent::of(line.as_bytes())));
     at_most_one_each(&sent, &answers);
 }
@@ -175,7 +177,7 @@ async fn session(bed: &Bed, script: Script, sent: &[Sent]) -> (Vec<(String, bool
             }
             () = tokio::time::sleep(Duration::from_millis(20)) => {
                 // Before it has begun, nothing has to be answered.
-                if !has_begun(sent, &answers) && begun.elapsed() > LINGER {
+                if !has_begun(sent, &answers) && begun.elapsed() > BEGIN {
                     break;
                 }
                 assert!(begun.elapsed() < LIMIT, "no answer to {open:?}");
