@@ -93,7 +93,10 @@ where
         }
         match serde_json::from_slice(line) {
             Ok(message) => self.state().admit(message),
-            Err(_) => unreadable(line),
+            Err(_) => match unreadable(line) {
+                Read::Message(message) => self.state().admit(*message),
+                read => read,
+            },
         }
     }
 
@@ -252,6 +255,15 @@ fn unreadable(line: &[u8]) -> Read {
     if malformed::is_notification(&value) {
         tracing::debug!("a notification does not fit its method");
         return Read::PassedOver;
+    }
+    if malformed::is_answer(&value) {
+        tracing::debug!("an answer cannot be read");
+        // Whoever asked need not wait for another.
+        let error = ErrorData::invalid_request("its answer cannot be read", None);
+        return match serde_json::from_value(value["id"].clone()) {
+            Ok(id) => Read::Message(Box::new(JsonRpcMessage::error(error, id))),
+            Err(_) => Read::PassedOver,
+        };
     }
     let error = ErrorData::invalid_request(malformed::reason(&value), None);
     let id = serde_json::from_value(malformed::id_in(&value)).ok();

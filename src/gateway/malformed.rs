@@ -27,9 +27,10 @@ pub fn reason(value: &Value) -> &'static str {
     }
 }
 
-/// The id of a message, where it has one that can be answered; null otherwise.
+/// The id of a message, where it has one that can be answered; null otherwise. What is said of an answer is never said with its
+/// id: the ids of both sides are not related, and the client would take it for the answer to a request of its own.
 pub fn id_in(value: &Value) -> Value {
-    let id = value.get("id").filter(|id| is_id(id));
+    let id = value.get("id").filter(|id| is_id(id) && !is_answer(value));
     id.cloned().unwrap_or_default()
 }
 
@@ -38,12 +39,20 @@ pub fn is_notification(value: &Value) -> bool {
     value.get("method").is_some_and(Value::is_string) && value.get("id").is_none()
 }
 
+/// Whether a message answers a request of the gateway, whatever is wrong with it.
+pub fn is_answer(value: &Value) -> bool {
+    let has = |key| value.get(key).is_some();
+    !has("method") && (has("result") || has("error"))
+}
+
 fn is_id(id: &Value) -> bool {
     id.is_string() || id.is_i64()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -63,6 +72,19 @@ mod tests {
         ] {
             let value: Value = serde_json::from_str(text).unwrap_or_default();
             assert!(reason(&value).contains(part), "{text}: {}", reason(&value));
+        }
+    }
+
+    #[test]
+    fn an_answer_is_not_answered_with_its_id() {
+        for (text, id) in [
+            (r#"{"jsonrpc":"2.0","id":1,"method":5}"#, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":"a","nothing":5}"#, json!("a")),
+            (r#"{"jsonrpc":"2.0","id":1,"error":5}"#, Value::Null),
+            (r#"{"id":1,"result":{}}"#, Value::Null),
+        ] {
+            let value = serde_json::from_str(text).unwrap_or_default();
+            assert_eq!(id_in(&value), id, "{text}");
         }
     }
 }

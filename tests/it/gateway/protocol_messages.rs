@@ -105,11 +105,6 @@ fn a_message_that_cannot_be_read_is_refused_with_its_id() {
         (10, r#""method":"notifications/initialized""#, METHOD),
         (11, r#""method":"nope""#, METHOD),
         (12, r#""method":"""#, METHOD),
-        (
-            13,
-            r#""result":{},"error":{"code":1,"message":"x"}"#,
-            INVALID,
-        ),
         (14, r#""nothing":1"#, INVALID),
         (15, r#""method":"ping","params":null"#, 0),
         (16, &format!(r#""method":"tools/call","params":{deep}"#), 0),
@@ -154,6 +149,9 @@ fn notifications_and_answers_are_never_answered() {
         r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
         r#"{"jsonrpc":"2.0","id":"x","error":{"code":1,"message":"no"}}"#,
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"no"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":"no"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":5}"#,
+        r#"{"id":1,"result":{}}"#,
     ] {
         raw.line(line);
     }

@@ -48,6 +48,7 @@ const HEADERS: &[&str] = &[
     "mcp-name: =?base64?*?=",
     "mcp-param-x: 1",
     "last-event-id: 0",
+    "last-event-id: $E",
     "last-event-id: $S/1",
     "last-event-id: 18446744073709551616",
     "origin: null",
@@ -88,6 +89,9 @@ fn changed(
     chance: &mut Chance,
     change: fn(&str, &str, &mut Chance) -> String,
 ) -> String {
+    if request.starts_with(lines::ANSWER) {
+        return lines::message(request, chance);
+    }
     let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
     change(head, body, chance)
 }

@@ -7,14 +7,20 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::json;
 
+/// What begins the answer of a client to a question.
+pub const ANSWER: &str = "%% ";
+
 /// The messages of the seeds.
 pub static MESSAGES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let seeds = [
         include_str!("../../seeds/lines/old.jsonl"),
         include_str!("../../seeds/lines/new.jsonl"),
+        include_str!("../../seeds/lines/old-asked.jsonl"),
+        include_str!("../../seeds/lines/new-asked.jsonl"),
     ];
     let lines = seeds.iter().flat_map(|seed| seed.lines());
     lines
+        .map(|line| line.strip_prefix(ANSWER).unwrap_or(line))
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect()
 });
@@ -48,6 +54,9 @@ pub fn mutated(text: &str, chance: &mut Chance) -> String {
 
 /// A message with a change.
 pub fn message(line: &str, chance: &mut Chance) -> String {
+    if let Some(answer) = line.strip_prefix(ANSWER) {
+        return format!("{ANSWER}{}", message(answer, chance));
+    }
     let Ok(mut value) = serde_json::from_str::<Value>(line) else {
         return line.to_owned();
     };

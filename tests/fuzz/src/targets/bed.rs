@@ -1,4 +1,4 @@
-//! A gateway in this process, without NATS, on one thread: all inputs of a run meet the same one.
+//! A gateway in this process, on one thread: all inputs of a run meet the same one. It has NATS where `FUZZ_NATS` names one.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -11,14 +11,16 @@ use jacquard::spec::source::Source;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// The config. Nothing listens at port 1. Sessions are few, so that a run meets the limit and does not grow.
+/// The config. Sessions are few, so that a run meets the limit and does not grow.
 const CONFIG: &str = "
 packs: [./served]
-nats: {url: 'nats://127.0.0.1:1', required: false, local: false}
+nats: {required: false, local: false}
 http:
   max_body: 64KiB
   sessions: {unbound: 1s, idle: 2s, expire: 5s, sweep: 1s, max: 32}
 ";
+/// Nothing listens there.
+const NOWHERE: &str = "nats://127.0.0.1:1";
 /// The pack.
 const TOOLS: &str = include_str!("../../served/tools.yaml");
 
@@ -46,7 +48,8 @@ impl Bed {
         let facts = discover(Some(folder.path()), Some("fuzz"), &env);
         let mut facts = facts.unwrap_or_else(|report| panic!("{report}"));
         let config = config.unwrap_or_else(|| panic!("{report}"));
-        facts.prefer_url(config.nats.url.as_deref());
+        let nats = std::env::var("FUZZ_NATS");
+        facts.prefer_url(Some(nats.as_deref().unwrap_or(NOWHERE)));
         let setup = Setup {
             config,
             base: folder.path().into(),

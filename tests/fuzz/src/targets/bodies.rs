@@ -1,7 +1,8 @@
 //! MCP over HTTP: whatever requests come, each is answered with HTTP, none with 500, and JSON-RPC is answered with JSON-RPC.
 //!
 //! An input is requests, one after the other, with a line `%%` between two: `METHOD PATH`, headers, an empty line, the body.
-//! `$S` in a header is the session that an answer named last.
+//! `$S` in a header is the session that an answer named last, `$E` the id of the last event. Requests that begin with `%% ` are
+//! sent when the client is asked, in this order.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::bed::{self, Bed};
+use super::client::{Answers, Seen};
 use super::judge::{Sent, answered, at_most_one_each};
 
 /// How long an answer may take: far more than any does.
@@ -34,6 +36,18 @@ const FRAMING: &[&str] = &[
     "upgrade",
     "te",
 ];
+
+/// What begins a request that answers.
+const ANSWER: &[u8] = b"%% ";
+
+/// What the client knows.
+struct Client {
+    address: SocketAddr,
+    session: String,
+    event: String,
+    seen: Seen,
+    answers: Answers,
+}
 
 /// A request of an input.
 struct Request<'a> {
@@ -77,17 +91,28 @@ fn listening(bed: &Bed) -> SocketAddr {
 }
 
 async fn requests(address: SocketAddr, input: &[u8]) {
-    let mut session = String::from("none");
+    let (answers, requests) = Request::all(input);
+    let mut client = Client {
+        address,
+        session: String::from("none"),
+        event: String::from("0"),
+        seen: Seen::default(),
+        answers: Answers::new(answers),
+    };
     let mut begun = Vec::new();
-    for request in Request::all(input).into_iter().take(MOST) {
-        let answer = request.send(address, &session).await;
-        request.judge(answer.as_ref());
-        let named = answer
-            .as_ref()
-            .and_then(|answer| answer.header("mcp-session-id"));
-        if let Some(named) = named {
-            session = named.to_owned();
-            begun.push(session.clone());
+    for request in requests.into_iter().take(MOST) {
+        let answer = request.send(&mut client).await;
+        request.judge(answer.as_ref(), &client);
+        let Some(answer) = answer else { continue };
+        for message in answer.texts() {
+            client.seen.note(&message);
+        }
+        if let Some(event) = answer.event() {
+            client.event = event;
+        }
+        if let Some(named) = answer.header("mcp-session-id") {
+            client.session = named.to_owned();
+            begun.push(client.session.clone());
         }
     }
     for session in begun {
@@ -96,21 +121,58 @@ async fn requests(address: SocketAddr, input: &[u8]) {
             headers: vec![("mcp-session-id", &session)],
             body: b"",
         };
-        let answer = end.send(address, "").await;
-        end.judge(answer.as_ref());
+        let answer = end.send(&mut client).await;
+        end.judge(answer.as_ref(), &client);
+    }
+}
+
+impl Client {
+    /// Answers what it is asked in the part of a response that has come; `known` messages of it were looked at before.
+    async fn answer(&mut self, part: &[u8], known: &mut usize) {
+        let Some(part) = Answer::of(part) else { return };
+        for message in part.texts().into_iter().skip(*known) {
+            // The last one may not be whole yet.
+            if serde_json::from_str::<Value>(&message).is_err() {
+                return;
+            }
+            *known += 1;
+            if let Some(body) = self.answers.next(&message) {
+                let answer = Request {
+                    line: "POST /mcp",
+                    headers: vec![
+                        ("content-type", "application/json"),
+                        ("accept", "application/json, text/event-stream"),
+                        ("mcp-session-id", "$S"),
+                    ],
+                    body: body.as_bytes(),
+                };
+                let sent = tokio::time::timeout(LIMIT, answer.put(self)).await;
+                let status = sent.ok().flatten().map_or(0, |answer| answer.status);
+                assert!(
+                    (200..500).contains(&status),
+                    "{status} to an answer: {body}"
+                );
+            }
+        }
     }
 }
 
 impl<'a> Request<'a> {
-    fn all(input: &'a [u8]) -> Vec<Self> {
+    /// The bodies that answer, and the requests.
+    fn all(input: &'a [u8]) -> (Vec<String>, Vec<Self>) {
+        let mut answers = Vec::new();
         let mut all = Vec::new();
         let mut rest = input;
         loop {
             let end = rest.windows(4).position(|w| w == b"\n%%\n");
-            all.extend(Self::of(&rest[..end.unwrap_or(rest.len())]));
+            let part = &rest[..end.unwrap_or(rest.len())];
+            match part.strip_prefix(ANSWER) {
+                Some(answer) => answers.push(String::from_utf8_lossy(answer).into_owned()),
+                None => all.extend(Self::of(part)),
+            }
             match end {
                 Some(at) => rest = &rest[at + 4..],
-                None => return all,
+                None => return (answers, all),
             }
         }
     }
@@ -149,46 +211,71 @@ impl<'a> Request<'a> {
         !self.line.starts_with("POST ") || about(b"listen") || self.is_framed()
     }
 
-    fn bytes(&self, address: SocketAddr, session: &str) -> Vec<u8> {
+    fn bytes(&self, client: &Client) -> Vec<u8> {
         let mut head = format!("{} HTTP/1.1\r\n", self.line);
         if self.header("host").is_none() {
-            head.push_str(&format!("host: {address}\r\n"));
+            head.push_str(&format!("host: {}\r\n", client.address));
         }
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {}\r\n", value.replace("$S", session)));
+            let value = value.replace("$S", &client.session);
+            let value = value.replace("$E", &client.event);
+            let value = client.seen.fill(&value);
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
+        let body = self.body(client);
         head.push_str("connection: close\r\n");
         if !self.is_framed() {
-            head.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
-        bytes.extend(self.body);
+        bytes.extend(body);
         bytes
     }
 
-    /// Sends it; `None` where the connection was closed without a word.
-    async fn send(&self, address: SocketAddr, session: &str) -> Option<Answer> {
-        let stream = TcpStream::connect(address).await;
+    /// The body, with what it brings back.
+    fn body(&self, client: &Client) -> Vec<u8> {
+        let text = std::str::from_utf8(self.body).ok();
+        let text = text.filter(|text| text.contains('$'));
+        text.map_or(self.body.to_vec(), |text| {
+            client.seen.fill(text).into_bytes()
+        })
+    }
+
+    /// Sends it and nothing else.
+    async fn put(&self, client: &Client) -> Option<Answer> {
+        let mut stream = TcpStream::connect(client.address).await.ok()?;
+        stream.write_all(&self.bytes(client)).await.ok()?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.ok()?;
+        Answer::of(&bytes)
+    }
+
+    /// Sends it, and answers what is asked on the way; `None` where the connection was closed without a word.
+    async fn send(&self, client: &mut Client) -> Option<Answer> {
+        let stream = TcpStream::connect(client.address).await;
         let mut stream = stream.unwrap_or_else(|error| panic!("nobody listens: {error}"));
         // Who refuses a request need not read it.
-        let _ = stream.write_all(&self.bytes(address, session)).await;
+        let _ = stream.write_all(&self.bytes(client)).await;
         let mut bytes = Vec::new();
+        let mut known = 0;
         let mut limit = if self.is_framed() { ENDLESS } else { LIMIT };
         loop {
             let read = tokio::time::timeout(limit, stream.read_buf(&mut bytes)).await;
             match read {
                 Ok(Ok(0) | Err(_)) => break,
-                Ok(Ok(_)) if self.listens() => limit = LISTEN,
-                Ok(Ok(_)) => {}
+                Ok(Ok(_)) => client.answer(&bytes, &mut known).await,
                 Err(_) if self.listens() => break,
                 Err(_) => panic!("no end of the answer to {}", self.line),
+            }
+            if self.listens() {
+                limit = LISTEN;
             }
         }
         Answer::of(&bytes)
     }
 
-    fn judge(&self, answer: Option<&Answer>) {
+    fn judge(&self, answer: Option<&Answer>, client: &Client) {
         let Some(answer) = answer else {
             assert!(
                 !self.is_plain(),
@@ -200,7 +287,8 @@ impl<'a> Request<'a> {
         };
         let said = || String::from_utf8_lossy(&answer.body).into_owned();
         assert!(answer.status != 500, "{}: {}", self.line, said());
-        let sent: Vec<Sent> = Sent::of(self.body).into_iter().collect();
+        let sent = self.body(client);
+        let sent: Vec<Sent> = Sent::of(&sent).into_iter().collect();
         let answers = answer.messages();
         if !self.is_framed() {
             at_most_one_each(&sent, &answers);
@@ -211,7 +299,9 @@ impl<'a> Request<'a> {
             && sent.iter().any(due)
             && self.line == "POST /mcp"
         {
-            assert_eq!(answers.len(), 1, "{}", said());
+            // The rest of a response that ends early is there for whoever asks for it.
+            let later = usize::from(!answer.is_for_later());
+            assert!((later..=1).contains(&answers.len()), "{}", said());
         }
     }
 
@@ -259,15 +349,42 @@ impl Answer {
         lines.find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
+    /// Whether its client is told when to come back.
+    fn is_for_later(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.body);
+        text.lines().any(|line| line.starts_with("retry:"))
+    }
+
+    /// The id of its last event.
+    fn event(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.body);
+        let mut ids = text.lines().filter_map(|line| line.strip_prefix("id:"));
+        ids.next_back().map(|id| id.trim().to_owned())
+    }
+
+    fn is_stream(&self) -> bool {
+        let kind = self.header("content-type").unwrap_or_default();
+        kind.starts_with("text/event-stream")
+    }
+
+    /// The messages of a stream, or a body of JSON.
+    fn texts(&self) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.body);
+        if !self.is_stream() {
+            return Vec::from([text.into_owned()]);
+        }
+        let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+        let data = data.map(str::trim).filter(|data| !data.is_empty());
+        data.map(str::to_owned).collect()
+    }
+
     /// The answers in it. What is said to be JSON is JSON.
     fn messages(&self) -> Vec<(String, bool)> {
+        if self.is_stream() {
+            return self.texts().iter().filter_map(|t| answered(t)).collect();
+        }
         let text = String::from_utf8_lossy(&self.body);
         let kind = self.header("content-type").unwrap_or_default();
-        if kind.starts_with("text/event-stream") {
-            let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
-            let data = data.map(str::trim).filter(|data| !data.is_empty());
-            return data.filter_map(answered).collect();
-        }
         // A HEAD has no body.
         if !kind.starts_with("application/json") || text.is_empty() {
             return Vec::new();
@@ -275,11 +392,8 @@ impl Answer {
         let value: Result<Value, _> = serde_json::from_str(&text);
         let value = value.unwrap_or_else(|error| panic!("no JSON ({error}): {text}"));
         let is_message = value.get("jsonrpc").is_some();
-        is_message
-            .then(|| answered(&text))
-            .flatten()
-            .into_iter()
-            .collect()
+        let answer = is_message.then(|| answered(&text)).flatten();
+        answer.into_iter().collect()
     }
 }
 

@@ -27,10 +27,7 @@ impl Sent {
         let plain = method.is_some()
             && map.keys().all(|key| known.contains(&key.as_str()))
             && map.get("jsonrpc").is_some_and(|v| v == "2.0")
-            && map.get("params").is_none_or(|params| {
-                // What is no metadata is answered without the id: the library reads no message around it.
-                params.is_object() && params.get("_meta").is_none_or(Value::is_object)
-            })
+            && map.get("params").is_none_or(Value::is_object)
             && id.is_none_or(|id| id.is_string() || id.is_i64())
             // No key twice, and nothing that a parser could read in two ways.
             && value.to_string().as_bytes() == text;
@@ -40,6 +37,12 @@ impl Sent {
             plain,
             value,
         })
+    }
+
+    /// Whether it is no request, whatever is wrong with it: then nothing is said with its id.
+    fn answers(&self) -> bool {
+        let has = |key| self.value.get(key).is_some();
+        !has("method") && (has("result") || has("error"))
     }
 
     /// The id of the request that this takes back.
@@ -85,7 +88,8 @@ pub fn answered(text: &str) -> Option<(String, bool)> {
 /// No request has more answers than there are requests with its id.
 pub fn at_most_one_each(sent: &[Sent], answers: &[(String, bool)]) {
     let mut open: HashMap<&str, isize> = HashMap::new();
-    for id in sent.iter().filter_map(|sent| sent.id.as_deref()) {
+    let asking = sent.iter().filter(|sent| !sent.answers());
+    for id in asking.filter_map(|sent| sent.id.as_deref()) {
         *open.entry(id).or_default() += 1;
     }
     for (id, _) in answers {

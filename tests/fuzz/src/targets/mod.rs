@@ -2,6 +2,7 @@
 
 mod bed;
 mod bodies;
+mod client;
 mod judge;
 mod lines;
 mod specs;

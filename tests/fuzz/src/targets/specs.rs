@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jacquard::bus::{Bus, BusConfig};
 use jacquard::catalog::{Catalog, lint as served, packs};
-use jacquard::engine::{Contact, Engine, Outcome};
+use jacquard::engine::{About, Asker, Contact, Engine, Outcome};
 use jacquard::gateway::Access;
 use jacquard::project::check_project_file;
 use jacquard::spec::config::{self, Around, Config};
@@ -28,6 +28,8 @@ const PACK: &str = "p";
 /// What a config that names no pack of its own is tried with.
 const CONFIG: &str = "packs: [./p]\n";
 
+/// The most rounds of a call.
+const MOST_ROUNDS: usize = 4;
 /// The most tools of a pack that are called.
 const MOST_CALLS: usize = 4;
 /// How long a call may wait.
@@ -289,19 +291,66 @@ async fn calls(catalog: Catalog) {
     let Some(engine) = engine(catalog).await else {
         return;
     };
-    let session = engine.session();
     for tool in engine.catalog().tools().iter().take(MOST_CALLS) {
         for arguments in [Map::new(), arguments(&tool.input)] {
-            let call = engine.call(&session, &tool.name, Some(arguments), Contact::default());
             // What waits for others, or for its time, is dropped.
-            if let Ok(Ok(Outcome::Done(reply))) = tokio::time::timeout(WAIT, call).await {
-                assert!(
-                    !(reply.is_error && reply.text.contains("a fault in the gateway")),
-                    "a call has panicked: {}",
-                    reply.text
-                );
-            }
+            let _ = tokio::time::timeout(WAIT, rounds(&engine, &tool.name, arguments)).await;
         }
+    }
+}
+
+/// A call in rounds: its client answers what it is asked.
+async fn rounds(engine: &Engine, tool: &str, arguments: Map<String, Value>) {
+    let session = engine.session();
+    let client = About {
+        capabilities: Map::from_iter([
+            (String::from("elicitation"), json!({"form": {}, "url": {}})),
+            (String::from("sampling"), json!({})),
+            (String::from("roots"), json!({})),
+        ]),
+        ..About::default()
+    };
+    let client = Arc::new(client);
+    let mut answers = Map::new();
+    let mut from = None;
+    for _ in 0..MOST_ROUNDS {
+        let contact = Contact {
+            client: Arc::clone(&client),
+            asker: Asker::Rounds(Arc::new(std::mem::take(&mut answers))),
+            from: from.take(),
+            ..Contact::default()
+        };
+        let call = engine.call(&session, tool, Some(arguments.clone()), contact);
+        match call.await {
+            Ok(Outcome::Done(reply)) => {
+                let broken = reply.is_error && reply.text.contains("a fault in the gateway");
+                assert!(!broken, "a call has panicked: {}", reply.text);
+                return;
+            }
+            Ok(Outcome::Asked(asked)) => {
+                let questions = asked.questions.into_iter();
+                answers.extend(questions.map(|q| (q.name, answer(&q.method, &q.params))));
+                // As a client keeps it.
+                let kept = serde_json::to_string(&asked.stand).unwrap_or_default();
+                from = serde_json::from_str(&kept).ok();
+                assert!(from.is_some(), "a state cannot be read: {kept}");
+            }
+            Ok(Outcome::Reached(_)) | Err(_) => return,
+        }
+    }
+}
+
+/// An answer of the kind that is asked for.
+fn answer(method: &str, params: &Map<String, Value>) -> Value {
+    match method {
+        "elicitation/create" => {
+            let form = params.get("requestedSchema").and_then(Value::as_object);
+            json!({"action": "accept", "content": form.map(arguments).unwrap_or_default()})
+        }
+        "sampling/createMessage" => {
+            json!({"role": "assistant", "content": {"type": "text", "text": "a"}, "model": "m"})
+        }
+        _ => json!({"roots": [{"uri": "file:///a"}]}),
     }
 }
 

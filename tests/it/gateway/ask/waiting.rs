@@ -142,6 +142,14 @@ fn a_client_that_cannot_or_will_not_is_told_in_words() {
         said(&mut raw, "c1"),
         ("as you wish (cannot_ask)".to_owned(), true)
     );
+    // Nor does a call wait for an answer that was none.
+    raw.call("c4", "polite", json!({}));
+    let asked = raw.message("elicitation/create");
+    raw.line(&json!({"jsonrpc": "2.0", "id": asked["id"], "error": 5}).to_string());
+    assert_eq!(
+        said(&mut raw, "c4"),
+        ("as you wish (cannot_ask)".to_owned(), true)
+    );
 
     // A call that is taken back takes its question back.
     raw.call("c2", "deploy", json!({"what": "web"}));
