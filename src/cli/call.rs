@@ -232,6 +232,7 @@ fn typed(text: &str, schema: Option<&Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use serde_json::json;
 

@@ -46,7 +46,7 @@ fn write(place: &Place, tools: &[&str]) {
     }
     place.write("pack/pack.yaml", &text);
     for name in ["a.md", "b.md", "c.md"] {
-        place.write(&format!("files/{name}"), name);
+        place.write(format!("files/{name}"), name);
     }
 }
 
