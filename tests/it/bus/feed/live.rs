@@ -57,8 +57,11 @@ async fn each_comes_once_and_the_position_follows() {
             );
         }
     }
+    // Before anything else is sent.
     for reader in &mut readers {
         moves_to(reader, 200).await;
+    }
+    for reader in &mut readers {
         ends(&stream, reader).await;
     }
 }
