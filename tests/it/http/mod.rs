@@ -21,11 +21,14 @@ mod sessions;
 pub mod stateless;
 mod tasks;
 
+use futures_util::StreamExt as _;
 use jacquard::gateway::Setup;
 use jacquard::project::{Environment, discover};
 use jacquard::spec::config;
 use jacquard::spec::source::Source;
+use tokio::time::timeout;
 
+use crate::support::LIMIT;
 use crate::support::http::Served;
 use crate::support::place::Place;
 use crate::support::server::NatsServer;
@@ -59,7 +62,9 @@ pub fn setup(place: &Place, server: &NatsServer) -> Setup {
 async fn silent(place: &Place, server: &NatsServer) -> async_nats::Subscriber {
     let client = async_nats::connect(server.url()).await.unwrap();
     let subject = format!("{}.silent", place.namespace);
-    let silent = client.subscribe(subject).await.unwrap();
-    client.flush().await.unwrap();
+    let mut silent = client.subscribe(subject.clone()).await.unwrap();
+    // Once it hears itself, the server knows of it: a flush alone does not wait for that.
+    client.publish(subject, "ready".into()).await.unwrap();
+    timeout(LIMIT, silent.next()).await.unwrap().unwrap();
     silent
 }
