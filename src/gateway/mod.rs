@@ -4,6 +4,7 @@ pub mod access;
 mod announced;
 mod ask;
 mod client;
+mod clock;
 pub(crate) mod content;
 mod expose;
 mod handler;

@@ -13,8 +13,8 @@ use pasetors::token::UntrustedToken;
 use pasetors::version4::{LocalToken, V4};
 use serde::{Deserialize, Serialize};
 
+use super::clock::{millis, now};
 use super::full;
-use super::sessions::now;
 use crate::bus::permits::{OnBucket, Permits};
 use crate::bus::{self, Bucket, BucketSpec, Bus, ErrorKind};
 
@@ -231,10 +231,6 @@ pub(super) fn permits(permits: &mut Permits) {
     for used in [OnBucket::Ensure, OnBucket::Get(KEY), OnBucket::Put(KEY)] {
         permits.bucket(why, BUCKET, used);
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

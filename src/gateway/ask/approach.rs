@@ -7,10 +7,11 @@ use rmcp::service::{RequestContext, RoleServer};
 
 use super::peer::Asking;
 use super::rounds::{Call, Kept, input_required};
-use super::{about, answers, in_rounds};
+use super::{about, answers};
 use crate::engine::contact::Asked;
 use crate::engine::{Asker, Contact, Outcome};
 use crate::gateway::handler::{Found, Handler, fleeting};
+use crate::gateway::progress::stands_alone;
 
 /// What comes with a request that goes on.
 pub(in crate::gateway) struct Again {
@@ -44,7 +45,8 @@ impl Handler {
             client: Arc::new(about(context)),
             ..Contact::default()
         };
-        if !in_rounds(context) {
+        // Those whose requests stand alone are asked in rounds.
+        if !stands_alone(context) {
             let live = match found {
                 Found::One(_) => None,
                 Found::Live(_, live) => Some(Arc::clone(live)),

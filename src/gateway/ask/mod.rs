@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, ErrorCode, ErrorData, GetPromptRequestParams, InputResponses,
-    ProtocolVersion,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Map, Value, json};
 
 pub(super) use approach::{Again, Came};
-pub(super) use rounds::{Call, declared};
+pub(super) use rounds::{Call, declared, request};
 
 use super::{Client, Gateway};
 use crate::catalog::Catalog;
@@ -38,12 +37,6 @@ fn about(context: &RequestContext<RoleServer>) -> About {
         protocol: protocol.map(|p| p.to_string()).unwrap_or_default(),
         capabilities,
     }
-}
-
-/// Whether a request is of a version in which clients are asked in rounds.
-fn in_rounds(context: &RequestContext<RoleServer>) -> bool {
-    let version = context.protocol_version();
-    version.is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
 }
 
 /// A client that has not declared what a request needs of it is told so.

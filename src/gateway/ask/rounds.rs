@@ -146,7 +146,11 @@ pub(super) fn input_required(
     Ok(InputRequiredResult::new(Some(requests), state))
 }
 
-fn request(question: &Question) -> Result<InputRequest, ErrorData> {
+/// A question as a request of the protocol.
+///
+/// # Errors
+/// The library has no form for it.
+pub(in crate::gateway) fn request(question: &Question) -> Result<InputRequest, ErrorData> {
     let mut whole = json!({"method": question.method});
     if !question.params.is_empty() {
         whole["params"] = Value::Object(question.params.clone());

@@ -30,7 +30,7 @@ pub use front::Front;
 pub use live::Live;
 pub(super) use manager::notification;
 pub use registry::Sessions;
-pub(super) use store::{now, permits};
+pub(super) use store::permits;
 
 /// The header by which a client without sessions names one, so that its requests have a state in common.
 pub(super) const SESSION_NAME: &str = "jacquard-session";

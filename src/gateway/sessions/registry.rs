@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use super::live::{Live, Stored};
 use super::record::Record;
-use super::store::{Outcome, Owner, Store, now};
+use super::store::{Outcome, Owner, Store};
 use super::{Counts, SESSION_NAME, SessionOptions, key};
 use crate::bus::Error;
 use crate::engine::Begin;
+use crate::gateway::clock::now;
 use crate::gateway::{Client, Gateway, Handler};
 
 /// How long calls may go on in a session that another gateway asks for, or that its client ends.

@@ -1,7 +1,7 @@
 //! The records of sessions on NATS: read, written by compare-and-set, and asked back from the gateway that has one.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use super::live::{Live, Stored};
 use super::record::{Record, VERSION, merge};
 use crate::bus::permits::{OnBucket, Permits};
 use crate::bus::{Bucket, BucketSpec, Bus, Error, ErrorKind, Operation, Outgoing};
+use crate::gateway::clock::now;
 
 /// The bucket of all sessions.
 const BUCKET: &str = "jacquard-sessions";
@@ -274,10 +275,4 @@ fn contended(key: Uuid) -> Error {
         ErrorKind::Conflict,
         format!("the session {key} is changed by several gateways at once"),
     )
-}
-
-/// Milliseconds since 1970.
-pub(in crate::gateway) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }

@@ -13,11 +13,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::LOOK;
-use super::record::{End, Record, now};
+use super::record::{End, Record};
 use super::store::{Store, Stored};
 use crate::bus::{Error, ErrorKind};
 use crate::engine::contact::{Ask, Keep, Question, Stand};
 use crate::engine::{Done, Failure, FailureKind};
+use crate::gateway::clock::now;
 
 /// How long a step waits for its place to be kept while NATS is away. Then the run ends here, and goes on when a gateway finds it.
 const PATIENCE: Duration = Duration::from_secs(60);

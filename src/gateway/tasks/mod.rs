@@ -22,13 +22,14 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::clock::now;
 use super::{Client, Gateway, observe};
 use crate::bus::{Bus, Error, ErrorKind};
 use crate::catalog::Tool;
 use crate::engine::contact::{About, Asker, Stand};
 use crate::engine::{CallError, Contact, Outcome, Progress, Reply, Session, again};
 use held::Held;
-use record::{End, Origin, Record, now, object};
+use record::{End, Origin, Record, object};
 use store::Store;
 
 pub(super) use store::permits;

@@ -1,16 +1,17 @@
 //! A task as it is kept on NATS, so that any gateway can answer for it and go on with it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rmcp::model::{DetailedTask, InputRequest, JsonObject, Task, TaskPayload, TaskStatus};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{KEEP, POLL_MS};
 use crate::engine::contact::{About, Question, Stand};
+use crate::gateway::ask;
+use crate::gateway::clock::millis;
 
 /// The form of a record that this program writes, and the highest that it reads.
 const VERSION: u32 = 1;
@@ -156,9 +157,8 @@ impl Record {
 
     fn requests(&self) -> BTreeMap<String, InputRequest> {
         let request = |asked: &Question| {
-            let whole = json!({"method": asked.method, "params": asked.params});
             // Whoever asks makes requests of the protocol only.
-            let request = serde_json::from_value(whole).ok()?;
+            let request = ask::request(asked).ok()?;
             Some((asked.name.clone(), request))
         };
         self.pending.iter().filter_map(request).collect()
@@ -174,16 +174,6 @@ pub(super) fn object(part: &impl Serialize) -> JsonObject {
     }
 }
 
-/// Milliseconds since 1970.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, millis)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 fn stamp(ms: u64) -> String {
     let nanos = i128::from(ms) * 1_000_000;
     let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
@@ -195,6 +185,7 @@ fn stamp(ms: u64) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_record_says_what_its_client_is_told() {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
-use super::record::{Record, now};
+use super::record::Record;
 use super::{BEAT, KEEP};
 use crate::bus::permits::{OnBucket, Permits};
 use crate::bus::{Bucket, BucketSpec, Bus, Error, ErrorKind, Outgoing};
+use crate::gateway::clock::now;
 
 /// The bucket of all tasks.
 const BUCKET: &str = "jacquard-tasks";

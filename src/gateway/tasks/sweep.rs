@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::held::cut_off;
-use super::record::{End, Record, now};
+use super::record::{End, Record};
 use super::store::{Gateways, Open, Stored};
 use super::{BEAT, Gateway, LOOK};
 use crate::bus::{Error, ErrorKind, Subscription};
 use crate::catalog::Tool;
 use crate::engine::again;
+use crate::gateway::clock::now;
 use crate::gateway::observe;
 
 /// For how long nothing is heard of a gateway that is taken for gone.
